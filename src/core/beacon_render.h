@@ -1,0 +1,67 @@
+/*
+ * Renders a hit to one line of JSON, key by key as README's "The record" says.
+ * The bytes are a function of record, epoch, lane and schema alone: not of
+ * time, configuration, CPU or build, so a line can be rendered again and
+ * compared.
+ *
+ * The inner loops exist several times (portable, SSE2, AVX2, ...), chosen once
+ * at run time by what the CPU has; all give the same bytes.
+ */
+
+#ifndef BEACON_RENDER_H
+#define BEACON_RENDER_H
+
+#include "beacon.h"
+#include "beacon_hit.h"
+#include "beacon_ring.h"
+#include "beacon_schema.h"
+
+/* Flags that the renderer itself sets, in beacon_line_t.own_flags. */
+enum {
+    BEACON_FLAG_MALFORMED = 1 << 0
+};
+
+/* One line.  Offsets are from the line's first byte. */
+typedef struct {
+    uint32_t  len;              /* with its '\n' */
+    uint16_t  id_len;           /* the id starts at BEACON_LINE_ID */
+    uint16_t  ip_len;           /* of  "ip":"203.0.113.7",  0: none */
+    uint32_t  ip_offset;
+    uint32_t  site_offset;      /* the site's bytes, unescaped by nature */
+    uint16_t  site_len;
+    uint16_t  own_flags;
+} beacon_line_t;
+
+#define BEACON_LINE_ID  (sizeof("{\"v\":1,\"id\":\"") - 1)
+
+/* Scratch for one thread. */
+typedef struct beacon_render_s  beacon_render_t;
+
+/* NULL: no memory. */
+beacon_render_t *beacon_render_create(void);
+void beacon_render_destroy(beacon_render_t *render);
+
+/*
+ * Which inner loops: "auto" or one of beacon_render_variants(), a NULL-ended
+ * list of those this CPU can run, best first.  INVALID: not among them.
+ */
+beacon_rc_t beacon_render_select(beacon_render_t *render, const char *name);
+const char *const *beacon_render_variants(void);
+
+/* Bytes that a hit's lines can take at most. */
+size_t beacon_render_bound(const beacon_hit_t *hit,
+    const beacon_schema_t *schema);
+
+/*
+ * Renders into dst, which has room for beacon_render_bound() and 64 bytes.
+ * The hit's strings may be loaded 64 bytes beyond their ends.  schema may be
+ * NULL (lost): fields are then named "field0" ...  Sets line[0]; returns the
+ * number of lines, today always 1: one record may come to mean several.
+ * No allocation but for hits with more arguments than any before them; no
+ * memory for those: 0 lines.
+ */
+unsigned beacon_render(beacon_render_t *render, const beacon_record_t *record,
+    const beacon_hit_t *hit, const beacon_schema_t *schema, uint64_t epoch,
+    uint32_t lane, uint8_t *dst, beacon_line_t *line);
+
+#endif /* BEACON_RENDER_H */

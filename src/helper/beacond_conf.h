@@ -1,0 +1,52 @@
+/*
+ * beacon.json, the helper's configuration (src/README.md, "beacon.json"):
+ * written by the module when a configuration is applied, checked by
+ * beacond -t, read at start and at each adoption.  Immutable once read.
+ */
+
+#ifndef BEACOND_CONF_H
+#define BEACOND_CONF_H
+
+#include "beacon.h"
+
+#include <jansson.h>
+
+#define BEACOND_CONF_VERSION  2         /* and 1 */
+
+/* A sink to be: one directive. */
+typedef struct {
+    const char    *type;        /* "log" */
+    const char    *name;
+    const char    *at;          /* "/etc/nginx/nginx.conf:12" */
+    const json_t  *json;        /* the whole object */
+} beacond_conf_sink_t;
+
+typedef struct {
+    json_t               *json;         /* owns all strings below */
+    uint64_t              generation;
+    const char           *build;        /* of the module */
+    const char           *dir;          /* the ring's */
+    uint64_t              epoch;        /* the current ring */
+    int                   threads;      /* readers */
+    const char           *edge;
+    const char           *spool;        /* NULL: none */
+    uint64_t              spool_size;
+    unsigned              spool_min_free;       /* per cent */
+    beacond_conf_sink_t  *sinks;
+    size_t                nsinks;
+} beacond_conf_t;
+
+/* One complaint: at may be "". */
+typedef void (*beacond_conf_say_pt)(void *data, const char *at,
+    const char *text);
+
+/*
+ * Reads and checks a file ("-": standard input), sinks' own parts too.  Each
+ * complaint goes to say(), all of them, not only the first.
+ * NULL: unusable.
+ */
+beacond_conf_t *beacond_conf_read(const char *file, beacond_conf_say_pt say,
+    void *data);
+void beacond_conf_destroy(beacond_conf_t *conf);
+
+#endif /* BEACOND_CONF_H */

@@ -1,0 +1,165 @@
+/*
+ * The sink interface: what a log, a Kafka cluster, a spy feed or a live store
+ * has to be.
+ *
+ * A sink runs in a thread of its own, made by the engine, which calls the ops
+ * below, one at a time.  The engine keeps all that is alike in sinks: the
+ * bounded queue of live batches, catching up from spool or ring in the sink's
+ * own batches when it fell behind, in order, the ranges it has acknowledged,
+ * its books.  A sink never sees where a batch came from.
+ *
+ *     reader ── offer ──> queue ──> sink thread ── ops->batch ──> the world
+ *                 (full: the sink falls behind      │
+ *                  and catches up by itself)        └── beacond_sink_ack()
+ *
+ * Durable sinks (ops->durable) hold back the reclaim of ring and spool until
+ * they have acknowledged; others only ever miss hits, and count them.
+ *
+ * Acknowledging.  beacond_sink_ack() says: these hits are where they must be,
+ * and after a SIGKILL at any later point I will not ask for them again (my
+ * checkpoint says so).  Acks may come in any order; the engine keeps ranges
+ * and moves the sink's cursor of each lane over their contiguous prefix.
+ */
+
+#ifndef BEACOND_SINK_H
+#define BEACOND_SINK_H
+
+#include "beacon.h"
+#include "beacond_batch.h"
+#include "beacond_conf.h"
+#include "beacon_template.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+typedef struct beacond_sink_s      beacond_sink_t;
+typedef struct beacond_sink_ops_s  beacond_sink_ops_t;
+
+/* A lane's identity over helper restarts, and where a sink stands in it. */
+typedef struct {
+    uint64_t         epoch;
+    uint32_t         lane;
+    beacon_cursor_t  cursor;
+} beacond_position_t;
+
+/*
+ * What a durable sink keeps in its checkpoint for the engine, atomically with
+ * its own state, and gives back at start.  JSON text, opaque to the sink:
+ * positions, done, lost, flag counts, journal position.
+ */
+typedef struct {
+    char   *text;
+    size_t  len;
+} beacond_checkpoint_t;
+
+struct beacond_sink_ops_s {
+    const char  *type;          /* "log", as in status */
+    bool         durable;
+
+    /*
+     * Opens nothing that can block for long.  conf: the sink's own object
+     * from beacon.json.  Sets sink->data.  INVALID with err: configuration.
+     */
+    beacon_rc_t (*create)(beacond_sink_t *sink, const json_t *conf,
+        beacon_err_t *err);
+    void        (*destroy)(beacond_sink_t *sink);
+
+    /*
+     * On the sink's thread, once, before any batch.  Loads the checkpoint:
+     * *checkpoint as it was last given to flush (NULL text: there is none).
+     * After this the engine sets the sink's positions and calls recover.
+     */
+    beacon_rc_t (*load)(beacond_sink_t *sink, beacond_checkpoint_t *checkpoint);
+
+    /*
+     * The hits after the checkpoint that exist by now, in order, batch by
+     * batch, then NULL: a sink that rolls forward looks at them here (for the
+     * line that was being written when it died) and will get them again by
+     * batch.  May return FULL: seen enough.  NULL op: not wanted.
+     */
+    beacon_rc_t (*recover)(beacond_sink_t *sink, const beacond_batch_t *batch);
+
+    /*
+     * Takes a batch; keeps a reference (beacond_batch_ref) for as long as it
+     * needs it.  AGAIN: cannot now (disk full, queue full); the engine offers
+     * the same batch again after ops->retry_ms, and lets flush run meanwhile.
+     * A batch may be taken in part: the sink then remembers how far.
+     */
+    beacon_rc_t (*batch)(beacond_sink_t *sink, beacond_batch_t *batch);
+
+    /*
+     * Called when idle, at least every 50 ms, and after each batch: writes out
+     * what is due by age or size, makes the checkpoint, acknowledges.  force:
+     * all of it, now (stop, reopen).  Returns ms until it wants the next call.
+     */
+    int         (*flush)(beacond_sink_t *sink, bool force);
+
+    void        (*reopen)(beacond_sink_t *sink);        /* USR1; may be NULL */
+
+    /* Adds members for beacon_status, from the sink's thread; may be NULL. */
+    void        (*status)(beacond_sink_t *sink, json_t *object);
+
+    int         retry_ms;
+};
+
+/* What an op finds in its sink.  The engine's own part is behind "engine". */
+struct beacond_sink_s {
+    const beacond_sink_ops_t  *ops;
+    const char                *name;
+    const beacond_conf_t      *conf;    /* of the whole helper */
+    void                      *data;    /* the sink's own */
+    uint64_t                   errors;          /* the sink counts; its */
+    uint64_t                   last_success_ns; /*   thread only */
+    struct beacond_sink_engine_s  *engine;
+};
+
+/*
+ * Acknowledges hits [first, first + n) of batch->hits; n == batch->nhits also
+ * covers what the batch's spans lost to corruption.  From any thread.
+ */
+void beacond_sink_ack(beacond_sink_t *sink, const beacond_batch_t *batch,
+    uint32_t first, uint32_t n);
+
+/*
+ * What to keep in a checkpoint that acknowledges, beyond what is acknowledged
+ * already, the first n hits of each of these batches (in order): the sink
+ * writes the text atomically with its own state, then calls
+ * beacond_sink_ack().  The sink's thread only; free(checkpoint->text).
+ */
+typedef struct {
+    const beacond_batch_t  *batch;
+    uint32_t                first;
+    uint32_t                n;
+} beacond_acked_t;
+
+beacon_rc_t beacond_sink_checkpoint(beacond_sink_t *sink,
+    const beacond_acked_t *acked, size_t nacked,
+    beacond_checkpoint_t *checkpoint);
+
+/*
+ * The spool's directory if the sink's checkpoint must also outlive the ring's
+ * (the sink is behind and reads from the spool), else NULL.  A sink with files
+ * keeps a second copy of its checkpoint there.
+ */
+const char *beacond_sink_spool_dir(beacond_sink_t *sink);
+
+/*
+ * Registers a template so that batches carry its values; create() only.
+ * Binds its variables.
+ */
+beacon_rc_t beacond_sink_template(beacond_sink_t *sink,
+    beacon_template_t *tmpl);
+
+/* The i-th bound value of a line, in place. */
+beacon_str_t beacond_line_value(const beacond_batch_t *batch,
+    const beacond_line_t *line, uint32_t i);
+
+/* Epoch and lane number of a span: with a hit's offset, its id. */
+void beacond_span_lane(const beacond_batch_t *batch, uint32_t span,
+    uint64_t *epoch, uint32_t *lane);
+
+/* All there are; NULL-ended. */
+extern const beacond_sink_ops_t *const beacond_sinks[];
+extern const beacond_sink_ops_t beacond_sink_log;
+
+#endif /* BEACOND_SINK_H */
