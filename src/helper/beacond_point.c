@@ -1,0 +1,86 @@
+#include "beacond_point.h"
+#include "beacond_log.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+    const char  *name;
+    const char  *where;
+} beacond_point_t;
+
+/* In the order in which a hit meets them; then start and stop. */
+static const beacond_point_t  beacond_points[] = {
+    { "start", "the lock is held, nothing is open yet" },
+    { "adopt", "asked to adopt a configuration, not yet read" },
+    { "adopted", "the new configuration is in use, not yet confirmed" },
+    { "reopen", "asked to reopen" },
+    { "stop", "asked to drain and leave" },
+    { "drained", "drained, about to say so" },
+    { NULL, NULL }
+};
+
+int  beacond_point_armed;
+
+static char              beacond_point_name[64];
+static _Atomic uint64_t  beacond_point_left;
+
+void
+beacond_point_init(void)
+{
+    char                   *colon;
+    const char             *env;
+    unsigned long           n;
+    const beacond_point_t  *p;
+
+    env = getenv("BEACON_KILL_AT");
+
+    if (env == NULL || env[0] == '\0'
+        || strlen(env) >= sizeof(beacond_point_name))
+    {
+        return;
+    }
+
+    strcpy(beacond_point_name, env);
+    colon = strchr(beacond_point_name, ':');
+    n = 1;
+
+    if (colon != NULL) {
+        *colon = '\0';
+        n = strtoul(colon + 1, NULL, 10);
+    }
+
+    for (p = beacond_points; p->name != NULL; p++) {
+        if (strcmp(p->name, beacond_point_name) == 0 && n > 0) {
+            atomic_init(&beacond_point_left, n);
+            beacond_point_armed = 1;
+            return;
+        }
+    }
+
+    beacond_log(BEACOND_WARN, "BEACON_KILL_AT=%s names no point", env);
+}
+
+void
+beacond_point_pass(const char *name)
+{
+    if (strcmp(name, beacond_point_name) == 0
+        && atomic_fetch_sub(&beacond_point_left, 1) == 1)
+    {
+        kill(getpid(), SIGKILL);
+    }
+}
+
+void
+beacond_point_print(FILE *out)
+{
+    const beacond_point_t  *p;
+
+    for (p = beacond_points; p->name != NULL; p++) {
+        fprintf(out, "%s\t%s\n", p->name, p->where);
+    }
+}
