@@ -10,8 +10,11 @@
 #include "beacon.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #define BEACOND_CONF_VERSION  2         /* and 1 */
+#define BEACOND_CONF_MAX      (16 * 1024 * 1024)        /* bytes of a file */
+#define BEACOND_THREADS_MAX   64
 
 /* A sink to be: one directive. */
 typedef struct {
@@ -26,27 +29,45 @@ typedef struct {
     uint64_t              generation;
     const char           *build;        /* of the module */
     const char           *dir;          /* the ring's */
-    uint64_t              epoch;        /* the current ring */
+    uint64_t              epoch;        /* the current ring; 0: a check only */
     int                   threads;      /* readers */
+    bool                  external;     /* nginx does not start the helper */
+    const char           *log_level;    /* of nginx's error log; NULL: none */
     const char           *edge;
     const char           *spool;        /* NULL: none */
     uint64_t              spool_size;
     unsigned              spool_min_free;       /* per cent */
     beacond_conf_sink_t  *sinks;
     size_t                nsinks;
+    bool                  flawed;       /* a sink's own part is wrong: the sink
+                                           waits, the others run */
 } beacond_conf_t;
 
-/* One complaint: at may be "". */
+/* One complaint: at may be "".  A text that starts with "warning: " is one
+   that the configuration can live with. */
 typedef void (*beacond_conf_say_pt)(void *data, const char *at,
     const char *text);
 
 /*
  * Reads and checks a file ("-": standard input), sinks' own parts too.  Each
  * complaint goes to say(), all of them, not only the first.
- * NULL: unusable.
+ * NULL: unusable.  With conf->flawed it can run, but should not be published.
  */
 beacond_conf_t *beacond_conf_read(const char *file, beacond_conf_say_pt say,
     void *data);
+
+/* The same from memory. */
+beacond_conf_t *beacond_conf_parse(const char *text, size_t len,
+    beacond_conf_say_pt say, void *data);
+
 void beacond_conf_destroy(beacond_conf_t *conf);
+
+/*
+ * A sink's "sync": "always" is 0, "off" is BEACOND_SYNC_OFF, "250ms", "1s" the
+ * milliseconds, 1 to a day's.  INVALID: none of these.
+ */
+#define BEACOND_SYNC_OFF  (-1)
+
+beacon_rc_t beacond_conf_sync(const char *text, int *ms);
 
 #endif /* BEACOND_CONF_H */
