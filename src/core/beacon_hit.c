@@ -1,0 +1,338 @@
+/*
+ * A hit's payload, and one argument out of a query.  The worker's side of this
+ * file is on the path of a request: it allocates nothing and touches each byte
+ * once.
+ */
+
+#include "beacon_hit.h"
+
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+/* The longest "ip" a worker writes is a UNIX socket's path. */
+#define BEACON_HIT_IP_MAX  255
+
+size_t
+beacon_hit_size(const beacon_hit_t *hit)
+{
+    size_t    size, n;
+    uint32_t  i;
+
+    n = BEACON_HIT_STRINGS + hit->nfields;
+    size = sizeof(beacon_hit_head_t) + n * (sizeof(uint32_t) + 1);
+
+    for (i = 0; i < BEACON_HIT_STRINGS; i++) {
+        size += hit->strings[i].len;
+    }
+
+    for (i = 0; i < hit->nfields; i++) {
+        size += hit->fields[i].len;
+    }
+
+    return size;
+}
+
+static inline uint8_t *
+beacon_hit_put(const beacon_str_t *str, uint8_t **length, uint8_t *p)
+{
+    uint32_t  len;
+
+    len = (uint32_t) str->len;
+    memcpy(*length, &len, sizeof(len));
+    *length += sizeof(len);
+
+    if (len) {
+        memcpy(p, str->data, len);
+    }
+
+    p[len] = 0;
+
+    return p + len + 1;
+}
+
+void
+beacon_hit_write(const beacon_hit_t *hit, uint8_t *dst)
+{
+    uint8_t           *length, *p;
+    uint32_t           i;
+    beacon_hit_head_t  head;
+
+    head.method = hit->method;
+    head.body_kind = hit->body_kind;
+    head.max_args = hit->max_args;
+    head.nfields = (uint16_t) hit->nfields;
+    head.reserved = 0;
+    head.flags = hit->flags;
+    memcpy(dst, &head, sizeof(head));
+
+    length = dst + sizeof(head);
+    p = length + (BEACON_HIT_STRINGS + hit->nfields) * sizeof(uint32_t);
+
+    for (i = 0; i < BEACON_HIT_STRINGS; i++) {
+        p = beacon_hit_put(&hit->strings[i], &length, p);
+    }
+
+    for (i = 0; i < hit->nfields; i++) {
+        p = beacon_hit_put(&hit->fields[i], &length, p);
+    }
+}
+
+/* 0 unless every value in the head is one that a worker writes. */
+static int
+beacon_hit_head_valid(const beacon_hit_head_t *head)
+{
+    return head->method >= BEACON_METHOD_GET
+           && head->method <= BEACON_METHOD_POST
+           && head->body_kind <= BEACON_BODY_OTHER
+           && head->nfields <= BEACON_FIELDS_MAX
+           && head->reserved == 0;
+}
+
+beacon_rc_t
+beacon_hit_parse(beacon_str_t payload, beacon_hit_t *hit)
+{
+    size_t             n, i, rest;
+    uint32_t           len;
+    beacon_str_t      *str;
+    const uint8_t     *length, *p;
+    beacon_hit_head_t  head;
+
+    if (payload.len < sizeof(head)) {
+        return BEACON_CORRUPT;
+    }
+
+    memcpy(&head, payload.data, sizeof(head));
+
+    if (!beacon_hit_head_valid(&head)) {
+        return BEACON_CORRUPT;
+    }
+
+    hit->method = head.method;
+    hit->body_kind = head.body_kind;
+    hit->max_args = head.max_args;
+    hit->nfields = head.nfields;
+    hit->flags = head.flags;
+
+    n = BEACON_HIT_STRINGS + hit->nfields;
+    rest = payload.len - sizeof(head);
+
+    if (rest < n * (sizeof(uint32_t) + 1)) {
+        return BEACON_CORRUPT;
+    }
+
+    length = payload.data + sizeof(head);
+    p = length + n * sizeof(uint32_t);
+    rest -= n * sizeof(uint32_t);
+
+    for (i = 0; i < n; i++) {
+        memcpy(&len, length, sizeof(len));
+        length += sizeof(len);
+
+        if (len >= rest || p[len] != 0) {
+            return BEACON_CORRUPT;
+        }
+
+        str = (i < BEACON_HIT_STRINGS) ? &hit->strings[i]
+                                       : &hit->fields[i - BEACON_HIT_STRINGS];
+        str->len = len;
+        str->data = p;
+
+        p += len + 1;
+        rest -= len + 1;
+    }
+
+    /* a site names files: nobody behind this point has to doubt it */
+    if (rest != 0
+        || hit->strings[BEACON_HIT_IP].len > BEACON_HIT_IP_MAX
+        || !beacon_site_valid(hit->strings[BEACON_HIT_SITE].data,
+                              hit->strings[BEACON_HIT_SITE].len))
+    {
+        return BEACON_CORRUPT;
+    }
+
+    return BEACON_OK;
+}
+
+static inline int
+beacon_query_hex(uint8_t c)
+{
+    if (c - '0' <= 9U) {
+        return c - '0';
+    }
+
+    c |= 0x20;
+
+    return (c - 'a' <= 5U) ? c - 'a' + 10 : -1;
+}
+
+/* The byte at p, decoded; *next stands behind it.  p < end. */
+static inline uint8_t
+beacon_query_byte(const uint8_t *p, const uint8_t *end, const uint8_t **next)
+{
+    int  high, low;
+
+    *next = p + 1;
+
+    if (*p == '+') {
+        return ' ';
+    }
+
+    if (*p == '%' && end - p >= 3) {
+        high = beacon_query_hex(p[1]);
+        low = beacon_query_hex(p[2]);
+
+        if (high >= 0 && low >= 0) {
+            *next = p + 3;
+            return (uint8_t) (high << 4 | low);
+        }
+    }
+
+    return *p;
+}
+
+/* Behind the name and its '=' in the sequence p .. end; NULL: another one. */
+static const uint8_t *
+beacon_query_match(const uint8_t *p, const uint8_t *end, beacon_str_t name)
+{
+    size_t  i;
+
+    for (i = 0; i < name.len; i++) {
+        if (p == end || *p == '='
+            || beacon_query_byte(p, end, &p) != name.data[i])
+        {
+            return NULL;
+        }
+    }
+
+    if (p == end) {
+        return p;
+    }
+
+    return (*p == '=') ? p + 1 : NULL;
+}
+
+static void
+beacon_query_decode(const uint8_t *p, const uint8_t *end, uint8_t *buf,
+    beacon_str_t *value)
+{
+    uint8_t        *dst;
+    const uint8_t  *start;
+
+    for (start = p; p < end && *p != '%' && *p != '+'; p++) { /* void */ }
+
+    if (p == end) {
+        value->data = start;
+        value->len = (size_t) (end - start);
+        return;
+    }
+
+    memcpy(buf, start, (size_t) (p - start));
+    dst = buf + (p - start);
+
+    while (p < end) {
+        *dst++ = beacon_query_byte(p, end, &p);
+    }
+
+    value->data = buf;
+    value->len = (size_t) (dst - buf);
+}
+
+/* The first '&' in p .. end, or end. */
+static const uint8_t *
+beacon_query_amp(const uint8_t *p, const uint8_t *end)
+{
+    while (p < end && *p != '&') {
+        p++;
+    }
+
+    return p;
+}
+
+/*
+ * Is the sequence at p the one?  Its end is looked for only where its first
+ * byte says that it might be.
+ */
+static inline int
+beacon_query_try(const uint8_t *p, const uint8_t *end, beacon_str_t name,
+    uint8_t *buf, beacon_str_t *value)
+{
+    uint8_t         c;
+    const uint8_t  *stop;
+
+    if (p == end) {
+        return 0;
+    }
+
+    c = *p;
+
+    if (name.len == 0) {
+        if (c != '=') {
+            return 0;
+        }
+
+    } else if (c != name.data[0] && c != '%' && c != '+') {
+        return 0;
+    }
+
+    stop = beacon_query_amp(p, end);
+    p = beacon_query_match(p, stop, name);
+
+    if (p == NULL) {
+        return 0;
+    }
+
+    beacon_query_decode(p, stop, buf, value);
+
+    return 1;
+}
+
+beacon_rc_t
+beacon_query_arg(beacon_str_t query, beacon_str_t name, uint8_t *buf,
+    beacon_str_t *value)
+{
+    const uint8_t  *p, *end;
+
+    if (query.len == 0) {
+        return BEACON_AGAIN;
+    }
+
+    p = query.data;
+    end = p + query.len;
+
+    if (beacon_query_try(p, end, name, buf, value)) {
+        return BEACON_OK;
+    }
+
+#if defined(__SSE2__)
+    {
+        unsigned  mask;
+        __m128i   amp;
+
+        amp = _mm_set1_epi8('&');
+
+        for ( /* void */ ; end - p >= 16; p += 16) {
+            mask = (unsigned) _mm_movemask_epi8(_mm_cmpeq_epi8(amp,
+                               _mm_loadu_si128((const __m128i *) p)));
+
+            for ( /* void */ ; mask; mask &= mask - 1) {
+                if (beacon_query_try(p + __builtin_ctz(mask) + 1, end, name,
+                                     buf, value))
+                {
+                    return BEACON_OK;
+                }
+            }
+        }
+    }
+#endif
+
+    for ( /* void */ ; p < end; p++) {
+        if (*p == '&' && beacon_query_try(p + 1, end, name, buf, value)) {
+            return BEACON_OK;
+        }
+    }
+
+    return BEACON_AGAIN;
+}
