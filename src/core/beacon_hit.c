@@ -159,13 +159,13 @@ beacon_hit_parse(beacon_str_t payload, beacon_hit_t *hit)
 static inline int
 beacon_query_hex(uint8_t c)
 {
-    if (c - '0' <= 9U) {
+    if (c >= '0' && c <= '9') {
         return c - '0';
     }
 
     c |= 0x20;
 
-    return (c - 'a' <= 5U) ? c - 'a' + 10 : -1;
+    return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : -1;
 }
 
 /* The byte at p, decoded; *next stands behind it.  p < end. */

@@ -30,7 +30,8 @@ void beacon_hit_write(const beacon_hit_t *hit, uint8_t *dst);
 
 /*
  * Points hit's strings into payload.  CORRUPT unless head, lengths and
- * terminators fit payload exactly; after OK every string is followed by a NUL.
+ * terminators fit payload exactly, the method is known and the site valid (it
+ * will name files); after OK every string is followed by a NUL.
  */
 beacon_rc_t beacon_hit_parse(beacon_str_t payload, beacon_hit_t *hit);
 
