@@ -1,0 +1,220 @@
+/*
+ * The module's own types.  Configuration is parsed at configuration time and
+ * read-only afterwards; what a worker opens is in ngx_http_beacon_worker_t,
+ * one for each configuration, so that an old one can go on while a new one
+ * starts.  Nothing is static.
+ */
+
+#ifndef NGX_HTTP_BEACON_H
+#define NGX_HTTP_BEACON_H
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "beacon.h"
+#include "beacon_counters.h"
+#include "beacon_format.h"
+#include "beacon_hit.h"
+#include "beacon_ring.h"
+#include "beacon_schema.h"
+
+
+#ifndef NGX_HTTP_BEACON_HELPER
+#define NGX_HTTP_BEACON_HELPER       "/usr/sbin/beacond"
+#endif
+
+#define NGX_HTTP_BEACON_OFF          0
+#define NGX_HTTP_BEACON_GIF          1
+#define NGX_HTTP_BEACON_EMPTY        2
+
+
+/* One directive that names a sink. */
+
+typedef struct {
+    ngx_str_t                   type;       /* "log", "ids" */
+    ngx_str_t                   name;
+    ngx_str_t                   path;       /* the template; ids: the file */
+    ngx_str_t                   timezone;   /* "UTC" unless said */
+    ngx_str_t                   sync;       /* "always", "off", "1s", "200ms" */
+    ngx_uint_t                  max_files;
+    ngx_str_t                   at;         /* FILE:LINE */
+} ngx_http_beacon_sink_t;
+
+
+/*
+ * A directory the configuration names: made by ngx_create_paths(), and judged
+ * as the worker user by whoever prepares the ring.
+ */
+
+typedef struct {
+    ngx_path_t                 *path;
+    ngx_str_t                   directive;  /* "beacon_log" */
+    ngx_str_t                   at;
+} ngx_http_beacon_dir_t;
+
+
+/* What a worker has open; belongs to one configuration. */
+
+typedef struct {
+    beacon_ring_t              *ring;       /* NULL: not attached */
+    beacon_producer_t           producer;   /* .ring NULL: no lane */
+    beacon_counters_t           counters;   /* .head NULL: not attached */
+    beacon_worker_counters_t   *mine;       /* this lane's; never NULL: without
+                                               a file it is "nowhere" */
+    beacon_worker_counters_t   *nowhere;
+    ngx_event_t                 timer;      /* claims a lane, gives one back */
+    ngx_msec_t                  delay;      /* until the next try */
+    ngx_connection_t           *idle;       /* is told of the shutdown */
+    ngx_fd_t                    lock;       /* beacond.lock, to ask who holds */
+    u_char                     *scratch;    /* decoded arguments of one hit */
+    size_t                      scratch_size;
+    time_t                      warned;
+} ngx_http_beacon_worker_t;
+
+
+typedef struct {
+    /* beacon_ring */
+    ngx_str_t                   ring;       /* full, NUL-terminated; .data NULL:
+                                               there is none, and beacon does
+                                               nothing at all */
+    ngx_str_t                   ring_at;
+    uint64_t                    lane_size;
+    ngx_uint_t                  lanes;      /* 3 x workers unless said */
+    ngx_flag_t                  disk;
+    ngx_path_t                 *path;       /* of the ring; its manager */
+
+    /* beacon_helper */
+    ngx_str_t                   helper;     /* full, NUL-terminated */
+    ngx_str_t                   helper_at;  /* empty: not said */
+    ngx_flag_t                  external;
+    ngx_uint_t                  threads;
+
+    ngx_str_t                   edge;
+
+    /* beacon_spool */
+    ngx_str_t                   spool;      /* .data NULL: none */
+    ngx_str_t                   spool_at;
+    off_t                       spool_size;
+    ngx_uint_t                  spool_min_free;     /* per cent */
+
+    ngx_array_t                 sinks;      /* of ngx_http_beacon_sink_t */
+    ngx_array_t                 dirs;       /* of ngx_http_beacon_dir_t */
+    ngx_array_t                 schemas;    /* of beacon_schema_t *: one for
+                                               each different set of names;
+                                               .hash is set when published */
+
+    /* when prepared and published (ngx_http_beacon_publish.c) */
+    uint64_t                    epoch;
+    uint64_t                    generation;
+    void                       *publish;    /* its own */
+    void                       *supervise;  /* ngx_http_beacon_helper.c's own */
+
+    ngx_int_t                   capture_index;      /* in r->variables */
+    ngx_uint_t                  captures;   /* locations that capture */
+    ngx_http_beacon_worker_t   *worker;
+} ngx_http_beacon_main_conf_t;
+
+
+/* A directive's VALUE, known well enough to be read fast. */
+
+typedef struct {
+    ngx_uint_t                  kind;       /* ngx_http_beacon_value_e */
+    ngx_uint_t                  index;      /* VARIABLE: in r->variables */
+    ngx_str_t                   text;       /* CONSTANT; ARGUMENT: its name */
+    ngx_http_complex_value_t   *complex;    /* COMPLEX */
+} ngx_http_beacon_value_t;
+
+typedef enum {
+    NGX_HTTP_BEACON_CONSTANT = 0,
+    NGX_HTTP_BEACON_ARGUMENT,               /* just $beacon_arg_NAME */
+    NGX_HTTP_BEACON_VARIABLE,               /* just one variable */
+    NGX_HTTP_BEACON_COMPLEX
+} ngx_http_beacon_value_e;
+
+typedef struct {
+    ngx_str_t                   name;
+    ngx_http_beacon_value_t     value;
+} ngx_http_beacon_named_t;
+
+
+typedef struct {
+    ngx_uint_t                  mode;       /* NGX_HTTP_BEACON_GIF, ... */
+    ngx_http_beacon_value_t    *condition;  /* if=; NULL: none */
+    ngx_http_beacon_value_t    *site;       /* NULL: none */
+    ngx_array_t                *visitor;    /* of ngx_http_beacon_value_t */
+    ngx_array_t                *fields;     /* of ngx_http_beacon_named_t */
+    ngx_array_t                *flags;      /* of ngx_http_beacon_named_t */
+    size_t                      max_body;
+    ngx_uint_t                  max_args;
+
+    beacon_schema_t            *schema;     /* in main conf's schemas */
+    ngx_http_beacon_main_conf_t  *main;
+    u_char                     *file;       /* where "beacon" stands */
+    ngx_uint_t                  line;
+} ngx_http_beacon_loc_conf_t;
+
+
+/* What became of a request, for variables; shared by its subrequests. */
+
+typedef enum {
+    NGX_HTTP_BEACON_NONE = 0,
+    NGX_HTTP_BEACON_TAKEN,
+    NGX_HTTP_BEACON_DROPPED,
+    NGX_HTTP_BEACON_FULL,
+    NGX_HTTP_BEACON_REJECTED                /* + beacon_reject_e */
+} ngx_http_beacon_result_e;
+
+typedef struct {
+    ngx_uint_t                  result;
+    uint64_t                    epoch;      /* TAKEN: with lane and offset */
+    uint64_t                    offset;     /*   the record's id */
+    uint32_t                    lane;
+} ngx_http_beacon_ctx_t;
+
+
+extern ngx_module_t  ngx_http_beacon_module;
+
+
+/*
+ * ngx_http_beacon_publish.c.  The first is called at the end of http{}, when
+ * all of main conf above is set: it adds the zone whose init prepares ring,
+ * counters and directories (sets epoch), also under nginx -t.  The second is
+ * called in init_module, never under -t: writes schemas (sets their hashes) and
+ * beacon.json; it cannot fail.  Neither is called without a ring.
+ */
+ngx_int_t ngx_http_beacon_publish_zone(ngx_conf_t *cf,
+    ngx_http_beacon_main_conf_t *bmcf);
+void ngx_http_beacon_publish(ngx_cycle_t *cycle,
+    ngx_http_beacon_main_conf_t *bmcf);
+
+/*
+ * ngx_http_beacon_helper.c: supervision.  The first is called at the end of
+ * http{}, after bmcf->path was made: sets its manager.  The second is called in
+ * init_process of any process.
+ */
+ngx_int_t ngx_http_beacon_helper_init(ngx_conf_t *cf,
+    ngx_http_beacon_main_conf_t *bmcf);
+ngx_int_t ngx_http_beacon_helper_init_process(ngx_cycle_t *cycle,
+    ngx_http_beacon_main_conf_t *bmcf);
+
+/* ngx_http_beacon_conf.c: directives. */
+char *ngx_http_beacon_conf_ring(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_beacon_conf_helper(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_beacon_conf_edge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_beacon_conf_log(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_beacon_conf_ids(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_beacon_conf_spool(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* "FILE:LINE" of the directive being parsed. */
+ngx_int_t ngx_http_beacon_conf_at(ngx_conf_t *cf, ngx_str_t *at);
+
+/* At the end of http{}: defaults, and what only the whole can tell. */
+char *ngx_http_beacon_conf_init_main(ngx_conf_t *cf,
+    ngx_http_beacon_main_conf_t *bmcf);
+
+
+#endif /* NGX_HTTP_BEACON_H */
