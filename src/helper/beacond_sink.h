@@ -68,6 +68,7 @@ struct beacond_sink_ops_s {
      * On the sink's thread, once, before any batch.  Loads the checkpoint:
      * *checkpoint as it was last given to flush (NULL text: there is none).
      * After this the engine sets the sink's positions and calls recover.
+     * AGAIN: cannot read it now (I/O error); asked again after retry_ms.
      */
     beacon_rc_t (*load)(beacond_sink_t *sink, beacond_checkpoint_t *checkpoint);
 
@@ -83,7 +84,9 @@ struct beacond_sink_ops_s {
      * Takes a batch; keeps a reference (beacond_batch_ref) for as long as it
      * needs it.  AGAIN: cannot now (disk full, queue full); the engine offers
      * the same batch again after ops->retry_ms, and lets flush run meanwhile.
-     * A batch may be taken in part: the sink then remembers how far.
+     * A batch may be taken in part: the sink then remembers how far.  A batch
+     * has one hit at least.  A sink that has not acknowledged the last eight
+     * is not given more until it has: flush runs meanwhile.
      */
     beacon_rc_t (*batch)(beacond_sink_t *sink, beacond_batch_t *batch);
 
@@ -102,7 +105,8 @@ struct beacond_sink_ops_s {
     int         retry_ms;
 };
 
-/* What an op finds in its sink.  The engine's own part is behind "engine". */
+/* What an op finds in its sink.  The engine's own part is behind "engine".
+   conf is the one the sink was made with: its dir is the ring's. */
 struct beacond_sink_s {
     const beacond_sink_ops_t  *ops;
     const char                *name;
@@ -161,5 +165,6 @@ void beacond_span_lane(const beacond_batch_t *batch, uint32_t span,
 /* All there are; NULL-ended. */
 extern const beacond_sink_ops_t *const beacond_sinks[];
 extern const beacond_sink_ops_t beacond_sink_log;
+extern const beacond_sink_ops_t beacond_sink_ids;
 
 #endif /* BEACOND_SINK_H */

@@ -1,0 +1,60 @@
+/*
+ * The engine: readers, batches, sinks, spool and the keeper, behind seven
+ * calls.  main() calls them from one thread; it needs no turn of its own: all
+ * that goes on happens in the engine's threads.
+ *
+ *     reader threads   ring -> batches -> queues of live sinks
+ *     a thread a sink  queue, or by itself from spool and ring -> ops->batch
+ *     keeper thread    attaches and retires rings, gives space back, decides
+ *                      about the spool and about loss, publishes the books
+ *     spool thread     ring -> journal, while a durable sink lags
+ *
+ * Whoever calls holds beacond.lock: only then may reclaim be written.
+ */
+
+#ifndef BEACOND_ENGINE_H
+#define BEACOND_ENGINE_H
+
+#include "beacon.h"
+#include "beacon_counters.h"
+#include "beacond_conf.h"
+
+typedef struct beacond_engine_s  beacond_engine_t;
+
+/*
+ * Attaches the rings, opens the spool, makes the sinks, starts the threads.
+ * counters is the caller's and outlives the engine.  Returns NULL with err: a
+ * sink or the spool's directory cannot be used.  On success the engine owns
+ * conf: it is valid until the next successful configure, or destroy.
+ */
+beacond_engine_t *beacond_engine_create(beacond_conf_t *conf,
+    beacon_counters_t *counters, beacon_err_t *err);
+
+/*
+ * Adoption: goes over to a new configuration.  Attaches its epoch; stops the
+ * sinks that it no longer has and restarts those whose object changed, but for
+ * "at"; keeps the rest running.  Takes over the new conf only if OK; otherwise
+ * the old one goes on and err says why.
+ */
+beacon_rc_t beacond_engine_configure(beacond_engine_t *engine,
+    beacond_conf_t *conf, beacon_err_t *err);
+
+/* USR1: every sink reopens what it has open, in its own thread. */
+void beacond_engine_reopen(beacond_engine_t *engine);
+
+/*
+ * Begins to drain for good: sinks write out at once, and what a sink does not
+ * take goes to the spool.  ms: the time there is.  May be called again.
+ */
+void beacond_engine_stop(beacond_engine_t *engine, int ms);
+
+/*
+ * 1: every lane is unowned, and all its hits are acknowledged by every durable
+ * sink or spooled.  *left (may be NULL): hits that are not.
+ */
+int beacond_engine_drained(beacond_engine_t *engine, uint64_t *left);
+
+/* Flushes and destroys the sinks, publishes the last books, joins all. */
+void beacond_engine_destroy(beacond_engine_t *engine);
+
+#endif /* BEACOND_ENGINE_H */
