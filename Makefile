@@ -22,7 +22,7 @@ HELPER_O  = $(patsubst src/helper/%.c,$(B)/helper/%.o,$(wildcard src/helper/*.c)
 UNIT      = $(patsubst t/unit/%.c,$(B)/unit/%,$(wildcard t/unit/*_test.c))
 NGINX_SRC = /usr/share/nginx/src
 
-.PHONY: all module beacond unit clean help
+.PHONY: all module beacond unit load clean help
 all: module beacond                     ## build the module and beacond
 
 help:                                   ## print the targets
@@ -65,6 +65,11 @@ $(B)/unit/%: t/unit/%.c $(B)/libbeacon.a
 	@mkdir -p $(@D)
 	$(CC) $(ALLFLAGS) -Isrc/helper -It/unit $(LDFLAGS) -o $@ $< \
 	    $(filter %.o,$^) $(B)/libbeacon.a -ljansson -pthread
+
+load: $(B)/load                         ## build the load generator
+$(B)/load: t/lib/load.c
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(CFLAGS) -o $@ $<
 
 clean:                                  ## remove build/
 	rm -rf build
