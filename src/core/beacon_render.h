@@ -53,12 +53,19 @@ size_t beacon_render_bound(const beacon_hit_t *hit,
     const beacon_schema_t *schema);
 
 /*
- * Renders into dst, which has room for beacon_render_bound() and 64 bytes.
- * The hit's strings may be loaded 64 bytes beyond their ends.  schema may be
- * NULL (lost): fields are then named "field0" ...  Sets line[0]; returns the
- * number of lines, today always 1: one record may come to mean several.
- * No allocation but for hits with more arguments than any before them; no
- * memory for those: 0 lines.
+ * Renders into dst, which has room for beacon_render_bound() and 64 bytes; what
+ * lies behind the line is left undefined.  The hit comes from
+ * beacon_hit_parse(): each string ends in a NUL.  It may be loaded 64 bytes
+ * beyond its end.  schema may be NULL (lost): the edge is then "", fields are
+ * named "field0" ..., flags "flag0" ...  Sets line[0]; returns the number of
+ * lines, today always 1: one record may come to mean several.
+ * No allocation but for hits with more arguments, longer repeated values or a
+ * longer JSON body than any before them; no memory for those: 0 lines.
+ *
+ * Strings are escaped one way only: \" \\ \b \f \n \r \t, other bytes below
+ * 0x20 as \u00xx with lower-case digits; everything else, DEL, U+2028 and
+ * U+2029 too, stands as UTF-8 (a script that wants to hold a line as source
+ * needs ECMAScript 2019 or its own escaping: "data" could hold them anyway).
  */
 unsigned beacon_render(beacon_render_t *render, const beacon_record_t *record,
     const beacon_hit_t *hit, const beacon_schema_t *schema, uint64_t epoch,

@@ -1,0 +1,681 @@
+/*
+ * A record's line, member by member.  What loops over bytes is in
+ * beacon_render_loops.h, compiled for each variant.
+ */
+
+#include "beacon_render_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BEACON_KEPT_FIRST  4096
+
+/* All that stands around the values, numbers in their longest form, and the
+   names that stand for lost ones: "field4294967295". */
+#define BEACON_RENDER_FIXED  512
+#define BEACON_RENDER_NAME   24
+
+/* A byte of a string: \u0001.  Of a query or form: that twice, in "args" and
+   in "repeated", and %01 in "query" or "body". */
+#define BEACON_RENDER_BYTE  6
+#define BEACON_RENDER_RAW   3
+
+#define beacon_render_text(dst, text)                                         \
+    (memcpy(dst, text, sizeof(text) - 1), (dst) + sizeof(text) - 1)
+
+static void
+beacon_render_tables(beacon_render_t *r)
+{
+    static const char  digits[] = "0123456789ABCDEF";
+    static const char  shorts[] = "\bb\ff\nn\rr\tt\"\"\\\\";
+
+    unsigned     c;
+    uint8_t     *e;
+    const char  *s;
+
+    for (c = 0; c < 256; c++) {
+        r->hex[c] = -1;
+
+        e = r->percent[c];
+        e[0] = '%';
+        e[1] = (uint8_t) digits[c >> 4];
+        e[2] = (uint8_t) digits[c & 15];
+        e[3] = 3;
+
+        if (c >= 0x20 && c <= 0x7e) {
+            e[0] = (c == '"' || c == '\\') ? '\\' : (uint8_t) c;
+            e[1] = (uint8_t) c;
+            e[3] = (c == '"' || c == '\\') ? 2 : 1;
+        }
+    }
+
+    for (c = 0; c < 16; c++) {
+        r->hex[(uint8_t) digits[c]] = (int8_t) c;
+        r->hex[(uint8_t) digits[c] | 0x20] = (int8_t) c;
+    }
+
+    for (c = 0; c < 128; c++) {
+        r->utf8[c] = beacon_utf8_lead((uint8_t) (c + 0x80));
+        e = r->escape[c];
+
+        if (c < 0x20) {
+            snprintf((char *) e, 8, "\\u%04x", c);
+            e[7] = 6;
+
+        } else {
+            e[0] = (uint8_t) c;
+            e[7] = 1;
+            r->plain[BEACON_PLAIN_STRING][c] = (uint8_t) c;
+        }
+    }
+
+    for (s = shorts; *s; s += 2) {
+        e = r->escape[(uint8_t) s[0]];
+        memset(e, 0, 8);
+        e[0] = '\\';
+        e[1] = (uint8_t) s[1];
+        e[7] = 2;
+        r->plain[BEACON_PLAIN_STRING][(uint8_t) s[0]] = 0;
+    }
+
+    memcpy(r->plain[BEACON_PLAIN_QUERY], r->plain[BEACON_PLAIN_STRING], 256);
+
+    for (s = "%&="; *s; s++) {
+        r->plain[BEACON_PLAIN_QUERY][(uint8_t) *s] = 0;
+    }
+
+    r->plain[BEACON_PLAIN_QUERY]['+'] = ' ';
+}
+
+/* Random bytes; where the kernel has none to give, what differs by process:
+   the seed is a defence in depth, and decides no byte of any line. */
+static void
+beacon_render_seed(beacon_render_t *r)
+{
+    struct timespec  now;
+
+    if (getrandom(r->seed, sizeof(r->seed), GRND_NONBLOCK)
+        != (ssize_t) sizeof(r->seed))
+    {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        r->seed[0] = (uint64_t) now.tv_nsec << 32 ^ (uint64_t) (uintptr_t) r;
+        r->seed[1] = (uint64_t) now.tv_sec << 32 ^ (uint64_t) getpid();
+    }
+
+    r->seed[1] |= 1ULL << 63 | 1;       /* a factor: long and odd */
+}
+
+beacon_render_t *
+beacon_render_create(void)
+{
+    beacon_render_t  *r;
+
+    r = calloc(1, sizeof(*r));
+    if (r == NULL) {
+        return NULL;
+    }
+
+    r->second = UINT64_MAX;
+    beacon_render_tables(r);
+    beacon_render_seed(r);
+    beacon_json_init(&r->json, r->seed[1]);
+    (void) beacon_render_select(r, "auto");
+
+    r->kept = malloc(BEACON_KEPT_FIRST);
+    r->max_kept = BEACON_KEPT_FIRST;
+
+    if (r->kept == NULL || !beacon_args_reserve(r, BEACON_TAGS)) {
+        beacon_render_destroy(r);
+        return NULL;
+    }
+
+    return r;
+}
+
+void
+beacon_render_destroy(beacon_render_t *r)
+{
+    if (r == NULL) {
+        return;
+    }
+
+    beacon_json_dispose(&r->json);
+    free(r->args);
+    free(r->again);
+    free(r->kept);
+    free(r->table);
+    free(r);
+}
+
+const char *const *
+beacon_render_variants(void)
+{
+    static const char *const  names[] = {
+        "portable", NULL
+    };
+
+    return names;
+}
+
+beacon_rc_t
+beacon_render_select(beacon_render_t *r, const char *name)
+{
+    static const beacon_render_ops_t *const  all[] = {
+        &beacon_render_portable
+    };
+
+    size_t              i;
+    const char *const  *variant;
+
+    variant = beacon_render_variants();
+
+    if (strcmp(name, "auto") == 0) {
+        name = variant[0];
+    }
+
+    for ( /* void */ ; *variant && strcmp(*variant, name) != 0; variant++) {
+        /* void */
+    }
+
+    for (i = 0; *variant && i < sizeof(all) / sizeof(all[0]); i++) {
+        if (strcmp(all[i]->name, name) == 0) {
+            r->ops = all[i];
+            return BEACON_OK;
+        }
+    }
+
+    return BEACON_INVALID;
+}
+
+/* Sequences that len bytes can hold at most: "a&b". */
+static inline uint64_t
+beacon_render_sequences(uint64_t len)
+{
+    return len / 2 + 1;
+}
+
+static uint64_t
+beacon_render_bound_query(uint64_t len)
+{
+    /* "":"",  in args;  "":["",""],  for every two in repeated */
+    return (2 * BEACON_RENDER_BYTE + BEACON_RENDER_RAW) * len
+           + (6 + 6) * beacon_render_sequences(len);
+}
+
+size_t
+beacon_render_bound(const beacon_hit_t *hit, const beacon_schema_t *schema)
+{
+    uint64_t  bound, len;
+    uint32_t  i;
+
+    bound = BEACON_RENDER_FIXED;
+
+    for (i = 0; i < BEACON_HIT_STRINGS; i++) {
+        len = hit->strings[i].len;
+
+        if (i == BEACON_HIT_QUERY
+            || (i == BEACON_HIT_BODY && hit->body_kind == BEACON_BODY_FORM))
+        {
+            bound += beacon_render_bound_query(len);
+
+        } else {
+            bound += BEACON_RENDER_BYTE * len;
+        }
+    }
+
+    for (i = 0; i < hit->nfields; i++) {
+        bound += BEACON_RENDER_BYTE * (uint64_t) hit->fields[i].len
+                 + sizeof("\"\":\"\",");
+        bound += (schema && i < schema->nfields) ? schema->fields[i].len
+                                                 : BEACON_RENDER_NAME;
+    }
+
+    for (i = 0; i < BEACON_FLAGS_MAX; i++) {
+        bound += sizeof("\"\",");
+        bound += (schema && i < schema->nflags) ? schema->flags[i].len
+                                                : BEACON_RENDER_NAME;
+    }
+
+    bound += schema ? schema->edge.len : 0;
+
+    return (bound < SIZE_MAX - 64) ? (size_t) bound : SIZE_MAX - 64;
+}
+
+/* n decimal digits. */
+static inline uint8_t *
+beacon_render_digits(uint8_t *dst, unsigned value, int n)
+{
+    int  i;
+
+    for (i = n - 1; i >= 0; i--) {
+        dst[i] = (uint8_t) ('0' + value % 10);
+        value /= 10;
+    }
+
+    return dst + n;
+}
+
+/* "2026-11-21T22:56:01." of a UNIX second, into r->time: the Gregorian
+   calendar, counted in eras of 400 years from 1 March of year 0. */
+static void
+beacon_render_second(beacon_render_t *r, uint64_t second)
+{
+    uint8_t   *dst;
+    uint64_t   days;
+    unsigned   era, day, year, month, rest;
+
+    days = second / 86400 + 719468;
+    rest = (unsigned) (second % 86400);
+    era = (unsigned) (days / 146097);
+    day = (unsigned) (days % 146097);
+    year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+    day -= 365 * year + year / 4 - year / 100;
+    month = (5 * day + 2) / 153;
+    day -= (153 * month + 2) / 5;
+    year += 400 * era + (month >= 10);
+    month = (month >= 10) ? month - 9 : month + 3;
+
+    dst = beacon_render_digits(r->time, year, 4);
+    *dst++ = '-';
+    dst = beacon_render_digits(dst, month, 2);
+    *dst++ = '-';
+    dst = beacon_render_digits(dst, day + 1, 2);
+    *dst++ = 'T';
+    dst = beacon_render_digits(dst, rest / 3600, 2);
+    *dst++ = ':';
+    dst = beacon_render_digits(dst, rest / 60 % 60, 2);
+    *dst++ = ':';
+    dst = beacon_render_digits(dst, rest % 60, 2);
+    *dst = '.';
+
+    r->second = second;
+}
+
+static inline uint8_t *
+beacon_render_time(beacon_render_t *r, uint8_t *dst, uint64_t time_ns)
+{
+    if (time_ns / 1000000000 != r->second) {
+        beacon_render_second(r, time_ns / 1000000000);
+    }
+
+    memcpy(dst, r->time, sizeof("2026-11-21T22:56:01.") - 1);
+    dst += sizeof("2026-11-21T22:56:01.") - 1;
+    dst = beacon_render_digits(dst, (unsigned) (time_ns / 1000000 % 1000), 3);
+    *dst++ = 'Z';
+
+    return dst;
+}
+
+/* "query" and "body" of what was malformed: each byte outside 0x20 .. 0x7E as
+   %XX, so that nothing is lost. */
+static uint8_t *
+beacon_render_percent(const beacon_render_t *r, uint8_t *dst,
+    const beacon_str_t *str)
+{
+    size_t          i;
+    const uint8_t  *e;
+
+    for (i = 0; i < str->len; i++) {
+        e = r->percent[str->data[i]];
+        memcpy(dst, e, 4);
+        dst += e[3];
+    }
+
+    return dst;
+}
+
+/* Valid JSON is one line but for line breaks between tokens. */
+static uint8_t *
+beacon_render_data(uint8_t *dst, const beacon_str_t *str)
+{
+    size_t  i;
+
+    for (i = 0; i < str->len; i++) {
+        dst[i] = (str->data[i] == '\n' || str->data[i] == '\r')
+                 ? ' ' : str->data[i];
+    }
+
+    return dst + str->len;
+}
+
+static int
+beacon_render_utf8_valid(const beacon_str_t *str)
+{
+    const uint8_t  *p, *end;
+
+    p = str->data;
+    end = p + str->len;
+
+    while (p && p < end) {
+        p = (*p < 0x80) ? p + 1 : beacon_utf8_next(p, end);
+    }
+
+    return p != NULL;
+}
+
+/* A configured name, or "field3" where the schema does not say. */
+static uint8_t *
+beacon_render_name(uint8_t *dst, const beacon_str_t *names, uint32_t n,
+    uint32_t i, const char *what)
+{
+    if (names && i < n) {
+        memcpy(dst, names[i].data, names[i].len);
+        return dst + names[i].len;
+    }
+
+    return dst + sprintf((char *) dst, "%s%u", what, i);
+}
+
+static uint8_t *
+beacon_render_fields(beacon_render_t *r, uint8_t *dst,
+    const beacon_hit_t *hit, const beacon_schema_t *schema,
+    unsigned *malformed)
+{
+    uint8_t   *start;
+    uint32_t   i;
+
+    start = dst;
+    dst = beacon_render_text(dst, ",\"fields\":{");
+
+    for (i = 0; i < hit->nfields; i++) {
+        if (hit->fields[i].len == 0) {
+            continue;
+        }
+
+        *dst++ = '"';
+        dst = beacon_render_name(dst, schema ? schema->fields : NULL,
+                                 schema ? schema->nfields : 0, i, "field");
+        dst = beacon_render_text(dst, "\":\"");
+        dst = r->ops->string(r, dst, &hit->fields[i], malformed);
+        dst = beacon_render_text(dst, "\",");
+    }
+
+    if (dst[-1] != ',') {
+        return start;
+    }
+
+    dst[-1] = '}';
+
+    return dst;
+}
+
+static uint8_t *
+beacon_render_flags(uint8_t *dst, uint32_t flags,
+    const beacon_schema_t *schema, unsigned malformed)
+{
+    uint32_t  i;
+
+    if (flags == 0 && !malformed) {
+        return dst;
+    }
+
+    dst = beacon_render_text(dst, ",\"flags\":[");
+
+    for ( /* void */ ; flags; flags &= flags - 1) {
+        i = (uint32_t) __builtin_ctz(flags);
+        *dst++ = '"';
+        dst = beacon_render_name(dst, schema ? schema->flags : NULL,
+                                 schema ? schema->nflags : 0, i, "flag");
+        dst = beacon_render_text(dst, "\",");
+    }
+
+    if (malformed) {
+        dst = beacon_render_text(dst, "\"malformed\",");
+    }
+
+    dst[-1] = ']';
+
+    return dst;
+}
+
+/* Where a body goes, and whether that loses bytes. */
+typedef enum {
+    BEACON_RENDER_NOTHING,
+    BEACON_RENDER_DATA,
+    BEACON_RENDER_BODY
+} beacon_render_body_e;
+
+static beacon_rc_t
+beacon_render_body_kind(beacon_render_t *r, const beacon_hit_t *hit,
+    beacon_render_body_e *kind, unsigned *malformed)
+{
+    beacon_rc_t          rc;
+    const beacon_str_t  *body;
+
+    body = &hit->strings[BEACON_HIT_BODY];
+    *kind = BEACON_RENDER_NOTHING;
+
+    if (body->len == 0 || hit->body_kind == BEACON_BODY_FORM) {
+        return BEACON_OK;
+    }
+
+    *kind = BEACON_RENDER_BODY;
+
+    if (hit->body_kind == BEACON_BODY_DATA) {
+        rc = beacon_json_check(&r->json, *body);
+
+        if (rc == BEACON_OK) {
+            *kind = BEACON_RENDER_DATA;
+        }
+
+        if (rc != BEACON_INVALID) {
+            return rc;
+        }
+    }
+
+    *malformed |= !beacon_render_utf8_valid(body);
+
+    return BEACON_OK;
+}
+
+/* Room for the arguments of query and form. */
+static beacon_rc_t
+beacon_render_prepare(beacon_render_t *r, const beacon_hit_t *hit)
+{
+    uint64_t  n;
+
+    n = beacon_render_sequences(hit->strings[BEACON_HIT_QUERY].len);
+
+    if (hit->body_kind == BEACON_BODY_FORM) {
+        n += beacon_render_sequences(hit->strings[BEACON_HIT_BODY].len);
+    }
+
+    if (hit->max_args && n > hit->max_args) {
+        n = hit->max_args;
+    }
+
+    r->left = (uint32_t) n;
+    r->nargs = 0;
+    r->nagain = 0;
+    r->nkept = 0;
+    r->hashed = 0;
+    r->failed = 0;
+
+    return beacon_args_reserve(r, (size_t) n) ? BEACON_OK : BEACON_SYS;
+}
+
+/* Up to and with "time" and "edge". */
+static uint8_t *
+beacon_render_head(beacon_render_t *r, const beacon_record_t *record,
+    const beacon_schema_t *schema, uint64_t epoch, uint32_t lane,
+    uint8_t *dst, beacon_line_t *line)
+{
+    dst = beacon_render_text(dst, "{\"v\":1,\"id\":\"");
+    line->id_len = (uint16_t) beacon_id_format(dst, epoch, lane,
+                                               record->offset);
+    dst += line->id_len;
+    dst = beacon_render_text(dst, "\",\"time\":\"");
+    dst = beacon_render_time(r, dst, record->time_ns);
+    dst = beacon_render_text(dst, "\",\"edge\":\"");
+
+    if (schema) {
+        memcpy(dst, schema->edge.data, schema->edge.len);
+        dst += schema->edge.len;
+    }
+
+    return beacon_render_text(dst, "\",\"site\":\"");
+}
+
+/* A member that is left out when it is empty; the comma is behind it. */
+#define beacon_render_string(r, dst, name, str, malformed)                    \
+    if ((str)->len) {                                                         \
+        dst = beacon_render_text(dst, "\"" name "\":\"");                     \
+        dst = r->ops->string(r, dst, str, malformed);                         \
+        dst = beacon_render_text(dst, "\",");                                 \
+    }
+
+/* From "site" to "path". */
+static uint8_t *
+beacon_render_request(beacon_render_t *r, const beacon_hit_t *hit,
+    const uint8_t *start, uint8_t *dst, beacon_line_t *line,
+    unsigned *malformed)
+{
+    static const char     methods[4][8] = { "", "GET", "HEAD", "POST" };
+
+    size_t                len;
+    uint8_t              *p;
+    const beacon_str_t   *str;
+
+    str = hit->strings;
+    line->site_offset = (uint32_t) (dst - start);
+    p = dst;
+    dst = r->ops->string(r, dst, &str[BEACON_HIT_SITE], malformed);
+    line->site_len = (uint16_t) (dst - p);
+    dst = beacon_render_text(dst, "\",");
+
+    beacon_render_string(r, dst, "visitor", &str[BEACON_HIT_VISITOR],
+                         malformed);
+
+    p = dst;
+    beacon_render_string(r, dst, "ip", &str[BEACON_HIT_IP], malformed);
+    line->ip_offset = (uint32_t) (p - start);
+    line->ip_len = (uint16_t) (dst - p);
+
+    dst = beacon_render_text(dst, "\"method\":\"");
+    len = strlen(methods[hit->method & 3]);
+    memcpy(dst, methods[hit->method & 3], 8);
+    dst += len;
+    dst = beacon_render_text(dst, "\",");
+
+    beacon_render_string(r, dst, "host", &str[BEACON_HIT_HOST], malformed);
+
+    dst = beacon_render_text(dst, "\"path\":\"");
+    dst = r->ops->string(r, dst, &str[BEACON_HIT_PATH], malformed);
+
+    return beacon_render_text(dst, "\",\"args\":{");
+}
+
+/* Query, then form: bit 0 of *malformed says that the query loses bytes, bit 1
+   that the form does. */
+static uint8_t *
+beacon_render_args(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
+    unsigned *malformed)
+{
+    unsigned  query, form;
+
+    query = 0;
+    form = 0;
+    dst = r->ops->args(r, dst, &hit->strings[BEACON_HIT_QUERY], &query);
+
+    if (hit->body_kind == BEACON_BODY_FORM) {
+        dst = r->ops->args(r, dst, &hit->strings[BEACON_HIT_BODY], &form);
+    }
+
+    dst -= (dst[-1] == ',');
+    *dst++ = '}';
+    *malformed = query | form << 1;
+
+    return dst;
+}
+
+/* "repeated" and what follows it. */
+static uint8_t *
+beacon_render_tail(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
+    beacon_render_body_e kind, unsigned malformed)
+{
+    unsigned             ignored;
+    const beacon_str_t  *body;
+
+    body = &hit->strings[BEACON_HIT_BODY];
+
+    if (r->nagain) {
+        dst = beacon_args_repeated(r, dst);
+    }
+
+    if (malformed & 1) {
+        dst = beacon_render_text(dst, ",\"query\":\"");
+        dst = beacon_render_percent(r, dst, &hit->strings[BEACON_HIT_QUERY]);
+        *dst++ = '"';
+    }
+
+    if (malformed & 2) {
+        dst = beacon_render_text(dst, ",\"body\":\"");
+        dst = beacon_render_percent(r, dst, body);
+        *dst++ = '"';
+    }
+
+    if (kind == BEACON_RENDER_DATA) {
+        dst = beacon_render_text(dst, ",\"data\":");
+        dst = beacon_render_data(dst, body);
+
+    } else if (kind == BEACON_RENDER_BODY) {
+        dst = beacon_render_text(dst, ",\"body\":\"");
+        dst = r->ops->string(r, dst, body, &ignored);
+        *dst++ = '"';
+    }
+
+    return beacon_render_text(dst, "}\n");
+}
+
+unsigned
+beacon_render(beacon_render_t *r, const beacon_record_t *record,
+    const beacon_hit_t *hit, const beacon_schema_t *schema, uint64_t epoch,
+    uint32_t lane, uint8_t *dst, beacon_line_t *line)
+{
+    uint8_t               *start;
+    unsigned               malformed, lost;
+    const beacon_str_t    *str;
+    beacon_render_body_e   kind;
+
+    malformed = 0;
+
+    if (beacon_render_prepare(r, hit) != BEACON_OK
+        || beacon_render_body_kind(r, hit, &kind, &malformed) != BEACON_OK)
+    {
+        return 0;
+    }
+
+    start = dst;
+    str = hit->strings;
+
+    dst = beacon_render_head(r, record, schema, epoch, lane, dst, line);
+    dst = beacon_render_request(r, hit, start, dst, line, &malformed);
+    dst = beacon_render_args(r, hit, dst, &lost);
+
+    if (r->failed) {
+        return 0;
+    }
+
+    *dst++ = ',';
+    beacon_render_string(r, dst, "referer", &str[BEACON_HIT_REFERER],
+                         &malformed);
+    beacon_render_string(r, dst, "user_agent", &str[BEACON_HIT_USER_AGENT],
+                         &malformed);
+    dst--;
+
+    if (hit->nfields) {
+        dst = beacon_render_fields(r, dst, hit, schema, &malformed);
+    }
+
+    malformed |= lost;
+    dst = beacon_render_flags(dst, hit->flags, schema, malformed);
+    dst = beacon_render_tail(r, hit, dst, kind, lost);
+
+    line->own_flags = malformed ? BEACON_FLAG_MALFORMED : 0;
+    line->len = (uint32_t) (dst - start);
+
+    return 1;
+}

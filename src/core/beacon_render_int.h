@@ -1,0 +1,143 @@
+/*
+ * What the renderer's files share.
+ */
+
+#ifndef BEACON_RENDER_INT_H
+#define BEACON_RENDER_INT_H
+
+#include "beacon_json.h"
+#include "beacon_render.h"
+#include "beacon_utf8.h"
+
+#include <string.h>
+
+/* Distinct keys that are searched by tag; beyond them a hash table helps. */
+#define BEACON_TAGS  256
+
+#define BEACON_ARG_NONE  UINT32_MAX
+
+/* An argument in "args"; its pointers are into dst. */
+typedef struct {
+    const uint8_t  *key;        /* as rendered: equal text, equal key */
+    const uint8_t  *value;
+    uint64_t        hash;
+    uint32_t        key_len;
+    uint32_t        value_len;
+    uint32_t        again;      /* the last of its later values, or NONE */
+} beacon_arg_t;
+
+/* A later value of an argument; they form a ring, the last one first. */
+typedef struct {
+    size_t    value;            /* in kept[] */
+    uint32_t  len;
+    uint32_t  next;
+} beacon_again_t;
+
+enum {
+    BEACON_PLAIN_STRING,        /* quote, backslash, controls, >= 0x80 are
+                                   events */
+    BEACON_PLAIN_QUERY          /* and % & =; and '+' becomes a space */
+};
+
+typedef uint8_t *(*beacon_loop_pt)(beacon_render_t *r, uint8_t *dst,
+    const beacon_str_t *str, unsigned *malformed);
+
+/* A variant of the inner loops. */
+typedef struct {
+    const char      *name;
+    beacon_loop_pt   string;
+    beacon_loop_pt   args;
+} beacon_render_ops_t;
+
+struct beacon_render_s {
+    const beacon_render_ops_t  *ops;
+
+    /* arguments of the hit at hand */
+    uint32_t                    left;       /* that may still come */
+    uint32_t                    nargs;
+    uint32_t                    nagain;
+    uint8_t                     hashed;     /* table[] is in use */
+    uint8_t                     failed;     /* no memory for what is kept */
+    size_t                      nkept;
+    uint64_t                    seed[2];
+
+    /* grown as hits need it, never shrunk */
+    beacon_arg_t               *args;
+    beacon_again_t             *again;
+    size_t                      max_args;   /* room in args[] and again[] */
+    uint8_t                    *kept;       /* later values */
+    size_t                      max_kept;
+    uint32_t                   *table;      /* open addressing; index + 1 */
+    size_t                      max_table;
+    size_t                      mask;       /* of the part in use */
+
+    beacon_json_t               json;
+
+    /* the last second, written out */
+    uint64_t                    second;
+    uint8_t                     time[24];
+
+    /* what a byte becomes: see beacon_render_tables() */
+    uint8_t                     plain[2][256];  /* itself; 0: an event */
+    uint8_t                     escape[128][8]; /* JSON text; [7] its length */
+    int8_t                      hex[256];       /* -1: no digit */
+    beacon_utf8_t               utf8[128];
+    uint8_t                     percent[256][4];    /* "query"; [3] length */
+
+    uint16_t                    tags[BEACON_TAGS + 32];
+};
+
+/* beacon_render_args.c */
+
+/* Room for n arguments; 0: no memory. */
+int beacon_args_reserve(beacon_render_t *r, size_t n);
+
+/* As beacon_loop_lookup(), for more keys than tags. */
+uint32_t beacon_args_lookup(beacon_render_t *r, const beacon_arg_t *arg);
+
+/* Keeps arg's value as a later one of args[first]. */
+void beacon_args_again(beacon_render_t *r, uint32_t first,
+    const beacon_arg_t *arg);
+
+/* Writes "repeated":{...}, of what was kept. */
+uint8_t *beacon_args_repeated(const beacon_render_t *r, uint8_t *dst);
+
+static inline int
+beacon_args_equal(const beacon_arg_t *a, const beacon_arg_t *b)
+{
+    return a->hash == b->hash && a->key_len == b->key_len
+           && memcmp(a->key, b->key, a->key_len) == 0;
+}
+
+static inline uint64_t
+beacon_args_mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128  product;
+
+    product = (unsigned __int128) a * b;
+
+    return (uint64_t) product ^ (uint64_t) (product >> 64);
+}
+
+/* Eight bytes at a time; those behind the key are loaded and masked out. */
+static inline uint64_t
+beacon_args_hash(const beacon_render_t *r, const uint8_t *key, uint32_t len)
+{
+    uint64_t  hash, word;
+
+    hash = r->seed[0] ^ len;
+
+    for ( /* void */ ; len > 8; len -= 8, key += 8) {
+        memcpy(&word, key, 8);
+        hash = beacon_args_mix(hash ^ word, r->seed[1]);
+    }
+
+    memcpy(&word, key, 8);
+    word = len ? word & (~0ULL >> (64 - 8 * len)) : 0;
+
+    return beacon_args_mix(hash ^ word, r->seed[1]);
+}
+
+extern const beacon_render_ops_t beacon_render_portable;
+
+#endif /* BEACON_RENDER_INT_H */
