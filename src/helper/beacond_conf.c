@@ -16,6 +16,7 @@ typedef struct {
 
 static const beacond_conf_type_t  beacond_conf_types[] = {
     { "log", true, beacond_conf_check_log },
+    { "ids", true, beacond_conf_check_ids },
     { NULL, false, NULL }
 };
 
@@ -66,6 +67,12 @@ beacond_conf_ring(beacond_conf_check_t *check, beacond_conf_t *conf)
     if (conf->dir != NULL && !beacond_conf_plain_path(conf->dir)) {
         beacond_conf_fail(check, "ring directory \"%s\" must be an absolute "
                           "path without \".\" and \"..\"", conf->dir);
+    }
+
+    /* what a socket's name in it may have */
+    if (conf->dir != NULL && strlen(conf->dir) > 90) {
+        beacond_conf_fail(check, "ring directory \"%s\" is longer than 90 "
+                          "bytes", conf->dir);
     }
 
     beacond_conf_integer(check, ring, "lane_size", 0, BEACON_LANE_MIN,

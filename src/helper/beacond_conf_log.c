@@ -1,4 +1,4 @@
-/* A log's own part of beacon.json. */
+/* The own parts of sinks that write files: log, ids. */
 
 #include "beacond_conf_check.h"
 #include "beacon_template.h"
@@ -72,11 +72,26 @@ beacond_conf_check_timezone(beacond_conf_check_t *check, const char *name)
     beacon_template_destroy(tmpl);
 }
 
+/* A sink's files must not lie among ours. */
+static void
+beacond_conf_check_dir(beacond_conf_check_t *check, const char *path,
+    const char *dir, size_t len, const beacond_conf_t *conf)
+{
+    if (conf->dir != NULL && beacond_conf_inside(dir, len, conf->dir)) {
+        beacond_conf_fail(check, "\"%s\" lies in the ring's directory", path);
+
+    } else if (conf->spool != NULL
+               && beacond_conf_inside(dir, len, conf->spool))
+    {
+        beacond_conf_fail(check, "\"%s\" lies in the spool's directory",
+                          path);
+    }
+}
+
 static void
 beacond_conf_check_path(beacond_conf_check_t *check, const char *path,
     const beacond_conf_t *conf)
 {
-    const char         *in;
     beacon_str_t        text, dir;
     beacon_err_t        err;
     beacon_template_t  *tmpl;
@@ -95,25 +110,8 @@ beacond_conf_check_path(beacond_conf_check_t *check, const char *path,
         return;
     }
 
-    in = NULL;
-
-    if (conf->dir != NULL
-        && beacond_conf_inside((const char *) dir.data, dir.len, conf->dir))
-    {
-        in = "ring";
-
-    } else if (conf->spool != NULL
-               && beacond_conf_inside((const char *) dir.data, dir.len,
-                                      conf->spool))
-    {
-        in = "spool";
-    }
-
-    if (in != NULL) {
-        beacond_conf_fail(check, "\"%s\" lies in the %s's directory", path,
-                          in);
-    }
-
+    beacond_conf_check_dir(check, path, (const char *) dir.data, dir.len,
+                           conf);
     beacon_template_destroy(tmpl);
 }
 
@@ -144,4 +142,25 @@ beacond_conf_check_log(beacond_conf_check_t *check, const json_t *sink,
     }
 
     beacond_conf_integer(check, sink, "max_files", 512, 1, 1000000);
+}
+
+void
+beacond_conf_check_ids(beacond_conf_check_t *check, const json_t *sink,
+    const beacond_conf_t *conf)
+{
+    const char  *path;
+
+    path = beacond_conf_string(check, sink, "path", true);
+
+    if (path == NULL) {
+        return;
+    }
+
+    if (!beacond_conf_plain_path(path)) {
+        beacond_conf_fail(check, "\"%s\" must be an absolute path without "
+                          "\".\" and \"..\"", path);
+        return;
+    }
+
+    beacond_conf_check_dir(check, path, path, strlen(path), conf);
 }

@@ -45,6 +45,7 @@ void beacond_engine_reopen(beacond_engine_t *engine);
 /*
  * Begins to drain for good: sinks write out at once, and what a sink does not
  * take goes to the spool.  ms: the time there is.  May be called again.
+ * ms < 0: not after all (a successor has adopted us): goes on as before.
  */
 void beacond_engine_stop(beacond_engine_t *engine, int ms);
 

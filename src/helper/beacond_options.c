@@ -1,0 +1,84 @@
+#include "beacond_options.h"
+#include "beacon_format.h"
+#include "beacond_conf.h"
+#include "beacond_point.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+static void
+beacond_help(void)
+{
+    printf("Usage: beacond -c FILE [--supervised]\n"
+           "       beacond -t -c FILE\n"
+           "\n"
+           "Drains Beacon's ring into its sinks.\n"
+           "\n"
+           "  -c FILE       configuration, written by nginx: beacon.json in\n"
+           "                the ring's directory; - is standard input\n"
+           "  -t            check it, say what is wrong, and leave\n"
+           "  --supervised  file descriptor 3 is the supervisor's socket\n"
+           "  --points      print where BEACON_KILL_AT=NAME[:N] may kill it\n"
+           "  -V            print version\n"
+           "  --help        print this\n"
+           "\n"
+           "Signals: TERM and INT drain for up to 2 s and leave, QUIT up to\n"
+           "4 s, USR1 reopens log files, HUP reads the configuration again.\n"
+           "Exit codes: 0 done, 1 configuration, 3 another helper runs, 4\n"
+           "system: start it again.\n");
+}
+
+int
+beacond_options(beacond_options_t *o, int argc, char *argv[])
+{
+    int  c;
+
+    static const struct option  options[] = {
+        { "help", no_argument, NULL, 'h' },
+        { "points", no_argument, NULL, 'p' },
+        { "supervised", no_argument, NULL, 's' },
+        { NULL, 0, NULL, 0 }
+    };
+
+    while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {
+        switch (c) {
+
+        case 'c':
+            o->file = optarg;
+            break;
+
+        case 't':
+            o->check = true;
+            break;
+
+        case 's':
+            o->supervised = true;
+            break;
+
+        case 'V':
+            printf("beacond %s (ring layouts %d and %d, configurations %d and "
+                   "%d)\n", BEACON_VERSION, BEACON_LAYOUT - 1, BEACON_LAYOUT,
+                   BEACOND_CONF_VERSION - 1, BEACOND_CONF_VERSION);
+            return 0;
+
+        case 'p':
+            beacond_point_print(stdout);
+            return 0;
+
+        case 'h':
+            beacond_help();
+            return 0;
+
+        default:
+            return 1;
+        }
+    }
+
+    if (o->file == NULL || optind != argc) {
+        fprintf(stderr, "beacond: -c FILE, and nothing else, must be given; "
+                "see beacond --help\n");
+        return 1;
+    }
+
+    return -1;
+}

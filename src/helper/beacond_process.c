@@ -1,0 +1,91 @@
+#include "beacond_process.h"
+#include "beacond_control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* 50 ms apart: a predecessor's last moments. */
+#define BEACOND_LOCK_TRIES  10
+
+beacon_rc_t
+beacond_process_init(bool supervised, int *signals, beacon_err_t *err)
+{
+    sigset_t       set;
+    struct rlimit  rl;
+
+    umask(027);
+    signal(SIGPIPE, SIG_IGN);
+
+    /* nginx closes what we need not know; a service manager may not */
+    syscall(SYS_close_range, BEACOND_SUPERVISOR_FD + (supervised ? 1 : 0),
+            ~0U, 0);
+
+    if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
+        rl.rlim_cur = rl.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &rl);
+    }
+
+    /* before there are threads, so that none of them takes these */
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGUSR1);
+    pthread_sigmask(SIG_SETMASK, &set, NULL);
+
+    *signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+
+    if (*signals < 0) {
+        beacon_err(err, "signalfd() failed: %s", strerror(errno));
+        return BEACON_SYS;
+    }
+
+    return BEACON_OK;
+}
+
+beacon_rc_t
+beacond_process_lock(const char *dir, int *lock, beacon_err_t *err)
+{
+    int           i;
+    char          path[4096];
+    struct flock  fl;
+
+    snprintf(path, sizeof(path), "%s/beacond.lock", dir);
+    *lock = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (*lock < 0) {
+        beacon_err(err, "cannot open \"%.200s\": %s", path, strerror(errno));
+        return BEACON_SYS;
+    }
+
+    for (i = 0; i < BEACOND_LOCK_TRIES; i++) {
+        memset(&fl, 0, sizeof(fl));
+        fl.l_type = F_WRLCK;
+        fl.l_len = 1;
+
+        if (fcntl(*lock, F_OFD_SETLK, &fl) == 0) {
+            return BEACON_OK;
+        }
+
+        if (errno != EAGAIN && errno != EACCES) {
+            beacon_err(err, "cannot lock \"%.200s\": %s", path,
+                       strerror(errno));
+            return BEACON_SYS;
+        }
+
+        usleep(50000);
+    }
+
+    beacon_err(err, "another helper holds \"%.200s\"", path);
+    return BEACON_FULL;
+}

@@ -1,0 +1,26 @@
+/* What the helper needs of its process before it starts threads. */
+
+#ifndef BEACOND_PROCESS_H
+#define BEACOND_PROCESS_H
+
+#include "beacon.h"
+
+#include <stdbool.h>
+
+/*
+ * umask, descriptors that are not ours, their limit, signals: TERM, INT, QUIT,
+ * HUP and USR1 are blocked and come through *signals, a signalfd.
+ * supervised: BEACOND_SUPERVISOR_FD stays open.
+ */
+beacon_rc_t beacond_process_init(bool supervised, int *signals,
+    beacon_err_t *err);
+
+/*
+ * Takes dir/beacond.lock.  FULL: another helper has it.  It stays locked until
+ * this process is gone, with all its threads and whatever they are still
+ * writing: only then may another helper look at our files.
+ */
+beacon_rc_t beacond_process_lock(const char *dir, int *lock,
+    beacon_err_t *err);
+
+#endif /* BEACOND_PROCESS_H */
