@@ -12,8 +12,9 @@
  * The books are the helper's consistent snapshot.  It fills books[serial & 1]
  * for the next serial, then release-stores serial (pairs with the reader's
  * acquire load).  A reader copies the one that serial names and takes the copy
- * only if serial has moved by less than two: else it would have been written
- * meanwhile.  A helper killed at any point leaves the last snapshot whole.
+ * only if serial has not moved: once it has, the helper may already be writing
+ * there for the serial after.  A helper killed at any point leaves the last
+ * snapshot whole.
  *
  * The books balance in each snapshot, for each sink:
  *

@@ -3,7 +3,7 @@
  * it is believed; nothing here waits.
  */
 
-#include "beacon_ring_lock.h"
+#include "beacon_ring_internal.h"
 #include "beacon_crc32c.h"
 
 #include <errno.h>

@@ -1,8 +1,7 @@
-/* Ring files: made, found, mapped, set aside; and the locks of their lanes. */
+/* Ring files: their names, made, and mapped. */
 
-#include "beacon_ring_lock.h"
+#include "beacon_ring_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,16 +13,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BEACON_RING_NAME  sizeof("ring.0123456789abcdef.aside")
-
-static void
+void
 beacon_ring_name(char *name, uint64_t epoch, const char *suffix)
 {
     (void) snprintf(name, BEACON_RING_NAME, "ring.%016llx%s",
                     (unsigned long long) epoch, suffix);
 }
 
-static int
+int
 beacon_ring_dir(const char *dir)
 {
     return open(dir, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
@@ -43,8 +40,7 @@ beacon_ring_sizes_valid(uint64_t lane_size, uint64_t lanes)
            && lanes >= 1 && lanes <= BEACON_LANES_MAX;
 }
 
-/* close() that keeps errno for the caller to tell. */
-static void
+void
 beacon_ring_close(int fd)
 {
     int  keep;
@@ -54,8 +50,7 @@ beacon_ring_close(int fd)
     errno = keep;
 }
 
-/* Prefix and conf, each with its NUL.  0: they do not fit. */
-static size_t
+size_t
 beacon_ring_owner(const beacon_ring_geometry_t *geometry, char *owner)
 {
     size_t  prefix, conf;
@@ -299,11 +294,7 @@ beacon_ring_check(beacon_ring_control_t *control, uint64_t epoch,
     return BEACON_OK;
 }
 
-/*
- * Opens a ring file and copies its control page, checked.  *fd is open only
- * if OK.
- */
-static beacon_rc_t
+beacon_rc_t
 beacon_ring_open(int dirfd, uint64_t epoch, int flags, int *fd,
     beacon_ring_control_t *control, beacon_err_t *err)
 {
@@ -424,323 +415,4 @@ beacon_ring_detach(beacon_ring_t *ring)
     (void) close(ring->fd);
 
     free((beacon_ring_mapping_t *) (void *) ring);
-}
-
-
-/* Find. */
-
-static int
-beacon_ring_epoch(const char *name, uint64_t *epoch)
-{
-    int  i, digit;
-
-    if (strncmp(name, "ring.", 5) != 0) {
-        return 0;
-    }
-
-    name += 5;
-    *epoch = 0;
-
-    for (i = 0; i < BEACON_EPOCH_LEN; i++) {
-
-        if (name[i] >= '0' && name[i] <= '9') {
-            digit = name[i] - '0';
-
-        } else if (name[i] >= 'a' && name[i] <= 'f') {
-            digit = name[i] - 'a' + 10;
-
-        } else {
-            return 0;
-        }
-
-        *epoch = *epoch << 4 | (uint64_t) digit;
-    }
-
-    return name[i] == '\0';
-}
-
-beacon_rc_t
-beacon_ring_scan(const char *dir, void (*found)(void *data, uint64_t epoch),
-    void *data)
-{
-    DIR            *d;
-    uint64_t        epoch;
-    struct dirent  *entry;
-
-    d = opendir(dir);
-    if (d == NULL) {
-        return BEACON_SYS;
-    }
-
-    for ( ;; ) {
-        errno = 0;
-        entry = readdir(d);
-
-        if (entry == NULL) {
-            break;
-        }
-
-        if (beacon_ring_epoch(entry->d_name, &epoch)) {
-            found(data, epoch);
-        }
-    }
-
-    if (errno != 0) {
-        (void) closedir(d);
-        return BEACON_SYS;
-    }
-
-    (void) closedir(d);
-
-    return BEACON_OK;
-}
-
-typedef struct {
-    const beacon_ring_geometry_t  *geometry;
-    size_t                         owner_len;
-    int                            dirfd;
-    int                            ours;        /* rings of this owner */
-    int                            matches;
-    uint64_t                       epoch;       /* of the newest match */
-    uint64_t                       created_ns;
-    int                            owned;       /* foreign: a lane is */
-    char                           foreign[sizeof(
-                                     ((beacon_ring_control_t *) 0)->owner)];
-    char                           owner[sizeof(
-                                     ((beacon_ring_control_t *) 0)->owner)];
-} beacon_ring_find_t;
-
-static void
-beacon_ring_find_one(void *data, uint64_t epoch)
-{
-    beacon_ring_find_t *find = data;
-
-    int                    fd, owned;
-    beacon_ring_control_t  control;
-
-    if (beacon_ring_open(find->dirfd, epoch, O_RDONLY, &fd, &control, NULL)
-        != BEACON_OK)
-    {
-        return;         /* the helper's to judge */
-    }
-
-    owned = beacon_ring_locked(fd, 0, 0);
-    (void) close(fd);
-
-    control.owner[sizeof(control.owner) - 1] = '\0';
-
-    if (memcmp(control.owner, find->owner, find->owner_len) != 0) {
-
-        if (!find->owned) {
-            find->owned = owned;
-            memcpy(find->foreign, control.owner, sizeof(find->foreign));
-        }
-
-        return;
-    }
-
-    find->ours++;
-
-    if (control.layout != BEACON_LAYOUT
-        || control.lane_size != find->geometry->lane_size
-        || control.lanes != find->geometry->lanes)
-    {
-        return;
-    }
-
-    if (find->matches++ == 0 || control.created_ns > find->created_ns
-        || (control.created_ns == find->created_ns && epoch > find->epoch))
-    {
-        find->epoch = epoch;
-        find->created_ns = control.created_ns;
-    }
-}
-
-/* Does a helper hold the directory? */
-static int
-beacon_ring_helped(int dirfd)
-{
-    int  fd, held;
-
-    fd = openat(dirfd, "beacond.lock",
-                O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_NONBLOCK);
-    if (fd == -1) {
-        return 0;
-    }
-
-    held = beacon_ring_locked(fd, 0, 1);
-    (void) close(fd);
-
-    return held;
-}
-
-beacon_rc_t
-beacon_ring_find(const char *dir, const beacon_ring_geometry_t *geometry,
-    uint64_t *epoch, beacon_err_t *err)
-{
-    const char          *conf;
-    beacon_rc_t          rc;
-    beacon_ring_find_t   find;
-
-    memset(&find, 0, sizeof(find));
-
-    find.geometry = geometry;
-    find.owner_len = beacon_ring_owner(geometry, find.owner);
-
-    if (find.owner_len == 0) {
-        beacon_err(err, "prefix and configuration file are too long");
-        return BEACON_INVALID;
-    }
-
-    find.dirfd = beacon_ring_dir(dir);
-
-    if (find.dirfd == -1
-        || beacon_ring_scan(dir, beacon_ring_find_one, &find) != BEACON_OK)
-    {
-        rc = BEACON_SYS;
-        beacon_err(err, "open(\"%s\") failed: %s", dir, strerror(errno));
-        goto done;
-    }
-
-    /*
-     * A helper beside a foreign ring and none of ours is theirs.  Beside one
-     * of ours it is ours, and drains what another left.
-     */
-
-    if (find.owned
-        || (find.foreign[0] != '\0' && find.ours == 0
-            && beacon_ring_helped(find.dirfd)))
-    {
-        conf = find.foreign + strnlen(find.foreign, sizeof(find.foreign) - 1)
-               + 1;
-
-        rc = BEACON_FULL;
-        beacon_err(err, "\"%s\" is in use by the nginx with prefix \"%.*s\" "
-                   "and configuration \"%.*s\"", dir, 80, find.foreign, 80,
-                   conf < find.foreign + sizeof(find.foreign) ? conf : "");
-        goto done;
-    }
-
-    rc = find.matches ? BEACON_OK : BEACON_AGAIN;
-    *epoch = find.epoch;
-
-done:
-
-    if (find.dirfd != -1) {
-        beacon_ring_close(find.dirfd);
-    }
-
-    return rc;
-}
-
-beacon_rc_t
-beacon_ring_set_aside(const char *dir, uint64_t epoch)
-{
-    int   dirfd, rc;
-    char  name[BEACON_RING_NAME], aside[BEACON_RING_NAME];
-
-    dirfd = beacon_ring_dir(dir);
-    if (dirfd == -1) {
-        return BEACON_SYS;
-    }
-
-    beacon_ring_name(name, epoch, "");
-    beacon_ring_name(aside, epoch, ".aside");
-
-    rc = renameat(dirfd, name, dirfd, aside);
-    beacon_ring_close(dirfd);
-
-    return rc == 0 ? BEACON_OK : BEACON_SYS;
-}
-
-
-/* Locks. */
-
-static int
-beacon_ring_setlk(int fd, short type, uint64_t start)
-{
-    int           rc;
-    struct flock  lock;
-
-    memset(&lock, 0, sizeof(lock));     /* l_pid must be 0 */
-
-    lock.l_type = type;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = (off_t) start;
-    lock.l_len = 1;
-
-    do {
-        rc = fcntl(fd, F_OFD_SETLK, &lock);
-    } while (rc == -1 && errno == EINTR);
-
-    return rc;
-}
-
-int
-beacon_ring_locked(int fd, uint64_t start, uint64_t len)
-{
-    struct flock  lock;
-
-    memset(&lock, 0, sizeof(lock));
-
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = (off_t) start;
-    lock.l_len = (off_t) len;
-
-    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
-beacon_rc_t
-beacon_ring_lock(beacon_ring_t *ring, uint32_t lane)
-{
-    beacon_ring_mapping_t  *mapping;
-
-    mapping = (beacon_ring_mapping_t *) (void *) ring;
-
-    /* acquire: pairs with the release in beacon_ring_unlock() */
-
-    if (atomic_exchange_explicit(&mapping->mine[lane], 1,
-                                 memory_order_acquire))
-    {
-        return BEACON_AGAIN;
-    }
-
-    if (beacon_ring_setlk(ring->fd, F_WRLCK,
-                          beacon_ring_lane_offset(ring, lane))
-        == 0)
-    {
-        return BEACON_OK;
-    }
-
-    atomic_store_explicit(&mapping->mine[lane], 0, memory_order_relaxed);
-
-    return errno == EAGAIN || errno == EACCES ? BEACON_AGAIN : BEACON_SYS;
-}
-
-void
-beacon_ring_unlock(beacon_ring_t *ring, uint32_t lane)
-{
-    beacon_ring_mapping_t  *mapping;
-
-    mapping = (beacon_ring_mapping_t *) (void *) ring;
-
-    (void) beacon_ring_setlk(ring->fd, F_UNLCK,
-                             beacon_ring_lane_offset(ring, lane));
-
-    /* last, release: or the lock given back would be the next claimant's */
-
-    atomic_store_explicit(&mapping->mine[lane], 0, memory_order_release);
-}
-
-int
-beacon_lane_owned(const beacon_ring_t *ring, uint32_t lane)
-{
-    const beacon_ring_mapping_t  *mapping;
-
-    mapping = (const beacon_ring_mapping_t *) (const void *) ring;
-
-    return atomic_load_explicit(&mapping->mine[lane], memory_order_relaxed)
-           || beacon_ring_locked(ring->fd,
-                                 beacon_ring_lane_offset(ring, lane), 1);
 }
