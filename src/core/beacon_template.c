@@ -454,3 +454,9 @@ beacon_template_bind(beacon_template_t *tmpl, uint32_t i, uint32_t index)
 {
     tmpl->vars[i].index = index;
 }
+
+uint32_t
+beacon_template_index(const beacon_template_t *tmpl, uint32_t i)
+{
+    return tmpl->vars[i].index;
+}

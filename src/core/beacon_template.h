@@ -64,6 +64,7 @@ uint32_t beacon_template_nvars(const beacon_template_t *tmpl);
 beacon_str_t beacon_template_var(const beacon_template_t *tmpl, uint32_t i);
 void beacon_template_bind(beacon_template_t *tmpl, uint32_t i,
     uint32_t index);
+uint32_t beacon_template_index(const beacon_template_t *tmpl, uint32_t i);
 
 /*
  * The value of a variable for a hit, cut at 64 bytes, into buf; returns its
