@@ -1,13 +1,22 @@
 # Beacon.  Everything built goes to build/; a sanitized build has a directory
 # of its own there.
 
+#
+#     SANITIZE=address,undefined   everything built with these sanitizers,
+#                                  nginx too
+#     NGINX=new                    a current nginx instead of the system's
+
 SHELL     = /bin/bash
 SANITIZE ?=
+NGINX    ?=
 
 comma    := ,
-B        := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
+B        := build$(if $(NGINX),/nginx-$(NGINX))$(if \
+            $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
 
-CC       ?= gcc
+ifeq ($(origin CC),default)
+CC        = gcc
+endif
 HARDEN    = -fstack-protector-strong -Wformat -Werror=format-security \
             -fPIC $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
 SANFLAGS  = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
@@ -18,16 +27,46 @@ ALLFLAGS  = $(CSTD) $(CFLAGS) $(HARDEN) $(SANFLAGS) -MMD -MP -Isrc/core
 LDFLAGS  += -Wl,-z,relro -Wl,-z,now $(SANFLAGS)
 
 CORE_O    = $(patsubst src/core/%.c,$(B)/core/%.o,$(wildcard src/core/*.c))
-HELPER_O  = $(patsubst src/helper/%.c,$(B)/helper/%.o,$(wildcard src/helper/*.c))
+HELPER_O  = $(patsubst src/helper/%.c,$(B)/helper/%.o, \
+            $(wildcard src/helper/*.c))
 UNIT      = $(patsubst t/unit/%.c,$(B)/unit/%,$(wildcard t/unit/*_test.c))
-NGINX_SRC = /usr/share/nginx/src
+TOOLS     = $(patsubst t/tools/%.c,$(B)/%,$(wildcard t/tools/*.c))
+FUZZERS   = $(patsubst t/fuzz/%.c,build/fuzz/%,$(wildcard t/fuzz/*_fuzz.c))
 
-.PHONY: all module beacond unit load clean help
-all: module beacond                     ## build the module and beacond
+# Debian's own nginx and the sources of its nginx-dev, unless another is wanted:
+# then sources are fetched, and the server is built too.
+ifeq ($(NGINX)$(SANITIZE),)
+NGINX_SRC = /usr/share/nginx/src
+SERVER    =
+else
+NGINX_SRC = build/source/nginx-$(or $(NGINX),debian)
+SERVER    = $(B)/server/objs/nginx
+endif
+
+# What a test wants of nginx beyond its defaults.
+NGINX_FLAGS = --with-compat --with-debug --with-threads --with-pcre-jit \
+              --with-http_ssl_module --with-http_v2_module \
+              --with-http_realip_module --with-http_auth_request_module \
+              --with-http_secure_link_module --with-http_stub_status_module
+
+# ---- packages, by what needs them; all are Debian 12's
+DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libjansson-dev
+DEPS_DEMO  = $(DEPS_BUILD) python3 tzdata
+DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
+             dpkg-dev patch e2fsprogs fuse3 faketime iproute2 procps
+DEPS_LINT  = $(DEPS_BUILD) python3 clang-tidy cppcheck git
+DEPS_BENCH = $(DEPS_TEST) valgrind wrk
+
+.PHONY: help all module beacond unit tools fuzzers build-tests deps \
+        deps-test deps-lint deps-bench demo test soak lint fuzz bench \
+        test-nginx-new install clean
 
 help:                                   ## print the targets
-	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | \
-	    sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+all: module beacond                     ## build the module and beacond
+
+# ---- the build
 
 $(B)/core/%.o: src/core/%.c
 	@mkdir -p $(@D)
@@ -41,37 +80,146 @@ $(B)/libbeacon.a: $(CORE_O)
 	rm -f $@
 	ar rcs $@ $^
 
+# The helper without its main(), for the tests.
+$(B)/libbeacond.a: $(filter-out %/main.o %/beacond_main.o,$(HELPER_O))
+	rm -f $@
+	ar rcs $@ $^
+
+LIBS      = $(B)/libbeacond.a $(B)/libbeacon.a
+
 beacond: $(B)/beacond                   ## build the helper
 $(B)/beacond: $(HELPER_O) $(B)/libbeacon.a
 	$(CC) $(LDFLAGS) -pie -o $@ $^ -ljansson -pthread
 
-# The module, against the sources of Debian's nginx-dev.
+# nginx links modules with its own flags, so they get the sanitizers, too.
 module: $(B)/ngx_http_beacon_module.so  ## build the nginx module
 $(B)/ngx_http_beacon_module.so: config ngx_http_beacon_module.c \
-        $(wildcard src/nginx/*.[ch] src/core/*.[ch])
-	@rm -rf $(B)/nginx && mkdir -p $(B)
-	@cp -r $(NGINX_SRC) $(B)/nginx
-	@top=$$PWD; cd $(B)/nginx && . ./conf_flags && ./configure \
-	    "$${NGX_CONF_FLAGS[@]}" --add-dynamic-module=$$top \
-	    --with-cc-opt="-Wall -Wextra -Werror -Wno-unused-parameter \
-	    -g -O2 $(HARDEN) -D_GNU_SOURCE" \
-	    --with-ld-opt="-Wl,-z,relro -Wl,-z,now" >configure.log \
-	    || { tail configure.log; exit 1; }
-	@$(MAKE) -s -C $(B)/nginx -f objs/Makefile modules
+        $(wildcard src/nginx/*.[ch] src/core/*.[ch]) $(SERVER)
+	t/lib/nginx_build modules $(NGINX_SRC) $(B)/nginx \
+	    "-Wall -Wextra -Werror -Wno-unused-parameter -g -O2 $(HARDEN) \
+	    $(SANFLAGS) -D_GNU_SOURCE" "$(LDFLAGS)" $(if $(SERVER),$(NGINX_FLAGS))
 	@cp $(B)/nginx/objs/ngx_http_beacon_module.so $@
 
-unit: $(UNIT)                           ## build the unit tests
-$(B)/unit/%: t/unit/%.c $(B)/libbeacon.a
-	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) -Isrc/helper -It/unit $(LDFLAGS) -o $@ $< \
-	    $(filter %.o,$^) $(B)/libbeacon.a -ljansson -pthread
+# nginx itself has undefined behaviour that is not ours to report.
+$(if $(SERVER),$(SERVER),unused-server):
+	t/lib/nginx_source $(or $(NGINX),debian) $(NGINX_SRC)
+	t/lib/nginx_build server $(NGINX_SRC) $(B)/server \
+	    "-g -O1 $(if $(SANITIZE),$(subst $(comma)undefined,,$(SANFLAGS)) \
+	    -DNGX_DEBUG_PALLOC=1)" "$(if $(SANITIZE),-fsanitize=$(SANITIZE))" \
+	    $(NGINX_FLAGS)
 
-load: $(B)/load                         ## build the load generator
+unit: $(UNIT)                           ## build the unit tests
+$(B)/unit/%: t/unit/%.c t/unit/tap.h $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) -Isrc/helper -It/unit $(LDFLAGS) -o $@ $< $(LIBS) \
+	    -ljansson -pthread
+
+tools: $(TOOLS) $(B)/load               ## build what tests call
+$(B)/%: t/tools/%.c $(LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) -Isrc/helper $(LDFLAGS) -o $@ $< $(LIBS) -ljansson \
+	    -pthread
+
 $(B)/load: t/lib/load.c
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(CFLAGS) -o $@ $<
 
+# libFuzzer needs clang; these always have their sanitizers.
+FUZZFLAGS = $(CSTD) -g -O1 -Isrc/core -Isrc/helper -MMD -MP -pthread \
+            -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+build/fuzz/core/%.o: src/core/%.c
+	@mkdir -p $(@D)
+	clang $(FUZZFLAGS) -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
+
+build/fuzz/helper/%.o: src/helper/%.c
+	@mkdir -p $(@D)
+	clang $(FUZZFLAGS) -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
+
+build/fuzz/libbeacon.a: $(patsubst src/%.c,build/fuzz/%.o,$(filter-out \
+        %/main.c %/beacond_main.c,$(wildcard src/core/*.c src/helper/*.c)))
+	rm -f $@
+	ar rcs $@ $^
+
+fuzzers: $(FUZZERS)
+build/fuzz/%_fuzz: t/fuzz/%_fuzz.c build/fuzz/libbeacon.a
+	clang $(FUZZFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ -ljansson
+
+# ---- packages
+
+deps:                                   ## install what building and demo need
+	@t/lib/deps $(DEPS_DEMO)
+
+deps-test:
+	@t/lib/deps $(DEPS_TEST)
+
+deps-lint:
+	@t/lib/deps $(DEPS_LINT)
+
+deps-bench:
+	@t/lib/deps $(DEPS_BENCH)
+
+# ---- what people run
+
+demo: deps                              ## run it on loopback and watch
+	@$(MAKE) -s all
+	@conf/demo/demo
+
+TESTS     ?= t/*.t
+PROVE      = $(TEST_ENV) BEACON_BUILD=$(B) prove --timer
+TEST_ENV   = $(if $(SERVER),TEST_NGINX_BINARY=$$PWD/$(SERVER)) \
+             $(if $(SANITIZE),$(SAN_ENV))
+SAN_ENV    = ASAN_OPTIONS=detect_leaks=1:halt_on_error=1:use_sigaltstack=0 \
+             LSAN_OPTIONS=suppressions=$$PWD/t/lib/lsan.supp \
+             UBSAN_OPTIONS=print_stacktrace=1 \
+             TSAN_OPTIONS=halt_on_error=1
+
+build-tests: all unit tools fuzzers
+test: deps-test                         ## run the tests (TESTS='t/10*.t')
+	@$(MAKE) -s -j2 build-tests
+	@$(PROVE) $(TESTS)
+
+SOAK_TESTS ?= t/[3-8]*.t
+soak: deps-test                         ## run the faults as often as promised
+	@$(MAKE) -s -j2 build-tests
+	@rm -f $(B)/tally
+	@BEACON_SOAK=1 BEACON_TALLY=$(CURDIR)/$(B)/tally $(PROVE) $(SOAK_TESTS); \
+	    rc=$$?; t/lib/tally $(B)/tally; exit $$rc
+
+FUZZ_SECONDS ?= 60
+fuzz: deps-test                         ## fuzz (FUZZ_SECONDS=60 each)
+	@$(MAKE) -s -j2 fuzzers
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) prove -v t/05-fuzz.t
+
+lint: deps-lint                         ## clang-tidy, cppcheck, format
+	@$(MAKE) -s module
+	@t/lib/lint
+
+bench: deps-bench                       ## measure; prints one table
+	@$(MAKE) -s -j2 all tools
+	@t/bench/run
+
+# The .t files that say whether the module works with an nginx at all.
+SMOKE     ?= t/0[0-1]*.t t/1*.t t/2*.t t/30*.t
+test-nginx-new:                         ## build with a current nginx and test
+	@t/lib/deps cargo
+	@$(MAKE) -s NGINX=new TESTS="$(SMOKE)" test
+
+# ---- installation
+
+PREFIX     ?= /usr
+MODULES    ?= $(PREFIX)/lib/nginx/modules
+EXAMPLES   ?= $(PREFIX)/share/doc/beacon/examples
+
+install: all                            ## install (DESTDIR=, PREFIX=/usr)
+	install -D -m 644 $(B)/ngx_http_beacon_module.so \
+	    $(DESTDIR)$(MODULES)/ngx_http_beacon_module.so
+	install -D -m 755 $(B)/beacond $(DESTDIR)$(PREFIX)/sbin/beacond
+	install -d $(DESTDIR)$(EXAMPLES)
+	install -m 644 conf/*.conf conf/*.service $(DESTDIR)$(EXAMPLES)
+
 clean:                                  ## remove build/
 	rm -rf build
 
--include $(wildcard $(B)/core/*.d $(B)/helper/*.d $(B)/unit/*.d)
+-include $(wildcard $(B)/core/*.d $(B)/helper/*.d $(B)/unit/*.d $(B)/*.d \
+           build/fuzz/*.d build/fuzz/*/*.d)

@@ -85,6 +85,14 @@ def check_log(env, loads, logs=None, duplicates=0, other=False,
             journal.ok(), journal.unknown(), journal.refused(),
             journal.statuses))
         t.diag(report)
+    t.tally('acknowledged hits', journal.ok())
+    t.tally('unknown', journal.unknown())
+    t.tally('refused', journal.refused())
+    t.tally('lost', report.counts.get('lost', 0))
+    t.tally('doubled', report.counts.get('double', 0))
+    t.tally('other faults', sum(
+        number for kind, number in report.counts.items()
+        if kind not in ('lost', 'double')))
     return report
 
 

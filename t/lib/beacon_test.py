@@ -17,7 +17,7 @@ done_testing() (or leaving the program, by whatever way) stops what runs,
 checks the error log and that no process is left, and removes the directories.
 
 Environment: BEACON_BUILD (default build), TEST_NGINX_BINARY (default nginx),
-BEACON_SOAK=1 (see count()), BEACON_KEEP=1 keeps the directories,
+BEACON_SOAK=1 (see count() and tally()), BEACON_KEEP=1 keeps the directories,
 BEACON_TEST_TIMEOUT seconds (default 600).
 """
 
@@ -43,8 +43,8 @@ SOAK = os.environ.get('BEACON_SOAK', '') not in ('', '0')
 
 __all__ = ['ok', 'is_', 'isnt', 'like', 'unlike', 'is_subset', 'diag', 'skip',
            'skip_all', 'done_testing', 'bail_out', 'wait_until', 'count',
-           'seed', 'free_port', 'tool', 'Env', 'Client', 'Closed', 'Response',
-           'proc', 'TOP', 'BUILD', 'SOAK']
+           'tally', 'seed', 'free_port', 'tool', 'Env', 'Client', 'Closed',
+           'Response', 'proc', 'TOP', 'BUILD', 'SOAK']
 
 
 # ---- TAP
@@ -233,6 +233,14 @@ def _slow():
 def count(normal, soak):
     """How often: the first in make test, the second in make soak."""
     return soak if SOAK else normal
+
+
+def tally(what, number=1):
+    """Counts for make soak's summary: tally('worker kills', 30)."""
+    _print('# tally: %d %s' % (number, what))
+    if os.environ.get('BEACON_TALLY'):
+        with open(os.environ['BEACON_TALLY'], 'a', encoding='utf-8') as file:
+            file.write('%d %s\n' % (number, what))
 
 
 def seed():
