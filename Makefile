@@ -5,6 +5,7 @@
 #     SANITIZE=address,undefined   everything built with these sanitizers,
 #                                  nginx too
 #     NGINX=new                    a current nginx instead of the system's
+#     DEFINES=-DNAME=VALUE         for tests that build another version
 
 SHELL     = /bin/bash
 SANITIZE ?=
@@ -18,7 +19,7 @@ ifeq ($(origin CC),default)
 CC        = gcc
 endif
 HARDEN    = -fstack-protector-strong -Wformat -Werror=format-security \
-            -fPIC $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+            -fPIC $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2) $(DEFINES)
 SANFLAGS  = $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
             $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize-recover=all))
 CFLAGS   ?= -g -O2
@@ -31,6 +32,7 @@ HELPER_O  = $(patsubst src/helper/%.c,$(B)/helper/%.o, \
             $(wildcard src/helper/*.c))
 UNIT      = $(patsubst t/unit/%.c,$(B)/unit/%,$(wildcard t/unit/*_test.c))
 TOOLS     = $(patsubst t/tools/%.c,$(B)/%,$(wildcard t/tools/*.c))
+BENCH     = $(patsubst t/bench/%.c,$(B)/bench/%,$(wildcard t/bench/*.c))
 FUZZERS   = $(patsubst t/fuzz/%.c,build/fuzz/%,$(wildcard t/fuzz/*_fuzz.c))
 
 # Debian's own nginx and the sources of its nginx-dev, unless another is wanted:
@@ -120,6 +122,10 @@ $(B)/%: t/tools/%.c $(LIBS)
 	$(CC) $(ALLFLAGS) -Isrc/helper $(LDFLAGS) -o $@ $< $(LIBS) -ljansson \
 	    -pthread
 
+$(B)/bench/%: t/bench/%.c $(B)/libbeacon.a
+	@mkdir -p $(@D)
+	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $< $(B)/libbeacon.a -pthread
+
 $(B)/load: t/lib/load.c
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(CFLAGS) -o $@ $<
@@ -196,7 +202,7 @@ lint: deps-lint                         ## clang-tidy, cppcheck, format
 	@t/lib/lint
 
 bench: deps-bench                       ## measure; prints one table
-	@$(MAKE) -s -j2 all tools
+	@$(MAKE) -s -j2 all tools $(BENCH)
 	@t/bench/run
 
 # The .t files that say whether the module works with an nginx at all.
@@ -222,4 +228,5 @@ clean:                                  ## remove build/
 	rm -rf build
 
 -include $(wildcard $(B)/core/*.d $(B)/helper/*.d $(B)/unit/*.d $(B)/*.d \
+           $(B)/bench/*.d \
            build/fuzz/*.d build/fuzz/*/*.d)

@@ -1,0 +1,209 @@
+"""nginx, module, helper and load together."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+from bench_util import (BEACOND, LOAD, LOG_FORMAT, MODULE, NGINX, QUICK,
+                        cpu_ns, free_port, listening, median, need, size_of,
+                        spread, until)
+
+CONF = """load_module %(module)s;
+daemon off;
+worker_processes 1;
+user root;
+pid %(dir)s/nginx.pid;
+error_log %(dir)s/error.log notice;
+events { worker_connections 512; }
+http {
+    access_log off;
+    keepalive_requests 100000000;
+    keepalive_timeout 600s;
+    %(log_format)s
+    beacon_ring %(dir)s/ring lane_size=%(lane)s lanes=4;
+    beacon_helper %(helper)s;
+    beacon_edge web7;
+    beacon_log %(disk)s/log/$beacon_site.jsonl;
+    server {
+        listen 127.0.0.1:%(port)d;
+        location = /empty.gif { empty_gif; }
+        location = /log.gif {
+            empty_gif;
+            access_log %(disk)s/access.log facts buffer=64k flush=1s;
+        }
+        location = /px.gif { beacon gif; beacon_site $beacon_arg_site; }
+        location = /status { beacon_status; }
+    }
+}
+"""
+
+
+class System:
+    """One worker; everything in the place's directories."""
+
+    def __init__(self, place, lane="16m"):
+        need(BEACOND, MODULE, LOAD)
+        self.place = place
+        self.port = free_port()
+        self.dir = os.path.join(place.shm, "nginx-%d" % self.port)
+        os.mkdir(self.dir)
+        self.ring = os.path.join(self.dir, "ring")
+        self.log = os.path.join(place.disk, "log", "shop.jsonl")
+        conf = os.path.join(self.dir, "nginx.conf")
+        with open(conf, "w") as f:
+            f.write(CONF % {
+                "module": MODULE, "dir": self.dir, "disk": place.disk,
+                "log_format": LOG_FORMAT, "lane": lane, "helper": BEACOND,
+                "port": self.port})
+        self.nginx = place.start([NGINX, "-p", self.dir, "-c", conf,
+                                  "-e", self.dir + "/error.log"])
+        until("nginx", lambda: listening(self.port), 20, proc=self.nginx)
+        until("the helper", self.helper, 20, proc=self.nginx)
+
+    def helper(self):
+        """The helper's pid, as it says it itself; 0: there is none."""
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+                s.settimeout(1)
+                s.connect(os.path.join(self.ring, "beacond.sock"))
+                words = s.recv(4096).decode().split()
+        except OSError:
+            return 0
+        return int(words[3]) if words[:1] == ["HELLO"] else 0
+
+    def worker(self):
+        children = "/proc/%d/task/%d/children" % (self.nginx.pid,
+                                                  self.nginx.pid)
+        with open(children) as f:
+            for pid in map(int, f.read().split()):
+                with open("/proc/%d/cmdline" % pid, "rb") as line:
+                    if line.read().startswith(b"nginx: worker"):
+                        return pid
+        raise RuntimeError("no worker")
+
+    def load(self, path, **options):
+        """Starts the load generator; answer() waits for its figures."""
+        argv = [LOAD, "-p", str(self.port), "-B", "-s", "shop",
+                "-b", "500", "-H", "px.example.com", "-u", path]
+        for name, value in options.items():
+            argv += ["-" + name, str(value)]
+        return self.place.start(argv, stdout=subprocess.PIPE)
+
+    def answer(self, proc):
+        text, _ = proc.communicate()
+        self.place.stop(proc, 0)
+        return json.loads(text)
+
+    def stop(self):
+        self.place.stop(self.nginx, signal.SIGQUIT, 20)
+
+
+def cpu_of(system, path, hits, rate):
+    """Nanoseconds of CPU a hit: (worker, helper)."""
+    pids = [system.worker(), system.helper()]
+    before = [cpu_ns(pid) for pid in pids]
+    done = system.answer(system.load(path, n=hits, r=rate, c=16))
+    time.sleep(1.2)                     # what is buffered is written by then
+    after = [cpu_ns(pid) for pid in pids]
+    if done["ok"] != hits:
+        raise RuntimeError("%s: %s" % (path, done))
+    return [(b - a) / hits for a, b in zip(before, after)]
+
+
+def cpu_rows(place):
+    rate = 15000
+    pairs, hits = (3, 45000) if QUICK else (7, 150000)
+    system = System(place)
+    idle = [0, 0]
+    adds, logs, workers, helpers, ratios = [], [], [], [], []
+    for i in range(pairs + 1):
+        plain = cpu_of(system, "/empty.gif", hits, rate)
+        log = cpu_of(system, "/log.gif", hits, rate)
+        beacon = cpu_of(system, "/px.gif", hits, rate)
+        if i == 0:
+            continue                    # the first round warms up
+        logs.append(log[0] - plain[0])
+        workers.append(beacon[0] - plain[0])
+        helpers.append(beacon[1])
+        adds.append(workers[-1] + helpers[-1])
+        ratios.append(adds[-1] / logs[-1])
+    system.stop()
+    how = "schedstat, %d hits at %d/s, median of %d rounds" % (hits, rate,
+                                                              pairs)
+    yield ("CPU a hit: what the JSON access_log adds",
+           "%.0f ns" % median(logs), "", how)
+    yield ("  what beacon adds in the worker", "%.0f ns" % median(workers),
+           "", "the same rounds")
+    yield ("  all that the helper takes", "%.0f ns" % median(helpers), "",
+           "its polling included")
+    yield ("  worker + helper, of the access_log", "%.2f x" % median(ratios),
+           "<= 1.0 x", "rounds %s" % spread(ratios))
+
+
+def kill_rows(place):
+    times, refused, failed = [], 0, 0
+    system = System(place)
+    kills = 3 if QUICK else 9
+    rate = 20000
+    load = system.load("/px.gif", r=rate, t=3 + 2 * kills, c=32)
+    until("hits in the log", lambda: size_of(system.log) > 0, 10)
+    for _ in range(kills):
+        time.sleep(1.5)
+        pid = system.helper()
+        os.kill(pid, signal.SIGKILL)
+        start = time.monotonic()
+        until("the helper's end",
+              lambda: not os.path.exists("/proc/%d/exe" % pid)
+              or not os.access("/proc/%d/maps" % pid, os.R_OK)
+              or open("/proc/%d/maps" % pid).read() == "", 5, 0.0005)
+        size = size_of(system.log)
+        until("draining again", lambda: size_of(system.log) > size, 10, 0.001)
+        times.append(1000 * (time.monotonic() - start))
+    done = system.answer(load)
+    system.stop()
+    yield ("helper killed under load: draining again",
+           "%.0f ms" % median(times), "<= 200 ms",
+           "SIGKILL until the log grows, %d hits/s asked, %.0f answered; "
+           "median of %d, worst %.0f ms"
+           % (rate, done["rate"], kills, max(times)))
+    yield ("  hits refused meanwhile", "%d" % done["refused"], "0",
+           "of %d, lane_size=16m" % done["sent"])
+
+
+def stopped_rows(place):
+    """Latencies with the helper stopped, interleaved with running; then with
+    the ring full."""
+    rate = 5000
+    pairs = 3 if QUICK else 9
+    system = System(place, lane="64m")
+    base, held = [], []
+    system.answer(system.load("/px.gif", r=rate, t=1, c=16))
+    for _ in range(pairs):
+        base.append(system.answer(system.load("/px.gif", r=rate, t=2, c=16)))
+        pid = system.helper()
+        os.kill(pid, signal.SIGSTOP)
+        held.append(system.answer(system.load("/px.gif", r=rate, t=2, c=16)))
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.5)
+    pid = system.helper()
+    os.kill(pid, signal.SIGSTOP)
+    filled = system.answer(system.load("/px.gif", n=200000, c=16))
+    full = system.answer(system.load("/px.gif", r=rate, t=2, c=16))
+    os.kill(pid, signal.SIGCONT)
+    system.stop()
+    if not filled["refused"] or full["ok"]:
+        raise RuntimeError("the ring did not fill: %s, %s" % (filled, full))
+    for key, name in (("p50_us", "p50"), ("p99_us", "p99")):
+        yield ("capture with the helper stopped, %s" % name,
+               "%.0f us" % median([r[key] for r in held]),
+               "%.0f us" % median([r[key] for r in base]),
+               "goal: as with it running; %d/s, median of %d pairs, refused "
+               "%d; ratio %.2f" % (
+                   rate, pairs, sum(r["refused"] for r in held),
+                   median([h[key] / b[key] for h, b in zip(held, base)])))
+    yield ("  ring full: 503 after, p50 / p99",
+           "%.0f / %.0f us" % (full["p50_us"], full["p99_us"]), "at once",
+           "%d of %d refused" % (full["refused"], full["sent"]))
