@@ -61,17 +61,22 @@ typedef struct {
     beacon_ring_t              *ring;       /* NULL: not attached */
     beacon_producer_t           producer;   /* .ring NULL: no lane */
     beacon_counters_t           counters;   /* .head NULL: not attached */
-    beacon_worker_counters_t   *mine;       /* this lane's; never NULL: without
-                                               a file it is "nowhere" */
+    beacon_worker_counters_t   *mine;       /* of this lane; without a lane or
+                                               a file, another place: never
+                                               NULL */
     beacon_worker_counters_t   *nowhere;
-    ngx_event_t                 timer;      /* claims a lane, gives one back */
-    ngx_msec_t                  delay;      /* until the next try */
+    ngx_event_t                 timer;      /* claims a lane or gives it back */
+    ngx_msec_t                  delay;      /* until the next try to claim */
     ngx_connection_t           *idle;       /* is told of the shutdown */
+    ngx_connection_t            dummy;      /* what the timer's log line asks */
     ngx_fd_t                    lock;       /* beacond.lock, to ask who holds */
     u_char                     *scratch;    /* decoded arguments of one hit */
-    size_t                      scratch_size;
-    time_t                      warned;
+    size_t                      scratch_used;
+    ngx_msec_t                  warned;     /* when last; 0: never */
+    ngx_log_t                  *log;
 } ngx_http_beacon_worker_t;
+
+#define NGX_HTTP_BEACON_SCRATCH  16384
 
 
 typedef struct {
@@ -147,16 +152,21 @@ typedef struct {
     ngx_array_t                *fields;     /* of ngx_http_beacon_named_t */
     ngx_array_t                *flags;      /* of ngx_http_beacon_named_t */
     size_t                      max_body;
-    ngx_uint_t                  max_args;
+    ngx_int_t                   max_args;
 
     beacon_schema_t            *schema;     /* in main conf's schemas */
     ngx_http_beacon_main_conf_t  *main;
-    u_char                     *file;       /* where "beacon" stands */
+    u_char                     *file;       /* where "beacon" stands, or */
     ngx_uint_t                  line;
+    ngx_uint_t                  status_line;        /* "beacon_status" */
 } ngx_http_beacon_loc_conf_t;
 
 
-/* What became of a request, for variables; shared by its subrequests. */
+/*
+ * What became of a request, for variables and so that it is captured once.
+ * Internal redirects zero r->ctx, subrequests have their own; so it hangs on
+ * r->variables[bmcf->capture_index].data, which all of them share.
+ */
 
 typedef enum {
     NGX_HTTP_BEACON_NONE = 0,
@@ -199,22 +209,112 @@ ngx_int_t ngx_http_beacon_helper_init(ngx_conf_t *cf,
 ngx_int_t ngx_http_beacon_helper_init_process(ngx_cycle_t *cycle,
     ngx_http_beacon_main_conf_t *bmcf);
 
-/* ngx_http_beacon_conf.c: directives. */
+/* 3 x workers unless beacon_ring said; once the configuration is complete. */
+ngx_uint_t ngx_http_beacon_lanes(ngx_cycle_t *cycle,
+    ngx_http_beacon_main_conf_t *bmcf);
+
+
+/* ngx_http_beacon_conf.c, ngx_http_beacon_conf_sink.c: directives of http{} */
 char *ngx_http_beacon_conf_ring(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_beacon_conf_helper(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_beacon_conf_edge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_beacon_conf_log(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-char *ngx_http_beacon_conf_ids(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_beacon_conf_spool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_beacon_conf_log(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_beacon_conf_ids(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
-/* "FILE:LINE" of the directive being parsed. */
-ngx_int_t ngx_http_beacon_conf_at(ngx_conf_t *cf, ngx_str_t *at);
-
-/* At the end of http{}: defaults, and what only the whole can tell. */
-char *ngx_http_beacon_conf_init_main(ngx_conf_t *cf,
+char *ngx_http_beacon_conf_init(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf);
+ngx_int_t ngx_http_beacon_conf_sinks(ngx_conf_t *cf,
+    ngx_http_beacon_main_conf_t *bmcf);
+ngx_int_t ngx_http_beacon_conf_at(ngx_conf_t *cf, ngx_str_t *at);
+ngx_int_t ngx_http_beacon_conf_dir(ngx_conf_t *cf,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_str_t *name, ngx_path_t **path);
+ngx_int_t ngx_http_beacon_conf_absolute(ngx_conf_t *cf, ngx_str_t *name);
+
+/* ngx_http_beacon_schema.c */
+ngx_int_t ngx_http_beacon_schema(ngx_conf_t *cf,
+    ngx_http_beacon_loc_conf_t *blcf);
+
+/* ngx_http_beacon_value.c: VALUEs of directives */
+char *ngx_http_beacon_conf_value(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_beacon_conf_visitor(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_beacon_conf_named(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_beacon_value_compile(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_beacon_value_t *value);
+
+/*
+ * Evaluates.  Decoded arguments go to the worker's scratch, so the result
+ * lasts until the next hit; worker NULL: to the request's pool.
+ */
+ngx_int_t ngx_http_beacon_value(ngx_http_request_t *r,
+    ngx_http_beacon_worker_t *worker, ngx_http_beacon_value_t *value,
+    beacon_str_t *str);
+ngx_int_t ngx_http_beacon_value_visitor(ngx_http_request_t *r,
+    ngx_http_beacon_worker_t *worker, ngx_array_t *values, beacon_str_t *str);
+
+/* What if= and beacon_flag ask: neither empty nor "0". */
+static ngx_inline ngx_uint_t
+ngx_http_beacon_true(beacon_str_t *str)
+{
+    return str->len > 1 || (str->len == 1 && str->data[0] != '0');
+}
+
+/* ngx_http_beacon_variables.c */
+ngx_int_t ngx_http_beacon_variables(ngx_conf_t *cf,
+    ngx_http_beacon_main_conf_t *bmcf);
+ngx_http_beacon_ctx_t *ngx_http_beacon_ctx_create(ngx_http_request_t *r,
+    ngx_http_beacon_main_conf_t *bmcf);
+
+/* The query of the hit that r belongs to. */
+static ngx_inline beacon_str_t
+ngx_http_beacon_query(ngx_http_request_t *r)
+{
+    beacon_str_t  query;
+
+    query.len = r->main->args.len;
+    query.data = r->main->args.data;
+
+    return query;
+}
+
+/* ngx_http_beacon_worker.c: what a worker opens */
+ngx_int_t ngx_http_beacon_worker_create(ngx_conf_t *cf,
+    ngx_http_beacon_main_conf_t *bmcf);
+ngx_int_t ngx_http_beacon_worker_attach(ngx_cycle_t *cycle,
+    ngx_http_beacon_main_conf_t *bmcf);
+void ngx_http_beacon_worker_late(ngx_http_beacon_worker_t *worker);
+
+/* ngx_http_beacon_capture.c: the content handler */
+ngx_int_t ngx_http_beacon_handler(ngx_http_request_t *r);
+ngx_int_t ngx_http_beacon_hit(ngx_http_request_t *r, beacon_str_t *body,
+    ngx_uint_t body_kind);
+ngx_int_t ngx_http_beacon_reject(ngx_http_request_t *r,
+    beacon_reject_e reason, ngx_uint_t status);
+
+/* ngx_http_beacon_body.c: reads a POST's body, then ngx_http_beacon_hit() */
+ngx_int_t ngx_http_beacon_body(ngx_http_request_t *r);
+
+/*
+ * ngx_http_beacon_answer.c: sends an answer complete.  reason NULL: taken.
+ * Return what a content handler returns.
+ */
+extern ngx_str_t  ngx_http_beacon_reasons[];    /* by beacon_reject_e */
+extern ngx_str_t  ngx_http_beacon_full;
+
+ngx_int_t ngx_http_beacon_answer(ngx_http_request_t *r,
+    ngx_http_beacon_loc_conf_t *blcf);
+ngx_int_t ngx_http_beacon_refuse(ngx_http_request_t *r,
+    ngx_http_beacon_loc_conf_t *blcf, ngx_uint_t status, ngx_str_t *reason);
+ngx_int_t ngx_http_beacon_options(ngx_http_request_t *r);
+
+/* ngx_http_beacon_status.c */
+char *ngx_http_beacon_conf_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
 #endif /* NGX_HTTP_BEACON_H */

@@ -1,0 +1,189 @@
+/*
+ * Answers, sent complete: no error_page, no special response, no validators.
+ */
+
+#include "ngx_http_beacon.h"
+
+
+static ngx_int_t ngx_http_beacon_header(ngx_http_request_t *r, ngx_str_t *key,
+    ngx_str_t *value);
+static ngx_int_t ngx_http_beacon_send(ngx_http_request_t *r, ngx_uint_t gif);
+
+
+/* 1 x 1, transparent; the bytes that empty_gif sends. */
+
+static u_char  ngx_http_beacon_gif[] = {
+    'G', 'I', 'F', '8', '9', 'a',
+
+    /* 1 x 1, global colour table of two entries, black and white */
+    0x01, 0x00, 0x01, 0x00, 0x80, 0x01, 0x00, 0x00, 0x00, 0x00,
+    0xff, 0xff, 0xff,
+
+    /* graphic control: colour 1 is transparent */
+    0x21, 0xf9, 0x04, 0x01, 0x00, 0x00, 0x01, 0x00,
+
+    /* image, at 0,0; two bytes of data */
+    0x2c, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x01, 0x00, 0x00,
+    0x02, 0x02, 0x4c, 0x01, 0x00,
+
+    0x3b
+};
+
+
+static ngx_str_t  ngx_http_beacon_image_gif = ngx_string("image/gif");
+
+static ngx_str_t  ngx_http_beacon_cache_control = ngx_string("Cache-Control");
+static ngx_str_t  ngx_http_beacon_no_store = ngx_string("no-store");
+static ngx_str_t  ngx_http_beacon_error = ngx_string("X-Beacon-Error");
+static ngx_str_t  ngx_http_beacon_allow = ngx_string("Allow");
+static ngx_str_t  ngx_http_beacon_methods =
+    ngx_string("GET, HEAD, POST, OPTIONS");
+
+
+ngx_str_t  ngx_http_beacon_reasons[] = {
+    ngx_string("site"),
+    ngx_string("method"),
+    ngx_string("size"),
+    ngx_string("body"),
+    ngx_string("redirect")
+};
+
+ngx_str_t  ngx_http_beacon_full = ngx_string("full");
+
+
+ngx_int_t
+ngx_http_beacon_answer(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf)
+{
+    if (blcf->mode == NGX_HTTP_BEACON_GIF) {
+        r->headers_out.status = NGX_HTTP_OK;
+        return ngx_http_beacon_send(r, 1);
+    }
+
+    r->headers_out.status = NGX_HTTP_NO_CONTENT;
+    return ngx_http_beacon_send(r, 0);
+}
+
+
+ngx_int_t
+ngx_http_beacon_refuse(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
+    ngx_uint_t status, ngx_str_t *reason)
+{
+    /* "error_page ... =200" that led here must not make a success of it */
+    r->err_status = 0;
+    r->headers_out.status = status;
+
+    if (ngx_http_beacon_header(r, &ngx_http_beacon_error, reason) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (status == NGX_HTTP_NOT_ALLOWED
+        && ngx_http_beacon_header(r, &ngx_http_beacon_allow,
+                                  &ngx_http_beacon_methods)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_beacon_send(r, blcf->mode == NGX_HTTP_BEACON_GIF);
+}
+
+
+ngx_int_t
+ngx_http_beacon_options(ngx_http_request_t *r)
+{
+    r->err_status = 0;
+    r->headers_out.status = NGX_HTTP_NO_CONTENT;
+
+    if (ngx_http_beacon_header(r, &ngx_http_beacon_allow,
+                               &ngx_http_beacon_methods)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_beacon_send(r, 0);
+}
+
+
+static ngx_int_t
+ngx_http_beacon_header(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+    h->key = *key;
+    h->value = *value;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    return NGX_OK;
+}
+
+
+/*
+ * NGX_ERROR rather than a status where memory runs out: the connection is
+ * closed, and no error_page can tell the client something else.
+ */
+
+static ngx_int_t
+ngx_http_beacon_send(ngx_http_request_t *r, ngx_uint_t gif)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    /*
+     * Without it a conditional request could end in 304 or 412.  The header
+     * is not put into headers_out.cache_control: "expires" would replace it.
+     */
+
+    r->disable_not_modified = 1;
+
+    if (ngx_http_beacon_header(r, &ngx_http_beacon_cache_control,
+                               &ngx_http_beacon_no_store)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (gif) {
+        r->headers_out.content_type = ngx_http_beacon_image_gif;
+        r->headers_out.content_type_len = ngx_http_beacon_image_gif.len;
+        r->headers_out.content_length_n = sizeof(ngx_http_beacon_gif);
+
+    } else {
+        r->headers_out.content_length_n = 0;
+
+        if (r == r->main) {
+            r->header_only = 1;
+        }
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only || !gif) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = ngx_http_beacon_gif;
+    b->last = ngx_http_beacon_gif + sizeof(ngx_http_beacon_gif);
+    b->memory = 1;
+    b->last_buf = (r == r->main);
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}

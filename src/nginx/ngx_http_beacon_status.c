@@ -1,0 +1,610 @@
+/*
+ * beacon_status: the books.  What is printed is the helper's last consistent
+ * snapshot, brought up to date by the hits committed since: they add to
+ * accepted and to every sink's pending alike.
+ */
+
+#include "ngx_http_beacon.h"
+
+
+/* What workers counted, and this ring's lanes as they are now. */
+
+typedef struct {
+    uint64_t         refused;
+    uint64_t         dropped;
+    uint64_t         rejected[BEACON_REJECTS];
+    uint64_t         since;         /* hits committed since the snapshot */
+    uint64_t         used;
+    uint64_t         capacity;
+    uint64_t         oldest_ns;
+    ngx_uint_t       lanes;
+    ngx_uint_t       owned;
+    ngx_uint_t       published;     /* books are the helper's */
+    ngx_uint_t       up;
+    beacon_books_t  *books;
+} ngx_http_beacon_now_t;
+
+
+static ngx_int_t ngx_http_beacon_status_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_beacon_status_send(ngx_http_request_t *r,
+    ngx_buf_t *b);
+static ngx_int_t ngx_http_beacon_now(ngx_http_request_t *r,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_http_beacon_now_t *now);
+static void ngx_http_beacon_now_counters(beacon_counters_t *counters,
+    ngx_http_beacon_now_t *now);
+static void ngx_http_beacon_now_ring(ngx_http_beacon_worker_t *worker,
+    ngx_http_beacon_now_t *now);
+static uint64_t ngx_http_beacon_since(beacon_books_t *books, uint64_t epoch,
+    uint32_t lane, uint64_t ordinal);
+static uint64_t ngx_http_beacon_oldest(beacon_ring_t *ring, uint32_t n,
+    uint64_t reclaim, uint64_t tail);
+static ngx_uint_t ngx_http_beacon_helper_up(ngx_fd_t lock);
+
+static u_char *ngx_http_beacon_print(u_char *p, u_char *last,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_http_beacon_now_t *now);
+static u_char *ngx_http_beacon_print_capture(u_char *p, u_char *last,
+    ngx_http_beacon_now_t *now, uint64_t accepted);
+static u_char *ngx_http_beacon_print_stores(u_char *p, u_char *last,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_http_beacon_now_t *now);
+static u_char *ngx_http_beacon_print_sinks(u_char *p, u_char *last,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_http_beacon_now_t *now,
+    uint64_t accepted);
+static u_char *ngx_http_beacon_print_sink(u_char *p, u_char *last,
+    beacon_books_sink_t *sink, uint64_t since);
+static u_char *ngx_http_beacon_print_helper(u_char *p, u_char *last,
+    ngx_http_beacon_now_t *now);
+static u_char *ngx_http_beacon_print_age(u_char *p, u_char *last, uint64_t ns);
+static size_t ngx_http_beacon_more(const char *more, size_t size);
+
+
+static ngx_str_t  ngx_http_beacon_json = ngx_string("application/json");
+
+
+/* beacon_status [json] */
+
+char *
+ngx_http_beacon_conf_status(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_beacon_loc_conf_t  *blcf = conf;
+
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (blcf->status_line) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "json") != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\": this version knows json",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler) {
+        return "cannot stand where another directive answers requests";
+    }
+
+    clcf->handler = ngx_http_beacon_status_handler;
+
+    blcf->file = cf->conf_file->file.name.data;
+    blcf->status_line = cf->conf_file->line;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_beacon_status_handler(ngx_http_request_t *r)
+{
+    size_t                        size;
+    ngx_int_t                     rc;
+    ngx_buf_t                    *b;
+    ngx_http_beacon_now_t         now;
+    ngx_http_beacon_main_conf_t  *bmcf;
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_beacon_module);
+
+    if (ngx_http_beacon_now(r, bmcf, &now) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    size = 4096
+           + BEACON_BOOKS_SINKS * (512 + sizeof(((beacon_books_sink_t *) 0)->name))
+           + now.books->nsinks * sizeof(((beacon_books_sink_t *) 0)->more)
+           + now.books->nflags * 128;
+
+    b = ngx_create_temp_buf(r->pool, size);
+    if (b == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    b->last = ngx_http_beacon_print(b->last, b->end, bmcf, &now);
+
+    return ngx_http_beacon_status_send(r, b);
+}
+
+
+static ngx_int_t
+ngx_http_beacon_status_send(ngx_http_request_t *r, ngx_buf_t *b)
+{
+    ngx_int_t         rc;
+    ngx_chain_t       out;
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    h->hash = 1;
+    ngx_str_set(&h->key, "Cache-Control");
+    ngx_str_set(&h->value, "no-store");
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_type = ngx_http_beacon_json;
+    r->headers_out.content_type_len = ngx_http_beacon_json.len;
+    r->headers_out.content_length_n = b->last - b->pos;
+    r->disable_not_modified = 1;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b->last_buf = (r == r->main);
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+static ngx_int_t
+ngx_http_beacon_now(ngx_http_request_t *r, ngx_http_beacon_main_conf_t *bmcf,
+    ngx_http_beacon_now_t *now)
+{
+    ngx_http_beacon_worker_t  *worker;
+
+    worker = bmcf->worker;
+
+    ngx_memzero(now, sizeof(ngx_http_beacon_now_t));
+
+    now->books = ngx_pcalloc(r->pool, sizeof(beacon_books_t));
+    if (now->books == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* first the books, then the lanes, which so are never behind them */
+
+    if (worker->counters.head) {
+        now->published = (beacon_books_read(&worker->counters, now->books)
+                          == BEACON_OK);
+
+        ngx_http_beacon_now_counters(&worker->counters, now);
+    }
+
+    now->books->nlanes = ngx_min(now->books->nlanes, BEACON_BOOKS_LANES);
+    now->books->nsinks = ngx_min(now->books->nsinks, BEACON_BOOKS_SINKS);
+    now->books->nflags = ngx_min(now->books->nflags, BEACON_BOOKS_FLAGS);
+
+    if (worker->ring) {
+        ngx_http_beacon_now_ring(worker, now);
+    }
+
+    now->up = ngx_http_beacon_helper_up(worker->lock);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_beacon_now_counters(beacon_counters_t *counters,
+    ngx_http_beacon_now_t *now)
+{
+    ngx_uint_t                 i, n;
+    beacon_worker_counters_t  *w;
+
+    for (i = 0; i <= BEACON_LANES_MAX; i++) {
+        w = &counters->workers[i];
+
+        now->refused += atomic_load_explicit(&w->refused,
+                                             memory_order_relaxed);
+        now->dropped += atomic_load_explicit(&w->dropped,
+                                             memory_order_relaxed);
+
+        for (n = 0; n < BEACON_REJECTS; n++) {
+            now->rejected[n] += atomic_load_explicit(&w->rejected[n],
+                                                     memory_order_relaxed);
+        }
+    }
+}
+
+
+/* Lanes of older rings are as the books have them. */
+
+static void
+ngx_http_beacon_now_ring(ngx_http_beacon_worker_t *worker,
+    ngx_http_beacon_now_t *now)
+{
+    uint32_t              i;
+    uint64_t              reclaim, used, ns;
+    beacon_ring_t        *ring;
+    beacon_cursor_t       tail;
+    beacon_books_lane_t  *lane;
+
+    ring = worker->ring;
+
+    now->lanes = ring->lanes;
+    now->capacity = ring->lanes * ring->lane_size;
+    now->oldest_ns = now->books->oldest_ns;
+
+    for (i = 0; i < ring->lanes; i++) {
+        reclaim = atomic_load_explicit(&beacon_ring_lane(ring, i)->reclaim,
+                                       memory_order_acquire);
+        beacon_lane_tail(ring, i, &tail);
+
+        now->since += ngx_http_beacon_since(now->books, ring->epoch, i,
+                                            tail.ordinal);
+
+        /* a lock does not show to its own holder */
+        now->owned += (worker->producer.ring && worker->producer.index == i)
+                      || beacon_lane_owned(ring, i);
+
+        used = tail.offset - reclaim;
+
+        if (used == 0 || used > ring->lane_size) {
+            continue;
+        }
+
+        now->used += used;
+
+        ns = ngx_http_beacon_oldest(ring, i, reclaim, tail.offset);
+
+        if (ns && (now->oldest_ns == 0 || ns < now->oldest_ns)) {
+            now->oldest_ns = ns;
+        }
+    }
+
+    for (i = 0; i < now->books->nlanes; i++) {
+        lane = &now->books->lanes[i];
+
+        if (lane->epoch != ring->epoch) {
+            now->used += lane->used_bytes;
+            now->capacity += lane->used_bytes;
+            now->lanes++;
+            now->owned += (lane->owned != 0);
+        }
+    }
+
+    if (now->used == 0) {
+        now->oldest_ns = 0;
+    }
+}
+
+
+static uint64_t
+ngx_http_beacon_since(beacon_books_t *books, uint64_t epoch, uint32_t lane,
+    uint64_t ordinal)
+{
+    uint32_t  i;
+
+    for (i = 0; i < books->nlanes; i++) {
+        if (books->lanes[i].epoch == epoch && books->lanes[i].lane == lane) {
+            return (ordinal > books->lanes[i].ordinal)
+                   ? ordinal - books->lanes[i].ordinal : 0;
+        }
+    }
+
+    /* all of a ring that the helper is through with is in the base */
+
+    return (books->retired_epoch == epoch) ? 0 : ordinal;
+}
+
+
+/*
+ * When the first record at reclaim was written; 0: cannot tell.  The helper may
+ * give it back and its owner write over it meanwhile: then "offset" differs, or
+ * the time is a little off.
+ */
+
+static uint64_t
+ngx_http_beacon_oldest(beacon_ring_t *ring, uint32_t n, uint64_t reclaim,
+    uint64_t tail)
+{
+    uint8_t                 *bytes;
+    uint64_t                 mask;
+    beacon_record_header_t   h;
+
+    bytes = (uint8_t *) beacon_ring_lane(ring, n) + BEACON_PAGE;
+    mask = ring->lane_size - 1;
+
+    if ((reclaim & mask) + BEACON_RECORD_HEADER > ring->lane_size) {
+        reclaim = (reclaim | mask) + 1;
+    }
+
+    if (reclaim + BEACON_RECORD_HEADER > tail) {
+        return 0;
+    }
+
+    ngx_memcpy(&h, bytes + (reclaim & mask), BEACON_RECORD_HEADER);
+
+    if (h.type == BEACON_RECORD_PAD && h.offset == reclaim) {
+        reclaim = (reclaim | mask) + 1;
+
+        if (reclaim + BEACON_RECORD_HEADER > tail) {
+            return 0;
+        }
+
+        ngx_memcpy(&h, bytes + (reclaim & mask), BEACON_RECORD_HEADER);
+    }
+
+    return (h.type != BEACON_RECORD_PAD && h.offset == reclaim) ? h.time_ns : 0;
+}
+
+
+static ngx_uint_t
+ngx_http_beacon_helper_up(ngx_fd_t lock)
+{
+    struct flock  fl;
+
+    if (lock == NGX_INVALID_FILE) {
+        return 0;
+    }
+
+    ngx_memzero(&fl, sizeof(struct flock));
+
+    fl.l_type = F_WRLCK;
+    fl.l_whence = SEEK_SET;
+    fl.l_len = 1;
+
+    return fcntl(lock, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK;
+}
+
+
+static u_char *
+ngx_http_beacon_print(u_char *p, u_char *last,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_http_beacon_now_t *now)
+{
+    uint32_t  i;
+    uint64_t  accepted;
+
+    accepted = now->books->accepted_base + now->since;
+
+    for (i = 0; i < now->books->nlanes; i++) {
+        accepted += now->books->lanes[i].ordinal;
+    }
+
+    p = ngx_slprintf(p, last, "{\"v\":1,\"edge\":\"%V\",\"version\":\"%s\",",
+                     &bmcf->edge, BEACON_VERSION);
+
+    p = ngx_http_beacon_print_capture(p, last, now, accepted);
+    p = ngx_http_beacon_print_stores(p, last, bmcf, now);
+    p = ngx_http_beacon_print_sinks(p, last, bmcf, now, accepted);
+    p = ngx_http_beacon_print_helper(p, last, now);
+
+    return ngx_slprintf(p, last, "}\n");
+}
+
+
+static u_char *
+ngx_http_beacon_print_capture(u_char *p, u_char *last,
+    ngx_http_beacon_now_t *now, uint64_t accepted)
+{
+    size_t                len;
+    ngx_uint_t            i, n;
+    beacon_books_flag_t  *flag;
+
+    p = ngx_slprintf(p, last, "\"capture\":{\"accepted\":%uL,\"refused\":%uL,"
+                     "\"dropped\":%uL,\"rejected\":{",
+                     accepted, now->refused, now->dropped);
+
+    for (i = 0; i < BEACON_REJECTS; i++) {
+        p = ngx_slprintf(p, last, "%s\"%V\":%uL", i ? "," : "",
+                         &ngx_http_beacon_reasons[i], now->rejected[i]);
+    }
+
+    p = ngx_slprintf(p, last, "},\"flags\":{");
+
+    for (i = 0, n = 0; i < now->books->nflags; i++) {
+        flag = &now->books->flags[i];
+        len = strnlen(flag->name, sizeof(flag->name));
+
+        if (beacon_schema_name_valid((uint8_t *) flag->name, len)) {
+            p = ngx_slprintf(p, last, "%s\"%*s\":%uL", n++ ? "," : "",
+                             len, flag->name, flag->n);
+        }
+    }
+
+    return ngx_slprintf(p, last, "}},");
+}
+
+
+static u_char *
+ngx_http_beacon_print_stores(u_char *p, u_char *last,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_http_beacon_now_t *now)
+{
+    uint64_t  size;
+
+    p = ngx_slprintf(p, last, "\"ring\":{\"lanes\":%ui,\"owned\":%ui,"
+                     "\"used_bytes\":%uL,\"capacity_bytes\":%uL,"
+                     "\"oldest_seconds\":",
+                     now->lanes, now->owned, now->used, now->capacity);
+
+    p = ngx_http_beacon_print_age(p, last, now->oldest_ns);
+
+    size = now->published ? now->books->spool_size
+                          : (uint64_t) bmcf->spool_size;
+
+    p = ngx_slprintf(p, last, "},\"spool\":{\"used_bytes\":%uL,"
+                     "\"size_bytes\":%uL,\"oldest_seconds\":",
+                     now->books->spool_used, size);
+
+    p = ngx_http_beacon_print_age(p, last, now->books->spool_oldest_ns);
+
+    return ngx_slprintf(p, last, "},");
+}
+
+
+/* Before the helper's first snapshot: those configured, with all to do. */
+
+static u_char *
+ngx_http_beacon_print_sinks(u_char *p, u_char *last,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_http_beacon_now_t *now,
+    uint64_t accepted)
+{
+    size_t                   len;
+    ngx_uint_t               i, n;
+    beacon_books_sink_t     *sink;
+    ngx_http_beacon_sink_t  *configured;
+
+    p = ngx_slprintf(p, last, "\"sinks\":{");
+
+    if (!now->published) {
+        configured = bmcf->sinks.elts;
+
+        for (i = 0; i < bmcf->sinks.nelts; i++) {
+            p = ngx_slprintf(p, last, "%s\"%V\":{\"type\":\"%V\",\"done\":0,"
+                             "\"lost\":0,\"pending\":%uL,\"errors\":0,"
+                             "\"last_success\":null}", i ? "," : "",
+                             &configured[i].name, &configured[i].type,
+                             accepted);
+        }
+
+        return ngx_slprintf(p, last, "},");
+    }
+
+    for (i = 0, n = 0; i < now->books->nsinks; i++) {
+        sink = &now->books->sinks[i];
+        len = strnlen(sink->name, sizeof(sink->name));
+
+        if (!beacon_site_valid((uint8_t *) sink->name, len)) {
+            continue;
+        }
+
+        p = ngx_slprintf(p, last, "%s\"%*s\":", n++ ? "," : "", len,
+                         sink->name);
+        p = ngx_http_beacon_print_sink(p, last, sink, now->since);
+    }
+
+    return ngx_slprintf(p, last, "},");
+}
+
+
+static u_char *
+ngx_http_beacon_print_sink(u_char *p, u_char *last, beacon_books_sink_t *sink,
+    uint64_t since)
+{
+    size_t    len;
+    ngx_tm_t  tm;
+
+    len = strnlen(sink->type, sizeof(sink->type));
+
+    if (!beacon_site_valid((uint8_t *) sink->type, len)) {
+        len = 0;
+    }
+
+    p = ngx_slprintf(p, last, "{\"type\":\"%*s\",\"done\":%uL,\"lost\":%uL,"
+                     "\"pending\":%uL,\"errors\":%uL,\"last_success\":",
+                     len, sink->type, sink->done, sink->lost,
+                     sink->pending + since, sink->errors);
+
+    if (sink->last_success_ns) {
+        ngx_gmtime((time_t) (sink->last_success_ns / 1000000000), &tm);
+
+        p = ngx_slprintf(p, last, "\"%4d-%02d-%02dT%02d:%02d:%02d.%03uLZ\"",
+                         tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                         tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
+                         sink->last_success_ns / 1000000 % 1000);
+    } else {
+        p = ngx_slprintf(p, last, "null");
+    }
+
+    return ngx_slprintf(p, last, "%*s}",
+                        ngx_http_beacon_more(sink->more, sizeof(sink->more)),
+                        sink->more);
+}
+
+
+/* Bytes of a sink's own members to print: all, or none if they are not. */
+
+static size_t
+ngx_http_beacon_more(const char *more, size_t size)
+{
+    size_t  i, len;
+
+    len = strnlen(more, size);
+
+    if (len < 2 || more[0] != ',' || more[1] != '"') {
+        return 0;
+    }
+
+    for (i = 0; i < len; i++) {
+        if ((u_char) more[i] < 0x20) {
+            return 0;
+        }
+    }
+
+    return len;
+}
+
+
+static u_char *
+ngx_http_beacon_print_helper(u_char *p, u_char *last,
+    ngx_http_beacon_now_t *now)
+{
+    size_t           len;
+    beacon_books_t  *books;
+
+    books = now->books;
+    len = strnlen(books->helper_version, sizeof(books->helper_version));
+
+    if (!beacon_site_valid((uint8_t *) books->helper_version, len)) {
+        len = 0;
+    }
+
+    return ngx_slprintf(p, last, "\"helper\":{\"pid\":%uD,\"up\":%s,"
+                        "\"restarts\":%uL,\"rss_bytes\":%uL,"
+                        "\"version\":\"%*s\"}",
+                        books->helper_pid, now->up ? "true" : "false",
+                        books->helper_starts ? books->helper_starts - 1
+                                             : (uint64_t) 0,
+                        books->helper_rss, len, books->helper_version);
+}
+
+
+/* Seconds since a time, with milliseconds; 0: nothing there. */
+
+static u_char *
+ngx_http_beacon_print_age(u_char *p, u_char *last, uint64_t ns)
+{
+    uint64_t     now, ms;
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    ms = ns / 1000000;
+    ms = (ns == 0 || ms > now) ? 0 : now - ms;
+
+    return ngx_slprintf(p, last, "%uL.%03uL", ms / 1000, ms % 1000);
+}
