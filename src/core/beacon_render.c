@@ -154,8 +154,19 @@ const char *const *
 beacon_render_variants(void)
 {
     static const char *const  names[] = {
+#if defined(__x86_64__)
+        "avx2", "sse2",
+#endif
         "portable", NULL
     };
+
+#if defined(__x86_64__)
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi")
+        || !__builtin_cpu_supports("bmi2"))
+    {
+        return names + 1;
+    }
+#endif
 
     return names;
 }
@@ -164,6 +175,9 @@ beacon_rc_t
 beacon_render_select(beacon_render_t *r, const char *name)
 {
     static const beacon_render_ops_t *const  all[] = {
+#if defined(__x86_64__)
+        &beacon_render_avx2, &beacon_render_sse2,
+#endif
         &beacon_render_portable
     };
 

@@ -140,4 +140,9 @@ beacon_args_hash(const beacon_render_t *r, const uint8_t *key, uint32_t len)
 
 extern const beacon_render_ops_t beacon_render_portable;
 
+#if defined(__x86_64__)
+extern const beacon_render_ops_t beacon_render_sse2;
+extern const beacon_render_ops_t beacon_render_avx2;
+#endif
+
 #endif /* BEACON_RENDER_INT_H */

@@ -3,13 +3,14 @@
  * file after it has defined
  *
  *     BEACON_TARGET               attribute of its functions, or nothing
- *     beacon_loop_t               beacon_loop_head_t first
- *     beacon_loop_start(l)        looks at l->s for the first time
+ *     BEACON_LOOP                 how they begin: static inline, and that
+ *     beacon_loop_t               r, s (source), d (destination), malformed
+ *                                 and what else it needs
+ *     beacon_loop_start(l, mode)  looks at l->s for the first time
  *     beacon_loop_run(l, mode)    copies plain bytes up to the next event:
  *                                 after it, *l->s has no entry in plain[mode]
- *     beacon_loop_step(l, n)      takes n bytes, of which only the first may
- *                                 be an event
- *     beacon_loop_skip(l)         l->s was moved over any number of events
+ *     beacon_loop_step(l)         takes that event's one byte
+ *     beacon_loop_skip(l, mode)   l->s was moved, over any number of events
  *     beacon_loop_find(r, tag, from, n)
  *                                 first i >= from with tags[i] == tag, or n
  *
@@ -20,7 +21,12 @@
  * count.
  */
 
-#define BEACON_LOOP  static inline BEACON_TARGET
+/* The byte that the escape at s stands for; negative: it is broken. */
+BEACON_LOOP int
+beacon_loop_hex(const beacon_loop_t *l, const uint8_t *s)
+{
+    return (l->r->hex[s[1]] * 16) | l->r->hex[s[2]];
+}
 
 /* U+FFFD for what cannot be decoded. */
 BEACON_LOOP void
@@ -123,7 +129,7 @@ beacon_loop_string(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str,
         }
 
         beacon_loop_ascii(l, c);
-        beacon_loop_step(l, 1);
+        beacon_loop_step(l);
     }
 }
 
@@ -187,7 +193,7 @@ beacon_loop_decode(beacon_loop_t *l, const uint8_t *end, int key)
             }
 
             beacon_loop_ascii(l, c);
-            beacon_loop_step(l, 1);
+            beacon_loop_step(l);
         }
     }
 }
@@ -262,7 +268,7 @@ beacon_loop_args(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str,
                 break;
             }
 
-            beacon_loop_step(l, 1);
+            beacon_loop_step(l);
             continue;
         }
 
@@ -276,7 +282,7 @@ beacon_loop_args(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str,
         arg.value = l->d;
 
         if (stop == '=') {
-            beacon_loop_step(l, 1);
+            beacon_loop_step(l);
             stop = beacon_loop_decode(l, end, 0);
         }
 
@@ -296,7 +302,7 @@ beacon_loop_args(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str,
             break;
         }
 
-        beacon_loop_step(l, 1);
+        beacon_loop_step(l);
     }
 
     *malformed |= l->malformed;

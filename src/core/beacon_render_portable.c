@@ -5,6 +5,7 @@
 #include "beacon_render_int.h"
 
 #define BEACON_TARGET
+#define BEACON_LOOP  static inline
 
 typedef struct {
     beacon_render_t  *r;
@@ -15,16 +16,9 @@ typedef struct {
 
 #define beacon_loop_start(l, mode)  ((void) (mode))
 #define beacon_loop_skip(l, mode)   ((void) (mode))
-#define beacon_loop_step(l, n)      ((l)->s += (n))
+#define beacon_loop_step(l)         ((l)->s++)
 
-/* The byte that the escape at s stands for; negative: it is broken. */
-static inline int
-beacon_loop_hex(const beacon_loop_t *l, const uint8_t *s)
-{
-    return (l->r->hex[s[1]] * 16) | l->r->hex[s[2]];
-}
-
-static inline void
+BEACON_LOOP void
 beacon_loop_run(beacon_loop_t *l, int mode)
 {
     uint8_t         c, *d;
@@ -43,7 +37,7 @@ beacon_loop_run(beacon_loop_t *l, int mode)
     l->d = d;
 }
 
-static inline uint32_t
+BEACON_LOOP uint32_t
 beacon_loop_find(const beacon_render_t *r, uint16_t tag, uint32_t from,
     uint32_t n)
 {

@@ -1,0 +1,77 @@
+/*
+ * The loops' primitives for variants with vectors.  Including files define
+ * beacon_simd_events() and beacon_simd_copy().
+ *
+ * A string is looked at 64 bytes at a time; "bits" says which of the block's
+ * bytes from l->s on are events.  So the next event is a count of zeros away,
+ * and where the next block's bits come from does not hang on how the events of
+ * this one are dealt with: nothing waits for a load, a comparison and an
+ * advance in turn.  A run of plain bytes is copied whole, and too much of it.
+ */
+
+#define BEACON_LOOP  static inline BEACON_TARGET
+
+typedef struct {
+    beacon_render_t  *r;
+    const uint8_t    *s;
+    uint8_t          *d;
+    const uint8_t    *base;     /* of the block; base <= s <= base + 64 */
+    uint64_t          bits;
+    unsigned          malformed;
+} beacon_loop_t;
+
+BEACON_LOOP void
+beacon_loop_start(beacon_loop_t *l, int mode)
+{
+    l->base = l->s;
+    l->bits = beacon_simd_events(l->s, mode);
+}
+
+BEACON_LOOP void
+beacon_loop_run(beacon_loop_t *l, int mode)
+{
+    size_t  n;
+
+    for ( ;; ) {
+        n = (size_t) (l->base - l->s);
+        n += l->bits ? (size_t) __builtin_ctzll(l->bits) : 64;
+
+        beacon_simd_copy(l->d, l->s, mode);
+
+        if (n > 32) {
+            beacon_simd_copy(l->d + 32, l->s + 32, mode);
+        }
+
+        l->d += n;
+        l->s += n;
+
+        if (l->bits) {
+            return;
+        }
+
+        beacon_loop_start(l, mode);
+    }
+}
+
+/* *l->s is the event that is the lowest bit. */
+BEACON_LOOP void
+beacon_loop_step(beacon_loop_t *l)
+{
+    l->bits &= l->bits - 1;
+    l->s++;
+}
+
+BEACON_LOOP void
+beacon_loop_skip(beacon_loop_t *l, int mode)
+{
+    size_t  n;
+
+    n = (size_t) (l->s - l->base);
+
+    if (n < 64) {
+        l->bits &= ~0ULL << n;
+
+    } else {
+        beacon_loop_start(l, mode);
+    }
+}

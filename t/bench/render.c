@@ -1,0 +1,319 @@
+/*
+ * Renders one kind of hit many times.
+ *
+ *     render KIND VARIANT [ROUNDS]
+ *
+ * KIND: "normal", 4,096 different requests with ten arguments, twenty escapes
+ * in six runs and some 550 bytes of strings; or one of the hostile 16 KiB
+ * queries below; "list" prints their names.  Prints nanoseconds and bytes a
+ * hit (best of five); for instructions run it under callgrind with
+ * --toggle-collect=beacon_render, whose total is that of ROUNDS passes over
+ * the kind's hits (the number printed as "hits").
+ */
+
+#include "beacon_render.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BENCH_NORMAL   4096
+#define BENCH_HOSTILE  16384
+#define BENCH_SLACK    64
+
+typedef struct {
+    beacon_str_t     payload;
+    beacon_hit_t     hit;
+    beacon_record_t  record;
+} bench_hit_t;
+
+static uint64_t  bench_random_state = 20261121;
+
+static uint32_t
+bench_random(uint32_t n)
+{
+    bench_random_state = bench_random_state * 6364136223846793005ULL
+                         + 1442695040888963407ULL;
+
+    return (uint32_t) (bench_random_state >> 33) % n;
+}
+
+static void
+bench_set(beacon_hit_t *hit, int which, const char *text, size_t len)
+{
+    hit->strings[which].data = (const uint8_t *) text;
+    hit->strings[which].len = len;
+}
+
+/* Packs a hit as a worker does, and parses it as the helper does. */
+static void
+bench_pack(bench_hit_t *b, const beacon_hit_t *hit)
+{
+    uint8_t  *payload;
+
+    b->payload.len = beacon_hit_size(hit);
+    payload = calloc(1, b->payload.len + BENCH_SLACK);
+    beacon_hit_write(hit, payload);
+    b->payload.data = payload;
+
+    if (beacon_hit_parse(b->payload, &b->hit) != BEACON_OK) {
+        abort();
+    }
+
+    memset(&b->record, 0, sizeof(b->record));
+    b->record.offset = 0x100000 + 640ULL * bench_random(100000);
+    b->record.time_ns = 1795301761204000000ULL
+                        + 1000000ULL * bench_random(20000);
+}
+
+static void
+bench_common(beacon_hit_t *hit)
+{
+    static const char  agent[] = "Mozilla/5.0 (X11; Linux x86_64) "
+                                 "AppleWebKit/537.36 (KHTML, like Gecko) "
+                                 "Chrome/131.0.0.0 Safari/537.36 Edg/131.0";
+
+    memset(hit, 0, sizeof(*hit));
+    bench_set(hit, BEACON_HIT_SITE, "shop", 4);
+    bench_set(hit, BEACON_HIT_IP, "203.0.113.7", 11);
+    bench_set(hit, BEACON_HIT_HOST, "px.example.com", 14);
+    bench_set(hit, BEACON_HIT_PATH, "/px.gif", 7);
+    bench_set(hit, BEACON_HIT_USER_AGENT, agent, sizeof(agent) - 1);
+    hit->method = BEACON_METHOD_GET;
+    hit->max_args = 256;
+}
+
+static void
+bench_normal(bench_hit_t *b)
+{
+    int            n;
+    char           query[1024], visitor[40], referer[128];
+    beacon_hit_t   hit;
+
+    static const char *const  titles[] = {
+        "Mobile%20phones%20%7C%20Shop", "Caf%C3%A9%20%26+bar+menu",
+        "Summer%20sale%2C%20%2D50", "Reading%20list%20%232+and+%2B"
+    };
+
+    bench_common(&hit);
+
+    n = snprintf(query, sizeof(query),
+                 "e=pageview&url=https%%3A%%2F%%2Fshop.example%%2Fc%%2F%u"
+                 "%%2Fitem%u.html&title=%s&ref=https%%3A%%2F%%2Fnews"
+                 ".example%%2Fa%%2F%%3Fq%%3D%u&sr=%ux%u&ul=en-us&tz=-%u"
+                 "&cb=0.%u%u&pv=%08x%08x-%08x%08x&site=shop",
+                 bench_random(1000), bench_random(100000),
+                 titles[bench_random(4)], bench_random(10000),
+                 800 + bench_random(2000), 600 + bench_random(1000),
+                 bench_random(720), bench_random(100000),
+                 bench_random(100000), bench_random(1U << 31),
+                 bench_random(1U << 31), bench_random(1U << 31),
+                 bench_random(1U << 31));
+    bench_set(&hit, BEACON_HIT_QUERY, query, (size_t) n);
+
+    n = snprintf(visitor, sizeof(visitor), "%08x%08x%08x%08x",
+                 bench_random(1U << 31), bench_random(1U << 31),
+                 bench_random(1U << 31), bench_random(1U << 31));
+    bench_set(&hit, BEACON_HIT_VISITOR, visitor, (size_t) n);
+
+    n = snprintf(referer, sizeof(referer),
+                 "https://shop.example/c/%u/mobile-phones-and-tablets/item%u.html"
+                 "?from=newsletter",
+                 bench_random(1000), bench_random(100000));
+    bench_set(&hit, BEACON_HIT_REFERER, referer, (size_t) n);
+
+    hit.nfields = 1;
+    hit.fields[0] = beacon_string("GR");
+
+    bench_pack(b, &hit);
+}
+
+/* What one repeats until the query is full; %d: a running number. */
+static const struct {
+    const char  *name;
+    const char  *unit;
+    unsigned     len;           /* of a unit with a NUL or no number; or 0 */
+} bench_kinds[] = {
+    { "distinct_keys",        "%d&", 0 },
+    { "equal_keys",           "a=%d&", 0 },
+    { "equal_empty",          "a&", 2 },
+    { "long_equal_tails",     "%dxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                              "xxxxxxxx&", 0 },
+    { "ampersands",           "&", 1 },
+    { "equals",               "=", 1 },
+    { "plus",                 "+", 1 },
+    { "quotes",               "\"", 1 },
+    { "controls",             "%01", 3 },
+    { "raw_controls",         "\x01", 1 },
+    { "nuls",                 "\0", 1 },
+    { "broken_bytes",         "\xff", 1 },
+    { "broken_leads",         "\xf0", 1 },
+    { "broken_sequences",     "\xf0\x90", 2 },
+    { "broken_and_plain",     "\xff" "a", 2 },
+    { "plain_and_quote",      "a\"", 2 },
+    { "broken_escapes",       "%", 1 },
+    { "broken_escapes_zz",    "%z", 2 },
+    { "broken_escapes_half",  "%4", 2 },
+    { "escaped_broken",       "%ff", 3 },
+    { "escaped_leads",        "%e1%80", 6 },
+    { "utf8",                 "\xce\xa4", 2 },
+    { "utf8_and_plain",       "\xce\xa4" "a", 3 },
+    { "mixed",                "%\xff" "a\"%f", 6 },
+    { "mixed_args",           "a=\xff%&", 5 },
+    { "lead_escape",          "\xce%a4", 4 },
+    { "lead_plain",           "\xe1\x80" "a", 3 }
+};
+
+#define BENCH_KINDS  (sizeof(bench_kinds) / sizeof(bench_kinds[0]))
+
+static void
+bench_hostile(bench_hit_t *b, size_t kind, uint16_t max_args)
+{
+    int            n;
+    char          *query, unit[128];
+    size_t         len, i;
+    beacon_hit_t   hit;
+
+    query = malloc(BENCH_HOSTILE + sizeof(unit));
+    len = 0;
+
+    for (i = 0; len < BENCH_HOSTILE; i++) {
+        n = (int) bench_kinds[kind].len;
+
+        if (n) {
+            memcpy(unit, bench_kinds[kind].unit, (size_t) n);
+
+        } else {
+            n = snprintf(unit, sizeof(unit), bench_kinds[kind].unit, (int) i);
+        }
+
+        memcpy(query + len, unit, (size_t) n);
+        len += (size_t) n;
+    }
+
+    bench_common(&hit);
+    hit.max_args = max_args;
+    bench_set(&hit, BEACON_HIT_QUERY, query, BENCH_HOSTILE);
+    bench_pack(b, &hit);
+    free(query);
+}
+
+static uint64_t
+bench_now(void)
+{
+    struct timespec  now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+
+    return (uint64_t) now.tv_sec * 1000000000ULL + (uint64_t) now.tv_nsec;
+}
+
+static size_t
+bench_make(bench_hit_t *hits, const char *kind)
+{
+    size_t  i, n;
+
+    if (strcmp(kind, "normal") == 0) {
+        for (n = 0; n < BENCH_NORMAL; n++) {
+            bench_normal(&hits[n]);
+        }
+
+        return n;
+    }
+
+    for (i = 0; i < BENCH_KINDS; i++) {
+        if (strcmp(bench_kinds[i].name, kind) == 0) {
+            for (n = 0; n < 8; n++) {
+                bench_hostile(&hits[n], i, 256);
+            }
+
+            return n;
+        }
+    }
+
+    return 0;
+}
+
+static int
+bench_run(bench_hit_t *hits, size_t n, const char *variant, unsigned rounds)
+{
+    size_t            i, bound, bytes, strings;
+    uint64_t          start, best, took;
+    uint8_t          *dst;
+    unsigned          round, again;
+    beacon_line_t     line;
+    beacon_schema_t   schema;
+    beacon_render_t  *render;
+
+    memset(&schema, 0, sizeof(schema));
+    schema.edge = beacon_string("web7");
+    schema.fields[schema.nfields++] = beacon_string("country");
+    render = beacon_render_create();
+
+    if (beacon_render_select(render, variant) != BEACON_OK) {
+        fprintf(stderr, "no variant \"%s\" here\n", variant);
+        return 1;
+    }
+
+    for (bound = 0, strings = 0, i = 0; i < n; i++) {
+        took = beacon_render_bound(&hits[i].hit, &schema);
+        bound = took > bound ? took : bound;
+        strings += hits[i].payload.len;
+    }
+
+    dst = malloc(bound + BENCH_SLACK);
+    best = UINT64_MAX;
+    bytes = 0;
+
+    for (again = 0; again < (rounds > 1 ? 5 : 1); again++) {
+        start = bench_now();
+        bytes = 0;
+
+        for (round = 0; round < rounds; round++) {
+            for (i = 0; i < n; i++) {
+                beacon_render(render, &hits[i].record, &hits[i].hit, &schema,
+                              0x9f3c0a1b2c3d4e5fULL, 3, dst, &line);
+                bytes += line.len;
+            }
+        }
+
+        took = bench_now() - start;
+        best = took < best ? took : best;
+    }
+
+    printf("%s ns=%.1f line=%.1f payload=%.1f hits=%zu\n", variant,
+           (double) best / (double) (n * rounds),
+           (double) bytes / (double) (n * rounds),
+           (double) strings / (double) n, n * rounds);
+
+    beacon_render_destroy(render);
+    free(dst);
+
+    return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+    size_t               i, n;
+    unsigned             rounds;
+    static bench_hit_t   hits[BENCH_NORMAL];
+
+    if (argc == 2 && strcmp(argv[1], "list") == 0) {
+        for (i = 0; i < BENCH_KINDS; i++) {
+            puts(bench_kinds[i].name);
+        }
+
+        return 0;
+    }
+
+    if (argc < 3 || (n = bench_make(hits, argv[1])) == 0) {
+        fprintf(stderr, "usage: render KIND VARIANT [ROUNDS] | list\n");
+        return 2;
+    }
+
+    rounds = argc > 3 ? (unsigned) atoi(argv[3]) : 50;
+
+    return bench_run(hits, n, argv[2], rounds ? rounds : 1);
+}
