@@ -38,6 +38,8 @@ beacon_render_tables(beacon_render_t *r)
 
     for (c = 0; c < 256; c++) {
         r->hex[c] = -1;
+        r->digits[c][0] = (uint8_t) "0123456789abcdef"[c >> 4];
+        r->digits[c][1] = (uint8_t) "0123456789abcdef"[c & 15];
 
         e = r->percent[c];
         e[0] = '%';
@@ -385,8 +387,7 @@ beacon_render_name(uint8_t *dst, const beacon_str_t *names, uint32_t n,
 
 static uint8_t *
 beacon_render_fields(beacon_render_t *r, uint8_t *dst,
-    const beacon_hit_t *hit, const beacon_schema_t *schema,
-    unsigned *malformed)
+    const beacon_hit_t *hit, const beacon_schema_t *schema)
 {
     uint8_t   *start;
     uint32_t   i;
@@ -403,7 +404,7 @@ beacon_render_fields(beacon_render_t *r, uint8_t *dst,
         dst = beacon_render_name(dst, schema ? schema->fields : NULL,
                                  schema ? schema->nfields : 0, i, "field");
         dst = beacon_render_text(dst, "\":\"");
-        dst = r->ops->string(r, dst, &hit->fields[i], malformed);
+        dst = r->ops->string(r, dst, &hit->fields[i]);
         dst = beacon_render_text(dst, "\",");
     }
 
@@ -454,7 +455,7 @@ typedef enum {
 
 static beacon_rc_t
 beacon_render_body_kind(beacon_render_t *r, const beacon_hit_t *hit,
-    beacon_render_body_e *kind, unsigned *malformed)
+    beacon_render_body_e *kind)
 {
     beacon_rc_t          rc;
     const beacon_str_t  *body;
@@ -480,7 +481,7 @@ beacon_render_body_kind(beacon_render_t *r, const beacon_hit_t *hit,
         }
     }
 
-    *malformed |= !beacon_render_utf8_valid(body);
+    r->malformed |= !beacon_render_utf8_valid(body);
 
     return BEACON_OK;
 }
@@ -502,6 +503,7 @@ beacon_render_prepare(beacon_render_t *r, const beacon_hit_t *hit)
     }
 
     r->left = (uint32_t) n;
+    r->malformed = 0;
     r->nargs = 0;
     r->nagain = 0;
     r->nkept = 0;
@@ -511,16 +513,45 @@ beacon_render_prepare(beacon_render_t *r, const beacon_hit_t *hit)
     return beacon_args_reserve(r, (size_t) n) ? BEACON_OK : BEACON_SYS;
 }
 
+/* As beacon_id_format(), which is asked once for each lane. */
+static inline uint8_t *
+beacon_render_id(beacon_render_t *r, uint8_t *dst, uint64_t epoch,
+    uint32_t lane, uint64_t offset)
+{
+    unsigned  i, digits;
+
+    if (epoch != r->epoch || lane != r->lane || r->lane_len == 0) {
+        r->lane_len = (uint32_t) beacon_id_format(r->lane_text, epoch, lane, 0)
+                      - 1;
+        r->epoch = epoch;
+        r->lane = lane;
+    }
+
+    memcpy(dst, r->lane_text, sizeof(r->lane_text));
+    dst += r->lane_len;
+
+    digits = offset ? (unsigned) (67 - __builtin_clzll(offset)) / 4 : 1;
+    offset <<= 64 - 4 * digits;
+
+    for (i = 0; i < digits; i += 2) {
+        memcpy(dst + i, r->digits[offset >> 56], 2);
+        offset <<= 8;
+    }
+
+    return dst + digits;
+}
+
 /* Up to and with "time" and "edge". */
 static uint8_t *
 beacon_render_head(beacon_render_t *r, const beacon_record_t *record,
     const beacon_schema_t *schema, uint64_t epoch, uint32_t lane,
     uint8_t *dst, beacon_line_t *line)
 {
-    dst = beacon_render_text(dst, "{\"v\":1,\"id\":\"");
-    line->id_len = (uint16_t) beacon_id_format(dst, epoch, lane,
-                                               record->offset);
-    dst += line->id_len;
+    uint8_t  *id;
+
+    id = beacon_render_text(dst, "{\"v\":1,\"id\":\"");
+    dst = beacon_render_id(r, id, epoch, lane, record->offset);
+    line->id_len = (uint16_t) (dst - id);
     dst = beacon_render_text(dst, "\",\"time\":\"");
     dst = beacon_render_time(r, dst, record->time_ns);
     dst = beacon_render_text(dst, "\",\"edge\":\"");
@@ -534,73 +565,81 @@ beacon_render_head(beacon_render_t *r, const beacon_record_t *record,
 }
 
 /* A member that is left out when it is empty; the comma is behind it. */
-#define beacon_render_string(r, dst, name, str, malformed)                    \
+#define beacon_render_string(r, dst, name, str)                               \
     if ((str)->len) {                                                         \
         dst = beacon_render_text(dst, "\"" name "\":\"");                     \
-        dst = r->ops->string(r, dst, str, malformed);                         \
+        dst = r->ops->string(r, dst, str);                                    \
         dst = beacon_render_text(dst, "\",");                                 \
     }
 
 /* From "site" to "path". */
 static uint8_t *
 beacon_render_request(beacon_render_t *r, const beacon_hit_t *hit,
-    const uint8_t *start, uint8_t *dst, beacon_line_t *line,
-    unsigned *malformed)
+    const uint8_t *start, uint8_t *dst, beacon_line_t *line)
 {
-    static const char     methods[4][8] = { "", "GET", "HEAD", "POST" };
-
-    size_t                len;
-    uint8_t              *p;
-    const beacon_str_t   *str;
+    uint8_t             *p;
+    const beacon_str_t  *str;
 
     str = hit->strings;
     line->site_offset = (uint32_t) (dst - start);
     p = dst;
-    dst = r->ops->string(r, dst, &str[BEACON_HIT_SITE], malformed);
+    dst = r->ops->string(r, dst, &str[BEACON_HIT_SITE]);
     line->site_len = (uint16_t) (dst - p);
     dst = beacon_render_text(dst, "\",");
 
-    beacon_render_string(r, dst, "visitor", &str[BEACON_HIT_VISITOR],
-                         malformed);
+    beacon_render_string(r, dst, "visitor", &str[BEACON_HIT_VISITOR]);
 
     p = dst;
-    beacon_render_string(r, dst, "ip", &str[BEACON_HIT_IP], malformed);
+    beacon_render_string(r, dst, "ip", &str[BEACON_HIT_IP]);
     line->ip_offset = (uint32_t) (p - start);
     line->ip_len = (uint16_t) (dst - p);
 
-    dst = beacon_render_text(dst, "\"method\":\"");
-    len = strlen(methods[hit->method & 3]);
-    memcpy(dst, methods[hit->method & 3], 8);
-    dst += len;
-    dst = beacon_render_text(dst, "\",");
+    switch (hit->method) {
+    case BEACON_METHOD_GET:
+        dst = beacon_render_text(dst, "\"method\":\"GET\",");
+        break;
+    case BEACON_METHOD_HEAD:
+        dst = beacon_render_text(dst, "\"method\":\"HEAD\",");
+        break;
+    default:
+        dst = beacon_render_text(dst, "\"method\":\"POST\",");
+    }
 
-    beacon_render_string(r, dst, "host", &str[BEACON_HIT_HOST], malformed);
+    beacon_render_string(r, dst, "host", &str[BEACON_HIT_HOST]);
 
     dst = beacon_render_text(dst, "\"path\":\"");
-    dst = r->ops->string(r, dst, &str[BEACON_HIT_PATH], malformed);
+    dst = r->ops->string(r, dst, &str[BEACON_HIT_PATH]);
 
     return beacon_render_text(dst, "\",\"args\":{");
 }
 
-/* Query, then form: bit 0 of *malformed says that the query loses bytes, bit 1
-   that the form does. */
+/* Which of the two loses bytes, and carries them raw. */
+enum {
+    BEACON_LOST_QUERY = 1 << 0,
+    BEACON_LOST_FORM = 1 << 1
+};
+
+/* Query, then form. */
 static uint8_t *
 beacon_render_args(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
-    unsigned *malformed)
+    unsigned *lost)
 {
-    unsigned  query, form;
+    uint32_t  before;
 
-    query = 0;
-    form = 0;
-    dst = r->ops->args(r, dst, &hit->strings[BEACON_HIT_QUERY], &query);
+    before = r->malformed;
+    r->malformed = 0;
+    dst = r->ops->args(r, dst, &hit->strings[BEACON_HIT_QUERY]);
+    *lost = r->malformed ? BEACON_LOST_QUERY : 0;
 
     if (hit->body_kind == BEACON_BODY_FORM) {
-        dst = r->ops->args(r, dst, &hit->strings[BEACON_HIT_BODY], &form);
+        r->malformed = 0;
+        dst = r->ops->args(r, dst, &hit->strings[BEACON_HIT_BODY]);
+        *lost |= r->malformed ? BEACON_LOST_FORM : 0;
     }
 
+    r->malformed = before | *lost;
     dst -= (dst[-1] == ',');
     *dst++ = '}';
-    *malformed = query | form << 1;
 
     return dst;
 }
@@ -608,9 +647,8 @@ beacon_render_args(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
 /* "repeated" and what follows it. */
 static uint8_t *
 beacon_render_tail(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
-    beacon_render_body_e kind, unsigned malformed)
+    beacon_render_body_e kind, unsigned lost)
 {
-    unsigned             ignored;
     const beacon_str_t  *body;
 
     body = &hit->strings[BEACON_HIT_BODY];
@@ -619,13 +657,13 @@ beacon_render_tail(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
         dst = beacon_args_repeated(r, dst);
     }
 
-    if (malformed & 1) {
+    if (lost & BEACON_LOST_QUERY) {
         dst = beacon_render_text(dst, ",\"query\":\"");
         dst = beacon_render_percent(r, dst, &hit->strings[BEACON_HIT_QUERY]);
         *dst++ = '"';
     }
 
-    if (malformed & 2) {
+    if (lost & BEACON_LOST_FORM) {
         dst = beacon_render_text(dst, ",\"body\":\"");
         dst = beacon_render_percent(r, dst, body);
         *dst++ = '"';
@@ -637,7 +675,7 @@ beacon_render_tail(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
 
     } else if (kind == BEACON_RENDER_BODY) {
         dst = beacon_render_text(dst, ",\"body\":\"");
-        dst = r->ops->string(r, dst, body, &ignored);
+        dst = r->ops->string(r, dst, body);
         *dst++ = '"';
     }
 
@@ -650,14 +688,12 @@ beacon_render(beacon_render_t *r, const beacon_record_t *record,
     uint32_t lane, uint8_t *dst, beacon_line_t *line)
 {
     uint8_t               *start;
-    unsigned               malformed, lost;
+    unsigned               lost;
     const beacon_str_t    *str;
     beacon_render_body_e   kind;
 
-    malformed = 0;
-
     if (beacon_render_prepare(r, hit) != BEACON_OK
-        || beacon_render_body_kind(r, hit, &kind, &malformed) != BEACON_OK)
+        || beacon_render_body_kind(r, hit, &kind) != BEACON_OK)
     {
         return 0;
     }
@@ -666,7 +702,7 @@ beacon_render(beacon_render_t *r, const beacon_record_t *record,
     str = hit->strings;
 
     dst = beacon_render_head(r, record, schema, epoch, lane, dst, line);
-    dst = beacon_render_request(r, hit, start, dst, line, &malformed);
+    dst = beacon_render_request(r, hit, start, dst, line);
     dst = beacon_render_args(r, hit, dst, &lost);
 
     if (r->failed) {
@@ -674,21 +710,18 @@ beacon_render(beacon_render_t *r, const beacon_record_t *record,
     }
 
     *dst++ = ',';
-    beacon_render_string(r, dst, "referer", &str[BEACON_HIT_REFERER],
-                         &malformed);
-    beacon_render_string(r, dst, "user_agent", &str[BEACON_HIT_USER_AGENT],
-                         &malformed);
+    beacon_render_string(r, dst, "referer", &str[BEACON_HIT_REFERER]);
+    beacon_render_string(r, dst, "user_agent", &str[BEACON_HIT_USER_AGENT]);
     dst--;
 
     if (hit->nfields) {
-        dst = beacon_render_fields(r, dst, hit, schema, &malformed);
+        dst = beacon_render_fields(r, dst, hit, schema);
     }
 
-    malformed |= lost;
-    dst = beacon_render_flags(dst, hit->flags, schema, malformed);
+    dst = beacon_render_flags(dst, hit->flags, schema, r->malformed);
     dst = beacon_render_tail(r, hit, dst, kind, lost);
 
-    line->own_flags = malformed ? BEACON_FLAG_MALFORMED : 0;
+    line->own_flags = r->malformed ? BEACON_FLAG_MALFORMED : 0;
     line->len = (uint32_t) (dst - start);
 
     return 1;

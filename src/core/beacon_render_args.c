@@ -75,10 +75,13 @@ beacon_args_insert(beacon_render_t *r, uint32_t index)
 }
 
 uint32_t
-beacon_args_lookup(beacon_render_t *r, const beacon_arg_t *arg)
+beacon_args_lookup(beacon_render_t *r)
 {
-    size_t    i;
-    uint32_t  index;
+    size_t               i;
+    uint32_t             index;
+    const beacon_arg_t  *arg;
+
+    arg = &r->args[r->nargs];
 
     if (r->nargs == BEACON_TAGS && !r->hashed) {
         memset(r->table, 0, (r->mask + 1) * sizeof(*r->table));
@@ -99,7 +102,6 @@ beacon_args_lookup(beacon_render_t *r, const beacon_arg_t *arg)
         }
     }
 
-    r->args[r->nargs] = *arg;
     beacon_args_insert(r, r->nargs++);
 
     return BEACON_ARG_NONE;
@@ -130,10 +132,13 @@ beacon_args_keep(beacon_render_t *r, size_t n)
 }
 
 void
-beacon_args_again(beacon_render_t *r, uint32_t first, const beacon_arg_t *arg)
+beacon_args_again(beacon_render_t *r, uint32_t first)
 {
-    beacon_arg_t    *owner;
-    beacon_again_t  *again;
+    beacon_arg_t        *owner;
+    beacon_again_t      *again;
+    const beacon_arg_t  *arg;
+
+    arg = &r->args[r->nargs];
 
     if (!beacon_args_keep(r, arg->value_len)) {
         r->failed = 1;

@@ -11,20 +11,51 @@
 
 #define BEACON_TARGET  __attribute__((target("avx2,bmi,bmi2")))
 
+#define beacon_avx2_is(c, byte)                                               \
+    _mm256_cmpeq_epi8(c, _mm256_set1_epi8(byte))
+
+/* As signed numbers, controls and what is >= 0x80 are both below a space. */
+static inline BEACON_TARGET beacon_place_t
+beacon_loop_plain(const beacon_render_t *r, beacon_place_t at)
+{
+    __m256i   c, events;
+    uint32_t  mask;
+
+    (void) r;
+
+    for ( ;; ) {
+        c = _mm256_loadu_si256((const __m256i *) at.s);
+        _mm256_storeu_si256((__m256i *) at.d, c);
+        events = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), c);
+        events = _mm256_or_si256(events, beacon_avx2_is(c, '"'));
+        events = _mm256_or_si256(events, beacon_avx2_is(c, '\\'));
+        mask = (uint32_t) _mm256_movemask_epi8(events);
+
+        if (mask) {
+            at.s += _tzcnt_u32(mask);
+            at.d += _tzcnt_u32(mask);
+            return at;
+        }
+
+        at.s += 32;
+        at.d += 32;
+    }
+}
+
 /*
- * Events in 32 bytes, by the two halves of a byte: a byte is plain if the two
- * table entries have a bit in common.  A shuffle gives 0 for an index >= 0x80,
- * so such bytes are events.
+ * A query's events in 32 bytes, by the two halves of a byte: a byte is plain
+ * if the two table entries have a bit in common.  A shuffle gives 0 for an
+ * index >= 0x80, so such bytes are events.
  *
  *     high half  bit  plain with low half
  *     0 1        -    none
- *     2          1    all but 2 (quote), in a query 5 6 (% &)
- *     3          2    all; in a query but d (=)
+ *     2          1    all but 2 5 6 (quote % &)
+ *     3          2    all but d (=)
  *     5          4    all but c (backslash)
  *     4 6 7      8    all
  */
 static inline BEACON_TARGET uint64_t
-beacon_avx2_events(const uint8_t *p, int mode)
+beacon_avx2_query(const uint8_t *p)
 {
     __m256i  c, low, high;
 
@@ -35,21 +66,11 @@ beacon_avx2_events(const uint8_t *p, int mode)
                                 0, 0, 0, 0, 0, 0, 0, 0,
                                 0, 0, 1, 2, 8, 4, 8, 8,
                                 0, 0, 0, 0, 0, 0, 0, 0), high);
-
-    if (mode == BEACON_PLAIN_QUERY) {
-        low = _mm256_setr_epi8(15, 15, 14, 15, 15, 14, 14, 15,
+    low = _mm256_shuffle_epi8(
+              _mm256_setr_epi8(15, 15, 14, 15, 15, 14, 14, 15,
                                15, 15, 15, 15, 11, 13, 15, 15,
                                15, 15, 14, 15, 15, 14, 14, 15,
-                               15, 15, 15, 15, 11, 13, 15, 15);
-
-    } else {
-        low = _mm256_setr_epi8(15, 15, 14, 15, 15, 15, 15, 15,
-                               15, 15, 15, 15, 11, 15, 15, 15,
-                               15, 15, 14, 15, 15, 15, 15, 15,
-                               15, 15, 15, 15, 11, 15, 15, 15);
-    }
-
-    low = _mm256_shuffle_epi8(low, c);
+                               15, 15, 15, 15, 11, 13, 15, 15), c);
     c = _mm256_cmpeq_epi8(_mm256_and_si256(low, high),
                           _mm256_setzero_si256());
 
@@ -57,27 +78,26 @@ beacon_avx2_events(const uint8_t *p, int mode)
 }
 
 static inline BEACON_TARGET uint64_t
-beacon_simd_events(const uint8_t *p, int mode)
+beacon_simd_events(const uint8_t *p)
 {
-    return beacon_avx2_events(p, mode)
-           | beacon_avx2_events(p + 32, mode) << 32;
+    return beacon_avx2_query(p) | beacon_avx2_query(p + 32) << 32;
 }
 
-/* Copies 32 bytes; in a query '+' becomes a space. */
 static inline BEACON_TARGET void
-beacon_simd_copy(uint8_t *d, const uint8_t *s, int mode)
+beacon_simd_copy(uint8_t *d, const uint8_t *s)
 {
     __m256i  c, plus;
 
     c = _mm256_loadu_si256((const __m256i *) s);
+    plus = _mm256_and_si256(beacon_avx2_is(c, '+'),
+                            _mm256_set1_epi8('+' ^ ' '));
+    _mm256_storeu_si256((__m256i *) d, _mm256_xor_si256(c, plus));
+}
 
-    if (mode == BEACON_PLAIN_QUERY) {
-        plus = _mm256_cmpeq_epi8(c, _mm256_set1_epi8('+'));
-        c = _mm256_xor_si256(c, _mm256_and_si256(plus,
-                                          _mm256_set1_epi8('+' ^ ' ')));
-    }
-
-    _mm256_storeu_si256((__m256i *) d, c);
+static inline BEACON_TARGET size_t
+beacon_simd_first(uint64_t bits)
+{
+    return (size_t) _tzcnt_u64(bits);
 }
 
 static inline BEACON_TARGET uint32_t

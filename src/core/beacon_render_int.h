@@ -39,8 +39,15 @@ enum {
     BEACON_PLAIN_QUERY          /* and % & =; and '+' becomes a space */
 };
 
+/* What is rare stays out of line, so that what is not keeps its state in
+   registers: source and destination go there and come back in two. */
+typedef struct {
+    const uint8_t  *s;
+    uint8_t        *d;
+} beacon_place_t;
+
 typedef uint8_t *(*beacon_loop_pt)(beacon_render_t *r, uint8_t *dst,
-    const beacon_str_t *str, unsigned *malformed);
+    const beacon_str_t *str);
 
 /* A variant of the inner loops. */
 typedef struct {
@@ -52,7 +59,8 @@ typedef struct {
 struct beacon_render_s {
     const beacon_render_ops_t  *ops;
 
-    /* arguments of the hit at hand */
+    /* the hit at hand */
+    uint32_t                    malformed;  /* set where bytes are lost */
     uint32_t                    left;       /* that may still come */
     uint32_t                    nargs;
     uint32_t                    nagain;
@@ -73,14 +81,19 @@ struct beacon_render_s {
 
     beacon_json_t               json;
 
-    /* the last second, written out */
+    /* the last second, written out, and the last lane: "9f3c...a1-3-" */
     uint64_t                    second;
     uint8_t                     time[24];
+    uint64_t                    epoch;
+    uint32_t                    lane;
+    uint32_t                    lane_len;
+    uint8_t                     lane_text[BEACON_ID_MAX];
 
     /* what a byte becomes: see beacon_render_tables() */
     uint8_t                     plain[2][256];  /* itself; 0: an event */
     uint8_t                     escape[128][8]; /* JSON text; [7] its length */
     int8_t                      hex[256];       /* -1: no digit */
+    uint8_t                     digits[256][2]; /* in hex */
     beacon_utf8_t               utf8[128];
     uint8_t                     percent[256][4];    /* "query"; [3] length */
 
@@ -93,11 +106,10 @@ struct beacon_render_s {
 int beacon_args_reserve(beacon_render_t *r, size_t n);
 
 /* As beacon_loop_lookup(), for more keys than tags. */
-uint32_t beacon_args_lookup(beacon_render_t *r, const beacon_arg_t *arg);
+uint32_t beacon_args_lookup(beacon_render_t *r);
 
-/* Keeps arg's value as a later one of args[first]. */
-void beacon_args_again(beacon_render_t *r, uint32_t first,
-    const beacon_arg_t *arg);
+/* Keeps the value of args[nargs] as a later one of args[first]. */
+void beacon_args_again(beacon_render_t *r, uint32_t first);
 
 /* Writes "repeated":{...}, of what was kept. */
 uint8_t *beacon_args_repeated(const beacon_render_t *r, uint8_t *dst);
@@ -133,7 +145,7 @@ beacon_args_hash(const beacon_render_t *r, const uint8_t *key, uint32_t len)
     }
 
     memcpy(&word, key, 8);
-    word = len ? word & (~0ULL >> (64 - 8 * len)) : 0;
+    word &= (1ULL << 4 * len << 4 * len) - 1;
 
     return beacon_args_mix(hash ^ word, r->seed[1]);
 }

@@ -11,30 +11,39 @@ typedef struct {
     beacon_render_t  *r;
     const uint8_t    *s;
     uint8_t          *d;
-    unsigned          malformed;
 } beacon_loop_t;
 
-#define beacon_loop_start(l, mode)  ((void) (mode))
-#define beacon_loop_skip(l, mode)   ((void) (mode))
-#define beacon_loop_step(l)         ((l)->s++)
+#define beacon_loop_start(l)
+#define beacon_loop_skip(l)
+#define beacon_loop_step(l)   ((l)->s++)
 
-BEACON_LOOP void
-beacon_loop_run(beacon_loop_t *l, int mode)
+BEACON_LOOP beacon_place_t
+beacon_portable_copy(const uint8_t *plain, beacon_place_t at)
 {
-    uint8_t         c, *d;
-    const uint8_t  *s, *plain;
+    uint8_t  c;
 
-    s = l->s;
-    d = l->d;
-    plain = l->r->plain[mode];
-
-    while ((c = plain[*s]) != 0) {
-        *d++ = c;
-        s++;
+    while ((c = plain[*at.s]) != 0) {
+        *at.d++ = c;
+        at.s++;
     }
 
-    l->s = s;
-    l->d = d;
+    return at;
+}
+
+BEACON_LOOP beacon_place_t
+beacon_loop_plain(const beacon_render_t *r, beacon_place_t at)
+{
+    return beacon_portable_copy(r->plain[BEACON_PLAIN_STRING], at);
+}
+
+BEACON_LOOP void
+beacon_loop_run(beacon_loop_t *l)
+{
+    beacon_place_t  at = { l->s, l->d };
+
+    at = beacon_portable_copy(l->r->plain[BEACON_PLAIN_QUERY], at);
+    l->s = at.s;
+    l->d = at.d;
 }
 
 BEACON_LOOP uint32_t

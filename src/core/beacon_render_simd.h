@@ -1,15 +1,19 @@
 /*
  * The loops' primitives for variants with vectors.  Including files define
- * beacon_simd_events() and beacon_simd_copy().
  *
- * A string is looked at 64 bytes at a time; "bits" says which of the block's
+ *     beacon_simd_events(p)       bit i: p[i] is an event of a query; 64 bytes
+ *     beacon_simd_copy(d, s)      copies 32 bytes of a query, '+' as a space
+ *     beacon_simd_first(bits)     the lowest bit set; 64: none is
+ *
+ * A query is looked at 64 bytes at a time; "bits" says which of the block's
  * bytes from l->s on are events.  So the next event is a count of zeros away,
  * and where the next block's bits come from does not hang on how the events of
  * this one are dealt with: nothing waits for a load, a comparison and an
  * advance in turn.  A run of plain bytes is copied whole, and too much of it.
  */
 
-#define BEACON_LOOP  static inline BEACON_TARGET
+#define BEACON_LOOP                                                           \
+    static inline BEACON_TARGET __attribute__((always_inline))
 
 typedef struct {
     beacon_render_t  *r;
@@ -17,29 +21,27 @@ typedef struct {
     uint8_t          *d;
     const uint8_t    *base;     /* of the block; base <= s <= base + 64 */
     uint64_t          bits;
-    unsigned          malformed;
 } beacon_loop_t;
 
 BEACON_LOOP void
-beacon_loop_start(beacon_loop_t *l, int mode)
+beacon_loop_start(beacon_loop_t *l)
 {
     l->base = l->s;
-    l->bits = beacon_simd_events(l->s, mode);
+    l->bits = beacon_simd_events(l->s);
 }
 
 BEACON_LOOP void
-beacon_loop_run(beacon_loop_t *l, int mode)
+beacon_loop_run(beacon_loop_t *l)
 {
     size_t  n;
 
     for ( ;; ) {
-        n = (size_t) (l->base - l->s);
-        n += l->bits ? (size_t) __builtin_ctzll(l->bits) : 64;
+        n = beacon_simd_first(l->bits) - (size_t) (l->s - l->base);
 
-        beacon_simd_copy(l->d, l->s, mode);
+        beacon_simd_copy(l->d, l->s);
 
         if (n > 32) {
-            beacon_simd_copy(l->d + 32, l->s + 32, mode);
+            beacon_simd_copy(l->d + 32, l->s + 32);
         }
 
         l->d += n;
@@ -49,7 +51,7 @@ beacon_loop_run(beacon_loop_t *l, int mode)
             return;
         }
 
-        beacon_loop_start(l, mode);
+        beacon_loop_start(l);
     }
 }
 
@@ -62,7 +64,7 @@ beacon_loop_step(beacon_loop_t *l)
 }
 
 BEACON_LOOP void
-beacon_loop_skip(beacon_loop_t *l, int mode)
+beacon_loop_skip(beacon_loop_t *l)
 {
     size_t  n;
 
@@ -72,6 +74,6 @@ beacon_loop_skip(beacon_loop_t *l, int mode)
         l->bits &= ~0ULL << n;
 
     } else {
-        beacon_loop_start(l, mode);
+        beacon_loop_start(l);
     }
 }

@@ -10,59 +10,86 @@
 
 #define BEACON_TARGET
 
-/* Events in 16 bytes.  As signed numbers, controls and what is >= 0x80 are
-   both below a space. */
+#define beacon_sse2_is(c, byte)  _mm_cmpeq_epi8(c, _mm_set1_epi8(byte))
+
+/* A string's events.  As signed numbers, controls and what is >= 0x80 are both
+   below a space. */
+static inline __m128i
+beacon_sse2_events(__m128i c)
+{
+    __m128i  events;
+
+    events = _mm_cmplt_epi8(c, _mm_set1_epi8(0x20));
+    events = _mm_or_si128(events, beacon_sse2_is(c, '"'));
+
+    return _mm_or_si128(events, beacon_sse2_is(c, '\\'));
+}
+
+static inline beacon_place_t
+beacon_loop_plain(const beacon_render_t *r, beacon_place_t at)
+{
+    __m128i   c;
+    uint32_t  mask;
+
+    (void) r;
+
+    for ( ;; ) {
+        c = _mm_loadu_si128((const __m128i *) at.s);
+        _mm_storeu_si128((__m128i *) at.d, c);
+        mask = (uint32_t) _mm_movemask_epi8(beacon_sse2_events(c));
+
+        if (mask) {
+            at.s += __builtin_ctz(mask);
+            at.d += __builtin_ctz(mask);
+            return at;
+        }
+
+        at.s += 16;
+        at.d += 16;
+    }
+}
+
 static inline uint64_t
-beacon_sse2_events(const uint8_t *p, int mode)
+beacon_sse2_query(const uint8_t *p)
 {
     __m128i  c, events;
 
-#define beacon_sse2_is(byte)                                                  \
-    _mm_cmpeq_epi8(c, _mm_set1_epi8(byte))
-
     c = _mm_loadu_si128((const __m128i *) p);
-    events = _mm_cmplt_epi8(c, _mm_set1_epi8(0x20));
-    events = _mm_or_si128(events, beacon_sse2_is('"'));
-    events = _mm_or_si128(events, beacon_sse2_is('\\'));
-
-    if (mode == BEACON_PLAIN_QUERY) {
-        events = _mm_or_si128(events, beacon_sse2_is('%'));
-        events = _mm_or_si128(events, beacon_sse2_is('&'));
-        events = _mm_or_si128(events, beacon_sse2_is('='));
-    }
+    events = beacon_sse2_events(c);
+    events = _mm_or_si128(events, beacon_sse2_is(c, '%'));
+    events = _mm_or_si128(events, beacon_sse2_is(c, '&'));
+    events = _mm_or_si128(events, beacon_sse2_is(c, '='));
 
     return (uint64_t) _mm_movemask_epi8(events);
-
-#undef beacon_sse2_is
 }
 
 static inline uint64_t
-beacon_simd_events(const uint8_t *p, int mode)
+beacon_simd_events(const uint8_t *p)
 {
-    return beacon_sse2_events(p, mode)
-           | beacon_sse2_events(p + 16, mode) << 16
-           | beacon_sse2_events(p + 32, mode) << 32
-           | beacon_sse2_events(p + 48, mode) << 48;
+    return beacon_sse2_query(p)
+           | beacon_sse2_query(p + 16) << 16
+           | beacon_sse2_query(p + 32) << 32
+           | beacon_sse2_query(p + 48) << 48;
 }
 
-/* Copies 32 bytes; in a query '+' becomes a space. */
 static inline void
-beacon_simd_copy(uint8_t *d, const uint8_t *s, int mode)
+beacon_simd_copy(uint8_t *d, const uint8_t *s)
 {
     int      i;
     __m128i  c, plus;
 
     for (i = 0; i < 32; i += 16) {
         c = _mm_loadu_si128((const __m128i *) (s + i));
-
-        if (mode == BEACON_PLAIN_QUERY) {
-            plus = _mm_cmpeq_epi8(c, _mm_set1_epi8('+'));
-            c = _mm_xor_si128(c, _mm_and_si128(plus,
-                                               _mm_set1_epi8('+' ^ ' ')));
-        }
-
-        _mm_storeu_si128((__m128i *) (d + i), c);
+        plus = _mm_and_si128(beacon_sse2_is(c, '+'),
+                             _mm_set1_epi8('+' ^ ' '));
+        _mm_storeu_si128((__m128i *) (d + i), _mm_xor_si128(c, plus));
     }
+}
+
+static inline size_t
+beacon_simd_first(uint64_t bits)
+{
+    return bits ? (size_t) __builtin_ctzll(bits) : 64;
 }
 
 static inline uint32_t

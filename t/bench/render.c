@@ -29,6 +29,7 @@ typedef struct {
 } bench_hit_t;
 
 static uint64_t  bench_random_state = 20261121;
+static uint64_t  bench_count;
 
 static uint32_t
 bench_random(uint32_t n)
@@ -64,7 +65,7 @@ bench_pack(bench_hit_t *b, const beacon_hit_t *hit)
     memset(&b->record, 0, sizeof(b->record));
     b->record.offset = 0x100000 + 640ULL * bench_random(100000);
     b->record.time_ns = 1795301761204000000ULL
-                        + 1000000ULL * bench_random(20000);
+                        + 250000ULL * (b->record.ordinal = bench_count++);
 }
 
 static void
@@ -92,17 +93,20 @@ bench_normal(bench_hit_t *b)
     beacon_hit_t   hit;
 
     static const char *const  titles[] = {
-        "Mobile%20phones%20%7C%20Shop", "Caf%C3%A9%20%26+bar+menu",
-        "Summer%20sale%2C%20%2D50", "Reading%20list%20%232+and+%2B"
+        "%CE%A4%CE%AF%CF%84%CE%BB%CE%BF%CF%82",
+        "%D0%9F%D1%80%D0%B8%D0%B2%D0%B5%D1%82",
+        "%E6%97%A5%E6%9C%AC%E8%AA%9E%E3%81%AE",
+        "%F0%9F%91%8D%F0%9F%8F%BD%CE%BB%CE%BF"
     };
 
     bench_common(&hit);
 
+    /* twenty escapes: 12, 3, 1, 1, 2, 1 */
     n = snprintf(query, sizeof(query),
-                 "e=pageview&url=https%%3A%%2F%%2Fshop.example%%2Fc%%2F%u"
-                 "%%2Fitem%u.html&title=%s&ref=https%%3A%%2F%%2Fnews"
-                 ".example%%2Fa%%2F%%3Fq%%3D%u&sr=%ux%u&ul=en-us&tz=-%u"
-                 "&cb=0.%u%u&pv=%08x%08x-%08x%08x&site=shop",
+                 "e=pageview&url=https%%3A%%2F%%2Fshop.example%%2F%u-mobile"
+                 "-phones-and-tablets-item%u.html%%23top&title=%s+menu+and+bar"
+                 "&ref=news.example%%2F%%3Fq%%3D%u&sr=%ux%u&ul=en-us"
+                 "&tz=-%u&cb=0.%u%u&pv=%08x%08x-%08x%08x&site=shop",
                  bench_random(1000), bench_random(100000),
                  titles[bench_random(4)], bench_random(10000),
                  800 + bench_random(2000), 600 + bench_random(1000),

@@ -53,11 +53,12 @@ beacon_cli_unmap(uint8_t *p, size_t n, size_t size)
 static size_t
 beacon_cli_unhex(const char *hex, uint8_t *dst)
 {
-    size_t    n;
-    unsigned  byte;
+    size_t  n;
+    char    byte[3] = { 0, 0, 0 };
 
-    for (n = 0; sscanf(hex + 2 * n, "%2x", &byte) == 1; n++) {
-        dst[n] = (uint8_t) byte;
+    for (n = 0; hex[2 * n] > ' '; n++) {
+        memcpy(byte, hex + 2 * n, 2);
+        dst[n] = (uint8_t) strtoul(byte, NULL, 16);
     }
 
     return n;
