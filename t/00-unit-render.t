@@ -106,7 +106,7 @@ def generated(rng):
 def rendered(hits):
     names = (['field=' + name for name in FIELDS]
              + ['flag=' + name for name in FLAGS])
-    done = subprocess.run([tool('render_cli'), 'web7'] + names,
+    done = subprocess.run([os.path.join(BUILD, 'render_cli'), 'web7'] + names,
                           input=''.join(hit.case() for hit in hits).encode(),
                           stdout=subprocess.PIPE, check=False)
     return done.returncode, done.stdout.split(b'\n')[:-1]

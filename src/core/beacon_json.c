@@ -137,56 +137,47 @@ beacon_json_string(const uint8_t *p, const uint8_t *end)
     return NULL;
 }
 
+/* Behind digits, at least one; or NULL. */
+static const uint8_t *
+beacon_json_digits(const uint8_t *p, const uint8_t *end)
+{
+    const uint8_t  *start;
+
+    for (start = p; p < end && *p >= '0' && *p <= '9'; p++) { /* void */ }
+
+    return (p == start) ? NULL : p;
+}
+
 /* Behind a number, or NULL. */
 static const uint8_t *
 beacon_json_number(const uint8_t *p, const uint8_t *end)
 {
-#define beacon_json_digit(p)  ((p) < end && *(p) >= '0' && *(p) <= '9')
-
     if (*p == '-') {
         p++;
     }
 
-    if (!beacon_json_digit(p)) {
-        return NULL;
+    p = (p < end && *p == '0') ? p + 1 : beacon_json_digits(p, end);
+
+    if (p && p < end && *p == '.') {
+        p = beacon_json_digits(p + 1, end);
     }
 
-    if (*p++ != '0') {
-        for ( /* void */ ; beacon_json_digit(p); p++) { /* void */ }
-    }
-
-    if (p < end && *p == '.') {
-        if (!beacon_json_digit(++p)) {
-            return NULL;
-        }
-
-        for ( /* void */ ; beacon_json_digit(p); p++) { /* void */ }
-    }
-
-    if (p < end && (*p | 0x20) == 'e') {
+    if (p && p < end && (*p == 'e' || *p == 'E')) {
         p++;
 
         if (p < end && (*p == '+' || *p == '-')) {
             p++;
         }
 
-        if (!beacon_json_digit(p)) {
-            return NULL;
-        }
-
-        for ( /* void */ ; beacon_json_digit(p); p++) { /* void */ }
+        p = beacon_json_digits(p, end);
     }
 
     return p;
-
-#undef beacon_json_digit
 }
 
 /*
- * The next byte or UTF-16 unit of a valid string, 256 and up for units that an
- * escape stands for and a byte does not; -1 at its closing quote.  What is one
- * character gives one sequence of values, however it is written: UTF-8 of an
- * escaped character is made here, a byte a call, with what is left in *more.
+ * A valid string's bytes, unescaped, one a call, -1 at its closing quote.  An
+ * escaped character's UTF-8 is made here: "more" is what is left of it.
  */
 typedef struct {
     const uint8_t  *p;
