@@ -130,7 +130,8 @@ beacond_read(const beacond_t *b, beacon_err_t *err)
     }
 
     if (b->dir != NULL && strcmp(conf->dir, b->dir) != 0) {
-        beacon_err(err, "%s names another directory, %s", b->options.file, conf->dir);
+        beacon_err(err, "%s names another directory, %s", b->options.file,
+                   conf->dir);
         beacond_conf_destroy(conf);
         return NULL;
     }

@@ -1,0 +1,163 @@
+/* beacon.json, as the helper reads it: src/README.md, "beacon.json". */
+
+#include "ngx_http_beacon_publish.h"
+
+
+#define NGX_HTTP_BEACON_JSON_FIXED  512     /* keys and numbers of an object */
+
+
+static size_t ngx_http_beacon_json_size(ngx_http_beacon_main_conf_t *bmcf);
+static u_char *ngx_http_beacon_json_string(u_char *p, const char *key,
+    ngx_str_t *value);
+static u_char *ngx_http_beacon_json_sink(u_char *p,
+    ngx_http_beacon_sink_t *sink);
+static const char *ngx_http_beacon_json_level(ngx_cycle_t *cycle);
+
+
+ngx_int_t
+ngx_http_beacon_json(ngx_cycle_t *cycle, ngx_http_beacon_main_conf_t *bmcf,
+    ngx_str_t *tail)
+{
+    u_char                  *p;
+    ngx_uint_t               i;
+    ngx_http_beacon_sink_t  *sink;
+
+    p = ngx_pnalloc(cycle->pool, ngx_http_beacon_json_size(bmcf));
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    tail->data = p;
+
+    p = ngx_sprintf(p, ",\n\"build\":\"%s\",\"layout\":%d",
+                    BEACON_VERSION, (int) BEACON_LAYOUT);
+    p = ngx_http_beacon_json_string(p, ",\"edge\":", &bmcf->edge);
+
+    p = ngx_http_beacon_json_string(p, ",\n\"ring\":{\"dir\":", &bmcf->ring);
+
+    if (bmcf->epoch) {
+        p = ngx_sprintf(p, ",\"epoch\":\"%016xL\"", bmcf->epoch);
+    }
+
+    p = ngx_sprintf(p, ",\"lane_size\":%uL,\"lanes\":%ui", bmcf->lane_size,
+                    ngx_http_beacon_lanes(cycle, bmcf));
+    p = ngx_http_beacon_json_string(p, ",\"at\":", &bmcf->ring_at);
+
+    p = ngx_sprintf(p, "},\n\"helper\":{\"threads\":%ui,\"external\":%s,"
+                    "\"log\":\"%s\"", bmcf->threads,
+                    bmcf->external ? "true" : "false",
+                    ngx_http_beacon_json_level(cycle));
+    p = ngx_http_beacon_json_string(p, ",\"at\":", &bmcf->helper_at);
+    *p++ = '}';
+
+    if (bmcf->spool.data) {
+        p = ngx_http_beacon_json_string(p, ",\n\"spool\":{\"dir\":",
+                                        &bmcf->spool);
+        p = ngx_sprintf(p, ",\"size\":%O,\"min_free\":%ui", bmcf->spool_size,
+                        bmcf->spool_min_free);
+        p = ngx_http_beacon_json_string(p, ",\"at\":", &bmcf->spool_at);
+        *p++ = '}';
+    }
+
+    p = ngx_sprintf(p, ",\n\"sinks\":[");
+    sink = bmcf->sinks.elts;
+
+    for (i = 0; i < bmcf->sinks.nelts; i++) {
+        if (i) {
+            *p++ = ',';
+        }
+
+        p = ngx_http_beacon_json_sink(p, &sink[i]);
+    }
+
+    p = ngx_sprintf(p, "]}\n");
+
+    tail->len = p - tail->data;
+
+    return NGX_OK;
+}
+
+
+/* No less than the text takes: a byte becomes six (\u0001) at most. */
+
+static size_t
+ngx_http_beacon_json_size(ngx_http_beacon_main_conf_t *bmcf)
+{
+    size_t                   size, fixed;
+    ngx_uint_t               i;
+    ngx_http_beacon_sink_t  *sink;
+
+    fixed = 4 * NGX_HTTP_BEACON_JSON_FIXED;
+
+    size = bmcf->edge.len + bmcf->ring.len + bmcf->ring_at.len
+           + bmcf->helper_at.len + bmcf->spool.len + bmcf->spool_at.len;
+
+    sink = bmcf->sinks.elts;
+
+    for (i = 0; i < bmcf->sinks.nelts; i++) {
+        size += sink[i].type.len + sink[i].name.len + sink[i].path.len
+                + sink[i].timezone.len + sink[i].sync.len + sink[i].at.len;
+        fixed += NGX_HTTP_BEACON_JSON_FIXED;
+    }
+
+    return 6 * size + fixed;
+}
+
+
+/* key: everything up to the value, comma and all. */
+
+static u_char *
+ngx_http_beacon_json_string(u_char *p, const char *key, ngx_str_t *value)
+{
+    p = ngx_sprintf(p, "%s\"", key);
+    p = (u_char *) ngx_escape_json(p, value->data, value->len);
+    *p++ = '"';
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_beacon_json_sink(u_char *p, ngx_http_beacon_sink_t *sink)
+{
+    p = ngx_http_beacon_json_string(p, "\n{\"type\":", &sink->type);
+    p = ngx_http_beacon_json_string(p, ",\"name\":", &sink->name);
+    p = ngx_http_beacon_json_string(p, ",\"path\":", &sink->path);
+
+    if (sink->timezone.len) {
+        p = ngx_http_beacon_json_string(p, ",\"timezone\":", &sink->timezone);
+    }
+
+    if (sink->sync.len) {
+        p = ngx_http_beacon_json_string(p, ",\"sync\":", &sink->sync);
+    }
+
+    if (sink->max_files) {
+        p = ngx_sprintf(p, ",\"max_files\":%ui", sink->max_files);
+    }
+
+    p = ngx_http_beacon_json_string(p, ",\"at\":", &sink->at);
+    *p++ = '}';
+
+    return p;
+}
+
+
+/* Of the error log that the helper's standard error goes to. */
+
+static const char *
+ngx_http_beacon_json_level(ngx_cycle_t *cycle)
+{
+    ngx_log_t   *log;
+    ngx_uint_t   level;
+
+    static const char  *levels[] = {
+        "emerg", "emerg", "alert", "crit", "error", "warn", "notice", "info",
+        "debug"
+    };
+
+    log = ngx_log_get_file_log(cycle->log);
+    level = log ? log->log_level : NGX_LOG_NOTICE;
+
+    return levels[ngx_min(level, NGX_LOG_DEBUG)];
+}

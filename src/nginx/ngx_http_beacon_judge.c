@@ -1,0 +1,274 @@
+/*
+ * Directories, judged as the worker user: nginx -t runs as root and would find
+ * everything writable.  ngx_create_paths() has made them by then.
+ */
+
+#include "ngx_http_beacon_publish.h"
+
+#include <grp.h>
+#include <sys/vfs.h>
+
+
+#define NGX_HTTP_BEACON_TMPFS   0x01021994
+#define NGX_HTTP_BEACON_RAMFS   0x858458f6
+#define NGX_HTTP_BEACON_GROUPS  256
+
+
+typedef struct {
+    uid_t                       uid;
+    int                         ngroups;
+    gid_t                       groups[NGX_HTTP_BEACON_GROUPS];
+} ngx_http_beacon_user_t;
+
+
+static void ngx_http_beacon_judge_user(ngx_cycle_t *cycle,
+    ngx_http_beacon_user_t *user);
+static ngx_int_t ngx_http_beacon_judge_path(ngx_http_beacon_user_t *user,
+    ngx_str_t *path, const char *directive, ngx_str_t *at, ngx_log_t *log);
+static ngx_uint_t ngx_http_beacon_judge_mode(ngx_http_beacon_user_t *user,
+    struct stat *st, mode_t want);
+static ngx_int_t ngx_http_beacon_judge_ring(ngx_cycle_t *cycle,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_log_t *log);
+static off_t ngx_http_beacon_judge_own(ngx_str_t *path);
+
+
+ngx_int_t
+ngx_http_beacon_judge(ngx_cycle_t *cycle, ngx_http_beacon_main_conf_t *bmcf,
+    ngx_log_t *log)
+{
+    ngx_int_t               rc;
+    ngx_uint_t              i;
+    ngx_http_beacon_dir_t  *dir;
+    ngx_http_beacon_user_t  user;
+
+    ngx_http_beacon_judge_user(cycle, &user);
+
+    rc = ngx_http_beacon_judge_path(&user, &bmcf->ring, "beacon_ring",
+                                    &bmcf->ring_at, log);
+    dir = bmcf->dirs.elts;
+
+    for (i = 0; i < bmcf->dirs.nelts; i++) {
+        if (ngx_http_beacon_judge_path(&user, &dir[i].path->name,
+                                       (char *) dir[i].directive.data,
+                                       &dir[i].at, log)
+            != NGX_OK)
+        {
+            rc = NGX_ERROR;
+        }
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_beacon_judge_ring(cycle, bmcf, log);
+}
+
+
+static void
+ngx_http_beacon_judge_user(ngx_cycle_t *cycle, ngx_http_beacon_user_t *user)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    if (geteuid() != 0 || ccf->user == (ngx_uid_t) NGX_CONF_UNSET_UINT) {
+        user->uid = geteuid();
+        user->ngroups = getgroups(NGX_HTTP_BEACON_GROUPS - 1, user->groups);
+        user->ngroups = ngx_max(user->ngroups, 0);
+        user->groups[user->ngroups++] = getegid();
+        return;
+    }
+
+    user->uid = ccf->user;
+    user->ngroups = NGX_HTTP_BEACON_GROUPS;
+
+    if (ccf->username == NULL
+        || getgrouplist(ccf->username, ccf->group, user->groups,
+                        &user->ngroups)
+           == -1)
+    {
+        user->groups[0] = ccf->group;
+        user->ngroups = 1;
+    }
+}
+
+
+/* Every directory on the way must let the user through, the last one write. */
+
+static ngx_int_t
+ngx_http_beacon_judge_path(ngx_http_beacon_user_t *user, ngx_str_t *path,
+    const char *directive, ngx_str_t *at, ngx_log_t *log)
+{
+    size_t       len;
+    u_char       name[NGX_MAX_PATH + 1];
+    mode_t       want;
+    struct stat  st;
+
+    if (path->len > NGX_MAX_PATH) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0, "\"%s\": \"%V\" is too long in "
+                      "%V", directive, path, at);
+        return NGX_ERROR;
+    }
+
+    for (len = 1; len <= path->len; len++) {
+
+        if (len < path->len && len > 1 && path->data[len] != '/') {
+            continue;
+        }
+
+        ngx_memcpy(name, path->data, len);
+        name[len] = '\0';
+        want = (len == path->len) ? S_IWOTH|S_IXOTH : S_IXOTH;
+
+        if (stat((char *) name, &st) == -1) {
+            ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                          "\"%s\": stat(\"%s\") failed in %V", directive,
+                          name, at);
+            return NGX_ERROR;
+        }
+
+        if (!S_ISDIR(st.st_mode)) {
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "\"%s\": \"%s\" is no directory in %V", directive,
+                          name, at);
+            return NGX_ERROR;
+        }
+
+        if (!ngx_http_beacon_judge_mode(user, &st, want)) {
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "\"%s\": the worker user may not %s \"%s\" in %V",
+                          directive, (want & S_IWOTH) ? "write to" : "enter",
+                          name, at);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* want: in the bits for others. */
+
+static ngx_uint_t
+ngx_http_beacon_judge_mode(ngx_http_beacon_user_t *user, struct stat *st,
+    mode_t want)
+{
+    int  i;
+
+    if (user->uid == 0) {
+        return 1;
+    }
+
+    if (user->uid == st->st_uid) {
+        want <<= 6;
+        return (st->st_mode & want) == want;
+    }
+
+    for (i = 0; i < user->ngroups; i++) {
+        if (user->groups[i] == st->st_gid) {
+            want <<= 3;
+            break;
+        }
+    }
+
+    return (st->st_mode & want) == want;
+}
+
+
+static ngx_int_t
+ngx_http_beacon_judge_ring(ngx_cycle_t *cycle,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_log_t *log)
+{
+    off_t          room, worst;
+    ngx_uint_t     lanes;
+    struct statfs  fs;
+
+    if (statfs((char *) bmcf->ring.data, &fs) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                      "\"beacon_ring\": statfs(\"%V\") failed in %V",
+                      &bmcf->ring, &bmcf->ring_at);
+        return NGX_ERROR;
+    }
+
+    if (!bmcf->disk
+        && (uint32_t) fs.f_type != NGX_HTTP_BEACON_TMPFS
+        && (uint32_t) fs.f_type != NGX_HTTP_BEACON_RAMFS)
+    {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "\"beacon_ring\": \"%V\" is not on a tmpfs: a disk can "
+                      "stall a worker (\"disk=on\" if it must be) in %V",
+                      &bmcf->ring, &bmcf->ring_at);
+        return NGX_ERROR;
+    }
+
+    if (!ngx_test_config) {
+        return NGX_OK;
+    }
+
+    lanes = ngx_http_beacon_lanes(cycle, bmcf);
+    worst = (off_t) lanes * (bmcf->lane_size + BEACON_PAGE) + 2 * BEACON_PAGE;
+
+    if (!ngx_quiet_mode) {
+        ngx_log_stderr(0, "the ring in \"%V\" takes at most %OM: %ui lanes "
+                       "of %uLK", &bmcf->ring, worst / (1024 * 1024) + 1,
+                       lanes, bmcf->lane_size / 1024);
+    }
+
+    /* a tmpfs without a limit has no blocks */
+    if (fs.f_blocks == 0) {
+        return NGX_OK;
+    }
+
+    room = (off_t) fs.f_bavail * fs.f_bsize
+           + ngx_http_beacon_judge_own(&bmcf->ring);
+
+    if (room < (off_t) (bmcf->lane_size + 2 * BEACON_PAGE)) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "\"beacon_ring\": \"%V\" has room for %OK, less than "
+                      "one lane, in %V", &bmcf->ring, room / 1024,
+                      &bmcf->ring_at);
+        return NGX_ERROR;
+    }
+
+    if (room < worst) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "\"beacon_ring\": \"%V\" has room for %OM of the %OM "
+                      "that the ring takes at most in %V", &bmcf->ring,
+                      room / (1024 * 1024), worst / (1024 * 1024) + 1,
+                      &bmcf->ring_at);
+    }
+
+    return NGX_OK;
+}
+
+
+/* Bytes that rings already take there. */
+
+static off_t
+ngx_http_beacon_judge_own(ngx_str_t *path)
+{
+    off_t        bytes;
+    ngx_dir_t    dir;
+    struct stat  st;
+
+    if (ngx_open_dir(path, &dir) == NGX_ERROR) {
+        return 0;
+    }
+
+    bytes = 0;
+
+    while (ngx_read_dir(&dir) == NGX_OK) {
+        if (ngx_strncmp(ngx_de_name(&dir), "ring.", 5) == 0
+            && fstatat(dirfd(dir.dir), (char *) ngx_de_name(&dir), &st,
+                       AT_SYMLINK_NOFOLLOW)
+               == 0)
+        {
+            bytes += (off_t) st.st_blocks * 512;
+        }
+    }
+
+    (void) ngx_close_dir(&dir);
+
+    return bytes;
+}
