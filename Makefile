@@ -59,8 +59,8 @@ DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
 DEPS_LINT  = $(DEPS_BUILD) python3 clang-tidy cppcheck git
 DEPS_BENCH = $(DEPS_TEST) valgrind wrk
 
-.PHONY: help all module beacond unit tools fuzzers build-tests deps \
-        deps-test deps-lint deps-bench demo test soak lint fuzz bench \
+.PHONY: help all module beacond unit tools fuzzers build-tests thread-unit \
+        deps deps-test deps-lint deps-bench demo test soak lint fuzz bench \
         test-nginx-new install clean
 
 help:                                   ## print the targets
@@ -181,6 +181,11 @@ SAN_ENV    = ASAN_OPTIONS=detect_leaks=1:halt_on_error=1:use_sigaltstack=0 \
              TSAN_OPTIONS=halt_on_error=1
 
 build-tests: all unit tools fuzzers
+ifeq ($(NGINX)$(SANITIZE),)
+build-tests: thread-unit
+thread-unit:
+	@$(MAKE) SANITIZE=thread unit
+endif
 test: deps-test                         ## run the tests (TESTS='t/10*.t')
 	@$(MAKE) -s -j2 build-tests
 	@$(PROVE) $(TESTS)
