@@ -21,7 +21,7 @@ env = Env(helper='external', conf="""
 daemon %%%%DAEMON%%%%; worker_processes 2; pid %%%%ROOT%%%%/nginx.pid;
 error_log %%%%ROOT%%%%/error.log info;
 events { }
-http { %%%%TEMP_PATHS%%%% server { listen 127.0.0.1:%%%%PORT%%%%;
+http { %%%%TEMP_PATHS%%%% access_log off; server { listen 127.0.0.1:%%%%PORT%%%%;
 location / { return 200 here; } } }
 """)
 env.start()
