@@ -23,14 +23,20 @@
 #define BEACON_CRC32C_HOLE   (offsetof(beacon_record_header_t, schema))
 #define BEACON_CRC32C_HEAD   (BEACON_CRC32C_HOLE + 8)
 
+/* Words, the one with payload_len and the payload's first bytes included. */
+#define BEACON_CRC32C_HEAD_WORDS  6
+
 static_assert(BEACON_CRC32C_HOLE == 32
               && offsetof(beacon_record_header_t, crc) == 36,
               "schema and crc share an aligned word");
 
-/* Both work on the register as it is, without the final inversion. */
 typedef struct {
     const char  *name;
+
+    /* on the register as it is, without inversions */
     uint32_t   (*update)(uint32_t crc, const uint8_t *data, size_t len);
+
+    /* with them */
     uint32_t   (*record)(const uint8_t *record, size_t len);
 } beacon_crc32c_variant_t;
 
@@ -146,8 +152,8 @@ beacon_crc32c_portable_record(const uint8_t *record, size_t len)
     crc = beacon_crc32c_word(crc,
                     beacon_crc32c_load_hole(record + BEACON_CRC32C_HOLE));
 
-    return beacon_crc32c_portable(crc, record + BEACON_CRC32C_HEAD,
-                                  len - BEACON_CRC32C_HEAD);
+    return ~beacon_crc32c_portable(crc, record + BEACON_CRC32C_HEAD,
+                                   len - BEACON_CRC32C_HEAD);
 }
 
 #if (BEACON_CRC32C_X86)
@@ -155,7 +161,7 @@ beacon_crc32c_portable_record(const uint8_t *record, size_t len)
 #define BEACON_CRC32C_TARGET  __attribute__((target("sse4.2,pclmul")))
 
 /* Words of eight bytes in a stream: below the least, one stream is faster. */
-#define BEACON_CRC32C_STREAM_MIN  6
+#define BEACON_CRC32C_STREAM_MIN  8
 #define BEACON_CRC32C_STREAM_MAX  64
 
 /*
@@ -222,34 +228,87 @@ beacon_crc32c_sse42_one(uint32_t crc, const uint8_t *p, size_t len)
     return crc;
 }
 
-/* Three streams of n words each, one behind the other from p on. */
-BEACON_CRC32C_TARGET
+/*
+ * Three streams, one behind the other from p on: "first" words, then twice n.
+ * first <= n: where crc is still being computed, a shorter first stream lets
+ * all three end at about the same time.
+ */
+BEACON_CRC32C_TARGET __attribute__((always_inline))
 static inline uint32_t
-beacon_crc32c_sse42_three(uint64_t a, const uint8_t *p, size_t n)
+beacon_crc32c_sse42_three(uint64_t crc, const uint8_t *p, size_t first,
+    size_t n)
 {
-    uint64_t        b, c;
-    __m128i         pa, pb, shift;
-    const uint8_t  *last;
+    uint64_t        a, b, c;
+    ptrdiff_t       i, joint;
+    __m128i         wa, wb, shift;
+    const uint8_t  *pb, *pc, *last;
 
+    /* the third's last word is for the end */
+
+    joint = 8 * (ptrdiff_t) (first < n ? first : n - 1);
+
+    p += joint;
+    pb = p + 8 * first;
+    pc = pb + 8 * n;
+
+    a = crc;
     b = 0;
     c = 0;
 
-    for (last = p + 8 * n - 8; p < last; p += 8) {
-        a = _mm_crc32_u64(a, beacon_crc32c_load(p));
-        b = _mm_crc32_u64(b, beacon_crc32c_load(p + 8 * n));
-        c = _mm_crc32_u64(c, beacon_crc32c_load(p + 16 * n));
+    /* one index for all three, below zero: its sign ends the loop */
+
+    i = -joint;
+
+    if (joint & 8) {
+        a = _mm_crc32_u64(a, beacon_crc32c_load(p + i));
+        b = _mm_crc32_u64(b, beacon_crc32c_load(pb + i));
+        c = _mm_crc32_u64(c, beacon_crc32c_load(pc + i));
+        i += 8;
     }
 
-    a = _mm_crc32_u64(a, beacon_crc32c_load(p));
-    b = _mm_crc32_u64(b, beacon_crc32c_load(p + 8 * n));
+    if (joint & 16) {
+        a = _mm_crc32_u64(a, beacon_crc32c_load(p + i));
+        b = _mm_crc32_u64(b, beacon_crc32c_load(pb + i));
+        c = _mm_crc32_u64(c, beacon_crc32c_load(pc + i));
+        a = _mm_crc32_u64(a, beacon_crc32c_load(p + i + 8));
+        b = _mm_crc32_u64(b, beacon_crc32c_load(pb + i + 8));
+        c = _mm_crc32_u64(c, beacon_crc32c_load(pc + i + 8));
+        i += 16;
+    }
+
+    for (/* void */; i != 0; i += 32) {
+        a = _mm_crc32_u64(a, beacon_crc32c_load(p + i));
+        b = _mm_crc32_u64(b, beacon_crc32c_load(pb + i));
+        c = _mm_crc32_u64(c, beacon_crc32c_load(pc + i));
+        a = _mm_crc32_u64(a, beacon_crc32c_load(p + i + 8));
+        b = _mm_crc32_u64(b, beacon_crc32c_load(pb + i + 8));
+        c = _mm_crc32_u64(c, beacon_crc32c_load(pc + i + 8));
+        a = _mm_crc32_u64(a, beacon_crc32c_load(p + i + 16));
+        b = _mm_crc32_u64(b, beacon_crc32c_load(pb + i + 16));
+        c = _mm_crc32_u64(c, beacon_crc32c_load(pc + i + 16));
+        a = _mm_crc32_u64(a, beacon_crc32c_load(p + i + 24));
+        b = _mm_crc32_u64(b, beacon_crc32c_load(pb + i + 24));
+        c = _mm_crc32_u64(c, beacon_crc32c_load(pc + i + 24));
+    }
+
+    if (first == n) {
+        a = _mm_crc32_u64(a, beacon_crc32c_load(p));
+    }
+
+    for (last = pb + 8 * (n - 1) - joint; pb < last; pb += 8, pc += 8) {
+        b = _mm_crc32_u64(b, beacon_crc32c_load(pb));
+        c = _mm_crc32_u64(c, beacon_crc32c_load(pc));
+    }
+
+    b = _mm_crc32_u64(b, beacon_crc32c_load(pb));
 
     shift = _mm_set_epi64x(beacon_crc32c_shift[n - 1],
                            beacon_crc32c_shift[2 * n - 1]);
-    pa = _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long) a), shift, 0x00);
-    pb = _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long) b), shift, 0x10);
+    wa = _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long) a), shift, 0x00);
+    wb = _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long) b), shift, 0x10);
 
-    return (uint32_t) _mm_crc32_u64(c, beacon_crc32c_load(p + 16 * n)
-               ^ (uint64_t) _mm_cvtsi128_si64(_mm_xor_si128(pa, pb)));
+    return (uint32_t) _mm_crc32_u64(c, beacon_crc32c_load(pc)
+               ^ (uint64_t) _mm_cvtsi128_si64(_mm_xor_si128(wa, wb)));
 }
 
 BEACON_CRC32C_TARGET
@@ -269,16 +328,23 @@ beacon_crc32c_sse42(uint32_t crc, const uint8_t *p, size_t len)
             n = BEACON_CRC32C_STREAM_MAX;
         }
 
-        crc = beacon_crc32c_sse42_three(crc, p, n);
+        crc = beacon_crc32c_sse42_three(crc, p, n, n);
         p += 24 * n;
         len -= 24 * n;
     }
 }
 
+/*
+ * The header's words and the payload were just stored, each on its own.  No
+ * load may span both, or it waits for the stores to leave the core: so
+ * payload_len and the payload's first bytes are taken one by one.
+ */
 BEACON_CRC32C_TARGET
 static uint32_t
 beacon_crc32c_sse42_record(const uint8_t *record, size_t len)
 {
+    size_t    n, words;
+    uint32_t  payload_len, payload;
     uint64_t  crc;
 
     crc = _mm_crc32_u64(0xffffffff, beacon_crc32c_load(record));
@@ -288,8 +354,27 @@ beacon_crc32c_sse42_record(const uint8_t *record, size_t len)
     crc = _mm_crc32_u64(crc,
                     beacon_crc32c_load_hole(record + BEACON_CRC32C_HOLE));
 
-    return beacon_crc32c_sse42((uint32_t) crc, record + BEACON_CRC32C_HEAD,
-                               len - BEACON_CRC32C_HEAD);
+    record += BEACON_CRC32C_HEAD;
+    len -= BEACON_CRC32C_HEAD;
+
+    words = len / 8 - 1;
+    n = (words + BEACON_CRC32C_HEAD_WORDS) / 3;
+
+    if (len < 8 || n < BEACON_CRC32C_STREAM_MIN
+        || n > BEACON_CRC32C_STREAM_MAX)
+    {
+        return ~beacon_crc32c_sse42((uint32_t) crc, record, len);
+    }
+
+    memcpy(&payload_len, record, 4);
+    memcpy(&payload, record + 4, 4);
+
+    crc = _mm_crc32_u32((uint32_t) crc, payload_len);
+    crc = _mm_crc32_u32((uint32_t) crc, payload);
+    crc = beacon_crc32c_sse42_three(crc, record + 8, words - 2 * n, n);
+
+    return ~beacon_crc32c_sse42_one((uint32_t) crc, record + 8 + 8 * words,
+                                    len & 7);
 }
 
 #endif
@@ -358,7 +443,7 @@ beacon_crc32c(uint32_t crc, const void *data, size_t len)
 uint32_t
 beacon_crc32c_record(const uint8_t *record, size_t len)
 {
-    return ~beacon_crc32c_variant()->record(record, len);
+    return beacon_crc32c_variant()->record(record, len);
 }
 
 const char *const *

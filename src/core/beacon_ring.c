@@ -166,48 +166,36 @@ beacon_lane_place(const beacon_producer_t *p, uint64_t position,
 static void
 beacon_lane_pad(const beacon_producer_t *p, uint64_t from, uint64_t to)
 {
-    uint8_t                 *at;
-    beacon_record_header_t   header;
-
-    if (to - from < BEACON_RECORD_MIN) {
-        return;
+    if (to - from >= BEACON_RECORD_MIN) {
+        beacon_record_head(p->bytes + (from & p->mask), to - from,
+                           BEACON_RECORD_PAD, from, 0, 0, 0, 0);
     }
+}
 
-    at = p->bytes + (from & p->mask);
+/* The header's crc is written last, over what stands there. */
+static inline void
+beacon_record_seal(uint8_t *at, uint32_t payload_len)
+{
+    uint32_t  crc;
 
-    memset(&header, 0, sizeof(header));
-    header.length = (uint32_t) (to - from);
-    header.type = BEACON_RECORD_PAD;
-    header.version = BEACON_RECORD_VERSION;
-    header.offset = from;
+    crc = beacon_crc32c_record(at, BEACON_RECORD_HEADER + payload_len);
 
-    memcpy(at, &header, BEACON_RECORD_HEADER);
+    memcpy(at + offsetof(beacon_record_header_t, crc), &crc, sizeof(crc));
 }
 
 static void
 beacon_lane_gap(const beacon_producer_t *p, uint64_t position, uint64_t gap)
 {
-    uint8_t                 *at;
-    beacon_record_header_t   header;
+    uint8_t  *at;
 
     at = p->bytes + (position & p->mask);
 
-    memset(&header, 0, sizeof(header));
-    header.length = BEACON_GAP_LENGTH;
-    header.type = BEACON_RECORD_GAP;
-    header.version = BEACON_RECORD_VERSION;
-    header.offset = position;
-    header.ordinal = p->ordinal;
-    header.payload_len = sizeof(gap);
-
-    memset(at, 0, BEACON_GAP_LENGTH);
-    memcpy(at, &header, BEACON_RECORD_HEADER);
+    memset(at + BEACON_GAP_LENGTH - 8, 0, 8);
     memcpy(at + BEACON_RECORD_HEADER, &gap, sizeof(gap));
 
-    header.crc = beacon_crc32c_record(at, BEACON_RECORD_HEADER + sizeof(gap));
-
-    memcpy(at + offsetof(beacon_record_header_t, crc), &header.crc,
-           sizeof(header.crc));
+    beacon_record_head(at, BEACON_GAP_LENGTH, BEACON_RECORD_GAP, position,
+                       p->ordinal, 0, 0, sizeof(gap));
+    beacon_record_seal(at, sizeof(gap));
 }
 
 /*
@@ -295,34 +283,20 @@ beacon_lane_reserve(beacon_producer_t *p, size_t payload_len,
 uint64_t
 beacon_lane_commit(beacon_producer_t *p, uint64_t time_ns, uint32_t schema)
 {
-    uint8_t                 *at;
-    uint64_t                 drops;
-    beacon_commit_t         *commit;
-    beacon_lane_header_t    *lane;
-    beacon_record_header_t   header;
+    uint8_t               *at;
+    uint64_t               drops, length;
+    beacon_commit_t       *commit;
+    beacon_lane_header_t  *lane;
 
     lane = p->lane;
     at = p->bytes + (p->reserved & p->mask);
+    length = beacon_record_length(p->payload_len);
 
-    header.length = (uint32_t) beacon_record_length(p->payload_len);
-    header.type = BEACON_RECORD_HIT;
-    header.version = BEACON_RECORD_VERSION;
-    header.offset = p->reserved;
-    header.ordinal = p->ordinal;
-    header.time_ns = time_ns;
-    header.schema = schema;
-    header.crc = 0;
-    header.payload_len = p->payload_len;
+    beacon_record_head(at, length, BEACON_RECORD_HIT, p->reserved, p->ordinal,
+                       time_ns, schema, p->payload_len);
+    beacon_record_seal(at, p->payload_len);
 
-    memcpy(at, &header, BEACON_RECORD_HEADER);
-
-    header.crc = beacon_crc32c_record(at,
-                                   BEACON_RECORD_HEADER + p->payload_len);
-
-    memcpy(at + offsetof(beacon_record_header_t, crc), &header.crc,
-           sizeof(header.crc));
-
-    p->tail = p->reserved + header.length;
+    p->tail = p->reserved + length;
     p->ordinal++;
 
     /*

@@ -6,6 +6,7 @@
 #include "beacon_ring.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 typedef struct {
     beacon_ring_t    ring;      /* first: callers hold a pointer to it */
@@ -42,6 +43,44 @@ beacon_record_length(uint64_t payload_len)
 
 static_assert(((BEACON_RECORD_HEADER + 7) & ~7) == BEACON_RECORD_MIN,
               "the shortest record");
+
+/*
+ * A header goes to memory and comes from it by aligned words of eight bytes:
+ * a load that covers several smaller stores has to wait for them.
+ */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define BEACON_WORD_FIRST   0           /* where bytes 0 to 3 of memory are */
+#define BEACON_WORD_SECOND  32
+#define BEACON_WORD_TYPE    32
+#define BEACON_WORD_VERSION 48
+#else
+#define BEACON_WORD_FIRST   32
+#define BEACON_WORD_SECOND  0
+#define BEACON_WORD_TYPE    16
+#define BEACON_WORD_VERSION 0
+#endif
+
+/* Writes a header but for its crc, which then is 0. */
+static inline void
+beacon_record_head(uint8_t *at, uint64_t length, uint16_t type,
+    uint64_t offset, uint64_t ordinal, uint64_t time_ns, uint32_t schema,
+    uint32_t payload_len)
+{
+    uint64_t  *words;
+
+    words = (uint64_t *) (void *) at;
+
+    words[0] = length << BEACON_WORD_FIRST
+               | (uint64_t) type << BEACON_WORD_TYPE
+               | (uint64_t) BEACON_RECORD_VERSION << BEACON_WORD_VERSION;
+    words[1] = offset;
+    words[2] = ordinal;
+    words[3] = time_ns;
+    words[4] = (uint64_t) schema << BEACON_WORD_FIRST;
+
+    memcpy(at + offsetof(beacon_record_header_t, payload_len), &payload_len,
+           sizeof(payload_len));
+}
 
 
 /* beacon_ring_lock.c */
