@@ -9,6 +9,8 @@
 
 static char *ngx_http_beacon_conf_beacon(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_beacon_conf_max_body(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 static ngx_int_t ngx_http_beacon_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_beacon_init(ngx_conf_t *cf);
@@ -122,7 +124,7 @@ static ngx_command_t  ngx_http_beacon_commands[] = {
 
     { ngx_string("beacon_max_body"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_http_beacon_conf_max_body,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_beacon_loc_conf_t, max_body),
       NULL },
@@ -245,6 +247,25 @@ ngx_http_beacon_conf_beacon(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     clcf->handler = ngx_http_beacon_handler;
 
     return NGX_CONF_OK;
+}
+
+
+/* The ring may follow: the size is held against it when locations merge. */
+
+static char *
+ngx_http_beacon_conf_max_body(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_beacon_loc_conf_t  *blcf = conf;
+
+    char  *rv;
+
+    rv = ngx_conf_set_size_slot(cf, cmd, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return (ngx_http_beacon_conf_at(cf, &blcf->max_body_at) == NGX_OK)
+           ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 
 
@@ -416,11 +437,10 @@ ngx_http_beacon_merge_limits(ngx_conf_t *cf, ngx_http_beacon_loc_conf_t *prev,
         && conf->max_body > share - NGX_HTTP_BEACON_OVERHEAD)
     {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"beacon_max_body\" of %uz bytes does not fit an "
-                      "eighth of a lane of \"beacon_ring\" in %V: "
-                      "%uz bytes at most",
-                      conf->max_body, &conf->main->ring_at,
-                      share - NGX_HTTP_BEACON_OVERHEAD);
+                      "\"beacon_max_body\" in %V must fit an eighth of a "
+                      "lane: at most %uz with the \"beacon_ring\" in %V",
+                      &conf->max_body_at, share - NGX_HTTP_BEACON_OVERHEAD,
+                      &conf->main->ring_at);
         return NGX_CONF_ERROR;
     }
 
@@ -461,8 +481,6 @@ ngx_http_beacon_merge_capture(ngx_conf_t *cf, ngx_http_beacon_loc_conf_t *conf,
     /* bodies are judged by ngx_http_beacon_body.c, and never go to a file */
 
     clcf->client_max_body_size = 0;
-
-    conf->main->captures++;
 
     return (ngx_http_beacon_schema(cf, conf) == NGX_OK) ? NGX_CONF_OK
                                                         : NGX_CONF_ERROR;

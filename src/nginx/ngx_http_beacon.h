@@ -117,7 +117,6 @@ typedef struct {
     void                       *supervise;  /* ngx_http_beacon_helper.c's own */
 
     ngx_int_t                   capture_index;      /* in r->variables */
-    ngx_uint_t                  captures;   /* locations that capture */
     ngx_http_beacon_worker_t   *worker;
 } ngx_http_beacon_main_conf_t;
 
@@ -152,6 +151,7 @@ typedef struct {
     ngx_array_t                *fields;     /* of ngx_http_beacon_named_t */
     ngx_array_t                *flags;      /* of ngx_http_beacon_named_t */
     size_t                      max_body;
+    ngx_str_t                   max_body_at;
     ngx_int_t                   max_args;
 
     beacon_schema_t            *schema;     /* in main conf's schemas */

@@ -47,10 +47,9 @@ ngx_http_beacon_body(ngx_http_request_t *r)
     {
         /* no "100 Continue" for what is not wanted */
         r->expect_tested = 1;
+        r->keepalive = 0;
 
-        if (ngx_http_discard_request_body(r) != NGX_OK) {
-            r->keepalive = 0;
-        }
+        (void) ngx_http_discard_request_body(r);
 
         return ngx_http_beacon_reject(r, BEACON_REJECT_BODY,
                                       NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);

@@ -254,17 +254,25 @@ ngx_http_beacon_gather_request(ngx_http_request_t *r, beacon_hit_t *hit)
     ngx_table_elt_t           *h;
     ngx_http_core_srv_conf_t  *cscf;
 
-    if (r->method & NGX_HTTP_POST) {
-        hit->method = BEACON_METHOD_POST;
-
-    } else {
-        hit->method = (r->method & NGX_HTTP_HEAD) ? BEACON_METHOD_HEAD
-                                                  : BEACON_METHOD_GET;
-    }
-
     hit->strings[BEACON_HIT_IP] = ngx_http_beacon_ip(r->connection);
 
+    /* a subrequest may be a GET for what is no GET */
     r = r->main;
+
+    switch (r->method) {
+
+    case NGX_HTTP_POST:
+        hit->method = BEACON_METHOD_POST;
+        break;
+
+    case NGX_HTTP_HEAD:
+        hit->method = BEACON_METHOD_HEAD;
+        break;
+
+    default:
+        hit->method = BEACON_METHOD_GET;
+        break;
+    }
 
     if (r->headers_in.server.len) {
         ngx_http_beacon_str_set(&hit->strings[BEACON_HIT_HOST],

@@ -204,7 +204,8 @@ class Env:
         """nginx -t: (exit code, what it says)."""
         done = subprocess.run(self.command('-t'), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, text=True,
-                              stderr=subprocess.STDOUT, check=False)
+                              stderr=subprocess.STDOUT, check=False,
+                              errors='replace')
         return done.returncode, done.stdout
 
     def start(self, ready=True):

@@ -1,0 +1,244 @@
+#!/usr/bin/python3
+"""What nginx -t accepts, and what it says, with file and line, about what it
+does not."""
+
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                'lib'))
+from beacon_test import *                       # noqa: E402
+
+CONF = '''\
+%%MAIN%%
+http {
+    %%TEMP_PATHS%%
+    access_log off;
+    %%HTTP%%
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        %%SERVER%%
+    }
+}
+'''
+
+RING = 'beacon_ring %%RING%% lane_size=1m; beacon_helper %%HELPER%%;\n'
+LOG = 'beacon_log %%LOG%%/$beacon_site.jsonl;\n'
+PIXEL = 'location /px.gif { beacon gif; beacon_site shop; }\n'
+
+env = Env(conf=CONF)
+env.allow(r'\[emerg\]')
+
+
+def check(http, server=PIXEL):
+    env.configure(http=http, server=server)
+    return env.check()
+
+
+def good(http, server, name):
+    code, said = check(http, server)
+    if not ok(code == 0 and '[emerg]' not in said, name):
+        diag(said)
+    return said
+
+
+def line_of(marker):
+    """The line of nginx.conf that holds marker."""
+    with open(env.conf_file, encoding='latin-1') as file:
+        for number, line in enumerate(file, 1):
+            if marker in line:
+                return number
+    return None
+
+
+def bad(http, server, message, marker, name):
+    """Refused with message, naming file and line of what holds marker."""
+    code, said = check(http, server)
+    where = re.escape('%s:%s' % (env.conf_file, line_of(env.expand(marker))))
+    if not ok(code != 0 and re.search(message, said)
+              and re.search(where + r'\b', said), name):
+        diag('exit code %d, expected /%s/ and %s' % (code, message, where))
+        diag(said)
+
+
+# ---- what is well
+
+said = good(RING + LOG, PIXEL, 'the smallest configuration is accepted')
+unlike(said, r'\[warn\]', 'nothing is said about it')
+good(RING + LOG + '''
+    beacon_edge web7;
+    beacon_spool %%SPOOL%% size=1g min_free=7%;
+    beacon_log %%LOG%%/b/${beacon_site}/%Y-%m-%d.jsonl name=second
+        timezone=Europe/Athens sync=200ms max_files=10;
+    beacon_log %%LOG%%/c/$beacon_field_country/%H sync=always;
+    beacon_log %%LOG%%/d/$beacon_arg_x/%H sync=off
+        timezone=$beacon_field_country;
+    beacon_ids %%ROOT%%/ids/ids;
+    beacon_visitor $beacon_arg_vid $cookie_vid;
+    beacon_field country $http_x_country;
+    beacon_flag bot $http_x_bot;
+    beacon_max_body 16k;
+    beacon_max_args 10;
+    ''', '''
+    beacon_site $beacon_arg_site;
+    location /a { beacon gif; }
+    location /b { beacon empty if=$beacon_arg_yes; beacon_site ${host}; }
+    location /c { beacon off; }
+    location /d { beacon gif; beacon_field other "a $uri b"; }
+    location /e { beacon_status; }
+    location /f { beacon_status json; }
+    ''', 'every directive is accepted')
+good('', 'location / { return 204; }',
+     'the module loaded and not used is accepted')
+good(LOG + RING, PIXEL, 'the order of directives in http{} is free')
+
+said = good('beacon_helper %%HELPER%%; beacon_log %%LOG%%/x;', '',
+            'sinks without a ring are accepted')
+like(said, r'\[warn\].*no "beacon_ring"', 'with a warning')
+said = good(RING, PIXEL, 'a ring without a durable sink is accepted')
+like(said, r'\[warn\].*no durable sink', 'with a warning')
+
+# ---- the ring
+
+for option, message in (
+        ('lane_size=1x', 'invalid size in "lane_size=1x"'),
+        ('lane_size=', 'invalid size'),
+        ('lane_size=-1', 'invalid size'),
+        ('lane_size=32k', 'a lane takes 64k to 1024m'),
+        ('lane_size=2g', 'a lane takes 64k to 1024m'),
+        ('lane_size=100k', 'power of two'),
+        ('lanes=0', 'invalid number of lanes.*1 to 256'),
+        ('lanes=257', 'invalid number of lanes'),
+        ('lanes=x', 'invalid number of lanes'),
+        ('disk=maybe', 'invalid parameter "disk=maybe"'),
+        ('lane=1m', 'invalid parameter')):
+    bad('beacon_ring %%RING%% ' + option + ';' + LOG, PIXEL, message, option,
+        'beacon_ring refuses "%s"' % option)
+bad('beacon_ring run/beacon;' + LOG, PIXEL, 'must be an absolute path',
+    'run/beacon', 'a relative directory of the ring is refused')
+bad('beacon_ring /;' + LOG, PIXEL, 'must be an absolute path',
+    'beacon_ring', 'the root as the ring is refused')
+bad(RING + 'beacon_ring %%RING%%2;' + LOG, PIXEL,
+    r'duplicate, the first stands in .*nginx.conf:\d+', '%%RING%%2',
+    'two rings are refused')
+bad(LOG, PIXEL, '"beacon" without "beacon_ring"', 'beacon gif',
+    'beacon without a ring is refused')
+bad(LOG, 'location / { beacon_status; }',
+    '"beacon_status" without "beacon_ring"', 'beacon_status',
+    'beacon_status without a ring is refused')
+
+# ---- helper, edge, spool
+
+for value, message in (
+        ('/x threads=0', 'invalid number of threads'),
+        ('/x threads=a', 'invalid number of threads'),
+        ('/x thread=1', 'invalid parameter')):
+    bad('beacon_ring %%RING%%; beacon_helper ' + value + ';' + LOG, PIXEL,
+        message, value, 'beacon_helper refuses "%s"' % value)
+bad(RING + 'beacon_helper external;', PIXEL, 'duplicate', 'external',
+    'two beacon_helper are refused')
+for value in ('"a b"', "'a\"b'", '"a\\\\b"', '""', '"\xff"', 'x' * 256):
+    bad(RING + LOG + 'beacon_edge ' + value + ';', PIXEL, 'invalid name',
+        'beacon_edge', 'beacon_edge refuses %s' % ascii(value)[:12])
+for value, message in (
+        ('spool', 'must be an absolute path'),
+        ('%%SPOOL%% size=x', 'invalid size'),
+        ('%%SPOOL%% size=0', 'invalid size'),
+        ('%%SPOOL%% min_free=100%', 'invalid share'),
+        ('%%SPOOL%% min_free=x%', 'invalid share'),
+        ('%%SPOOL%% min_free=5', 'invalid parameter'),
+        ('%%SPOOL%% a=b', 'invalid parameter')):
+    bad(RING + LOG + 'beacon_spool ' + value + ';', PIXEL, message, value,
+        'beacon_spool refuses "%s"' % value.replace('%%SPOOL%% ', ''))
+bad(RING + LOG + 'beacon_spool %%SPOOL%%;\nbeacon_spool %%SPOOL%%2;', PIXEL,
+    'duplicate', '%%SPOOL%%2', 'two spools are refused')
+
+# ---- sinks
+
+for value, message in (
+        ('log/$beacon_site', 'absolute'),
+        ('%%LOG%%/$beacon_nope', 'beacon_nope'),
+        ('%%LOG%%/$uri', 'uri'),
+        ('%%LOG%%/%Q', 'invalid template'),
+        ('%%LOG%%/../x/$beacon_site', 'invalid template'),
+        ('%%LOG%%/$beacon_site/../../x', 'invalid template'),
+        ('%%LOG%%//x', 'invalid template'),
+        ('/$beacon_site', 'invalid template'),
+        ('%%LOG%%/x timezone=Mars/Olympus', 'invalid time zone'),
+        ('%%LOG%%/x timezone=../../etc/passwd', 'invalid time zone'),
+        ('%%LOG%%/x timezone=$beacon_nope', 'invalid time zone'),
+        ('%%LOG%%/x sync=maybe', 'invalid "sync=maybe"'),
+        ('%%LOG%%/x sync=0', 'invalid "sync=0"'),
+        ('%%LOG%%/x max_files=0', 'invalid number of files'),
+        ('%%LOG%%/x max_files=x', 'invalid number of files'),
+        ('%%LOG%%/x name=', 'invalid name'),
+        ('%%LOG%%/x name=../x', 'invalid name'),
+        ('%%LOG%%/x name=' + 'x' * 64, 'invalid name'),
+        ('%%LOG%%/x nome=x', 'invalid parameter'),
+        ('%%LOG%%/$beacon_field_nope', 'no "beacon_field" of that name'),
+        ('%%LOG%%/x timezone=$beacon_field_nope',
+         'no "beacon_field" of that name')):
+    bad(RING + 'beacon_log ' + value + ';', PIXEL, message, 'beacon_log',
+        'beacon_log refuses "%s"' % value.replace('%%LOG%%', 'LOG')[:48])
+bad(RING + LOG + 'beacon_log %%LOG%%/2 name=log;', PIXEL,
+    r'the sink in .*nginx.conf:\d+ is named "log" too', 'name=log',
+    'two sinks of one name are refused')
+bad(RING + LOG + 'beacon_log %%LOG%%/2;\nbeacon_log %%LOG%%/3 name=log-2;',
+    PIXEL, 'is named "log-2" too', 'name=log-2',
+    'also where one has its name by default')
+for value, message in (('ids', 'absolute path of a file'),
+                       ('/ids', 'in a directory'),
+                       ('%%ROOT%%/ids/', 'absolute path of a file'),
+                       ('%%ROOT%%/ids/x sync=off', 'invalid parameter')):
+    bad(RING + 'beacon_ids ' + value + ';', PIXEL, message, 'beacon_ids',
+        'beacon_ids refuses "%s"' % value.replace('%%ROOT%%', ''))
+
+# ---- locations
+
+for value, message in (
+        ('beacon gif;', '"beacon" without "beacon_site"'),
+        ('beacon jpeg; beacon_site s;', 'invalid value "jpeg"'),
+        ('beacon gif yes; beacon_site s;', 'invalid parameter "yes"'),
+        ('beacon off if=1;', 'invalid parameter "if=1"'),
+        ('beacon gif; beacon gif; beacon_site s;', 'is duplicate'),
+        ('beacon gif; beacon_site "";', 'is no site'),
+        ('beacon gif; beacon_site .x;', 'is no site'),
+        ('beacon gif; beacon_site _x;', 'is no site'),
+        ('beacon gif; beacon_site a/b;', 'is no site'),
+        ('beacon gif; beacon_site a; beacon_site b;', 'is duplicate'),
+        ('beacon_visitor a; beacon_visitor b;', 'is duplicate'),
+        ('beacon_field a 1; beacon_field a 2;', 'duplicate name "a"'),
+        ('beacon_flag a 1; beacon_flag a 2;', 'duplicate name "a"'),
+        ('beacon_field a-b 1;', 'invalid name "a-b"'),
+        ('beacon_field ' + 'a' * 65 + ' 1;', 'invalid name'),
+        ('beacon_flag "" 1;', 'invalid name ""'),
+        ('beacon_max_args 0;', 'must be between 1 and 65535'),
+        ('beacon_max_args 65536;', 'must be between 1 and 65535'),
+        ('beacon_max_args x;', 'invalid number'),
+        ('beacon_max_body x;', 'invalid value'),
+        ('beacon_max_body 128k;', 'must fit an eighth of a lane: at most'),
+        ('beacon_status prometheus;', 'this version knows json'),
+        ('beacon_status; beacon gif; beacon_site s;',
+         'another directive answers'),
+        ('beacon gif; beacon_site s; beacon_status;',
+         'another directive answers'),
+        ('beacon gif; beacon_site s; proxy_pass http://127.0.0.1:1;',
+         'another directive answers'),
+        ('empty_gif; beacon gif; beacon_site s;',
+         'another directive answers')):
+    bad(RING + LOG, 'location / { %s }' % value, message, 'location / {',
+        'a location refuses "%s"' % value[:48])
+bad(RING + LOG, 'location / { %s }' % '\n'.join(
+    'beacon_field f%d 1;' % i for i in range(65)), 'more than 64', 'f64 1',
+    'more fields than a record holds are refused')
+bad(RING + LOG, 'location / { %s }' % '\n'.join(
+    'beacon_flag f%d 1;' % i for i in range(33)), 'more than 32', 'f32 1',
+    'more flags than a record holds are refused')
+like(check(RING + LOG,
+           'location / { beacon gif if=$nope; beacon_site s; }')[1],
+     'unknown "nope" variable', 'an unknown variable is refused')
+like(check(RING + LOG, 'beacon gif;')[1], 'not allowed here',
+     'beacon stands in locations only')
+
+done_testing()
