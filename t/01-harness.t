@@ -17,11 +17,12 @@ import os, signal, subprocess, sys, time
 sys.path.insert(0, %r)
 from beacon_test import *
 env = Env(helper='external', conf="""
-%%%%USER%%%%
+%%%%USER%%%% %%%%SANITIZER_ENV%%%%
 daemon %%%%DAEMON%%%%; worker_processes 2; pid %%%%ROOT%%%%/nginx.pid;
 error_log %%%%ROOT%%%%/error.log info;
 events { }
-http { %%%%TEMP_PATHS%%%% access_log off; server { listen 127.0.0.1:%%%%PORT%%%%;
+http { %%%%TEMP_PATHS%%%% access_log off;
+server { listen 127.0.0.1:%%%%PORT%%%%;
 location / { return 200 here; } } }
 """)
 env.start()

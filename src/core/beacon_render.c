@@ -30,11 +30,16 @@ static void
 beacon_render_tables(beacon_render_t *r)
 {
     static const char  digits[] = "0123456789ABCDEF";
+    static const char  wide[BEACON_WIDES] = " \"\\+\x0b%&=";
     static const char  shorts[] = "\bb\ff\nn\rr\tt\"\"\\\\";
 
     unsigned     c;
     uint8_t     *e;
     const char  *s;
+
+    for (c = 0; c < BEACON_WIDES; c++) {
+        memset(r->wide[c], wide[c], sizeof(r->wide[c]));
+    }
 
     for (c = 0; c < 256; c++) {
         r->hex[c] = -1;
@@ -90,6 +95,14 @@ beacon_render_tables(beacon_render_t *r)
     }
 
     r->plain[BEACON_PLAIN_QUERY]['+'] = ' ';
+
+    memcpy(r->escape['+'], r->escape[' '], 8);
+    memcpy(r->key, r->escape, sizeof(r->key));
+    r->escape['+'][0] = '+';
+    r->key['%'][7] = 0;
+    r->key['&'][7] = 0;
+    memcpy(r->value, r->key, sizeof(r->value));
+    r->key['='][7] = 0;
 }
 
 /* Random bytes; where the kernel has none to give, what differs by process:
@@ -331,14 +344,26 @@ static uint8_t *
 beacon_render_percent(const beacon_render_t *r, uint8_t *dst,
     const beacon_str_t *str)
 {
-    size_t          i;
-    const uint8_t  *e;
+    const uint8_t  *p, *end;
 
-    for (i = 0; i < str->len; i++) {
-        e = r->percent[str->data[i]];
-        memcpy(dst, e, 4);
-        dst += e[3];
+#define beacon_render_percent_byte(c)                                         \
+    (memcpy(dst, r->percent[c], 4), dst += r->percent[c][3])
+
+    p = str->data;
+    end = p + str->len;
+
+    for ( /* void */ ; end - p >= 4; p += 4) {
+        beacon_render_percent_byte(p[0]);
+        beacon_render_percent_byte(p[1]);
+        beacon_render_percent_byte(p[2]);
+        beacon_render_percent_byte(p[3]);
     }
+
+    for ( /* void */ ; p < end; p++) {
+        beacon_render_percent_byte(*p);
+    }
+
+#undef beacon_render_percent_byte
 
     return dst;
 }
@@ -509,6 +534,10 @@ beacon_render_prepare(beacon_render_t *r, const beacon_hit_t *hit)
     r->nkept = 0;
     r->hashed = 0;
     r->failed = 0;
+
+    if (n <= BEACON_TAGS) {
+        return BEACON_OK;
+    }
 
     return beacon_args_reserve(r, (size_t) n) ? BEACON_OK : BEACON_SYS;
 }

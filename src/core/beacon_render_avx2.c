@@ -11,8 +11,8 @@
 
 #define BEACON_TARGET  __attribute__((target("avx2,bmi,bmi2")))
 
-#define beacon_avx2_is(c, byte)                                               \
-    _mm256_cmpeq_epi8(c, _mm256_set1_epi8(byte))
+#define beacon_avx2_wide(r, which)                                            \
+    _mm256_loadu_si256((const __m256i *) (r)->wide[BEACON_WIDE_##which])
 
 /* As signed numbers, controls and what is >= 0x80 are both below a space. */
 static inline BEACON_TARGET beacon_place_t
@@ -21,14 +21,14 @@ beacon_loop_plain(const beacon_render_t *r, beacon_place_t at)
     __m256i   c, events;
     uint32_t  mask;
 
-    (void) r;
-
     for ( ;; ) {
         c = _mm256_loadu_si256((const __m256i *) at.s);
         _mm256_storeu_si256((__m256i *) at.d, c);
-        events = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), c);
-        events = _mm256_or_si256(events, beacon_avx2_is(c, '"'));
-        events = _mm256_or_si256(events, beacon_avx2_is(c, '\\'));
+        events = _mm256_cmpgt_epi8(beacon_avx2_wide(r, SPACE), c);
+        events = _mm256_or_si256(events,
+                     _mm256_cmpeq_epi8(c, beacon_avx2_wide(r, QUOTE)));
+        events = _mm256_or_si256(events,
+                     _mm256_cmpeq_epi8(c, beacon_avx2_wide(r, BACKSLASH)));
         mask = (uint32_t) _mm256_movemask_epi8(events);
 
         if (mask) {
@@ -78,19 +78,21 @@ beacon_avx2_query(const uint8_t *p)
 }
 
 static inline BEACON_TARGET uint64_t
-beacon_simd_events(const uint8_t *p)
+beacon_simd_events(const beacon_render_t *r, const uint8_t *p)
 {
+    (void) r;
+
     return beacon_avx2_query(p) | beacon_avx2_query(p + 32) << 32;
 }
 
 static inline BEACON_TARGET void
-beacon_simd_copy(uint8_t *d, const uint8_t *s)
+beacon_simd_copy(const beacon_render_t *r, uint8_t *d, const uint8_t *s)
 {
     __m256i  c, plus;
 
     c = _mm256_loadu_si256((const __m256i *) s);
-    plus = _mm256_and_si256(beacon_avx2_is(c, '+'),
-                            _mm256_set1_epi8('+' ^ ' '));
+    plus = _mm256_cmpeq_epi8(c, beacon_avx2_wide(r, PLUS));
+    plus = _mm256_and_si256(plus, beacon_avx2_wide(r, BLEND));
     _mm256_storeu_si256((__m256i *) d, _mm256_xor_si256(c, plus));
 }
 

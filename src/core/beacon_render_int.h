@@ -39,6 +39,19 @@ enum {
     BEACON_PLAIN_QUERY          /* and % & =; and '+' becomes a space */
 };
 
+/* Vectors in r->wide. */
+enum {
+    BEACON_WIDE_SPACE,
+    BEACON_WIDE_QUOTE,
+    BEACON_WIDE_BACKSLASH,
+    BEACON_WIDE_PLUS,
+    BEACON_WIDE_BLEND,          /* '+' ^ ' ' */
+    BEACON_WIDE_PERCENT,
+    BEACON_WIDE_AMP,
+    BEACON_WIDE_EQUAL,
+    BEACON_WIDES
+};
+
 /* What is rare stays out of line, so that what is not keeps its state in
    registers: source and destination go there and come back in two. */
 typedef struct {
@@ -89,9 +102,15 @@ struct beacon_render_s {
     uint32_t                    lane_len;
     uint8_t                     lane_text[BEACON_ID_MAX];
 
+    /* vectors of one byte, as operands in memory: constants would be built
+       anew for each string */
+    _Alignas(16) uint8_t        wide[BEACON_WIDES][32];
+
     /* what a byte becomes: see beacon_render_tables() */
     uint8_t                     plain[2][256];  /* itself; 0: an event */
     uint8_t                     escape[128][8]; /* JSON text; [7] its length */
+    uint8_t                     key[128][8];    /* the same; '+' is a space, */
+    uint8_t                     value[128][8];  /*   0 long: % & (key) = */
     int8_t                      hex[256];       /* -1: no digit */
     uint8_t                     digits[256][2]; /* in hex */
     beacon_utf8_t               utf8[128];
@@ -102,7 +121,7 @@ struct beacon_render_s {
 
 /* beacon_render_args.c */
 
-/* Room for n arguments; 0: no memory. */
+/* Room for n arguments, of which BEACON_TAGS are always there; 0: no memory. */
 int beacon_args_reserve(beacon_render_t *r, size_t n);
 
 /* As beacon_loop_lookup(), for more keys than tags. */
@@ -131,17 +150,26 @@ beacon_args_mix(uint64_t a, uint64_t b)
     return (uint64_t) product ^ (uint64_t) (product >> 64);
 }
 
-/* Eight bytes at a time; those behind the key are loaded and masked out. */
+/* Sixteen bytes, then eight at a time; those behind the key are loaded and
+   masked out. */
 static inline uint64_t
 beacon_args_hash(const beacon_render_t *r, const uint8_t *key, uint32_t len)
 {
-    uint64_t  hash, word;
+    uint64_t  hash, word, next;
 
     hash = r->seed[0] ^ len;
 
-    for ( /* void */ ; len > 8; len -= 8, key += 8) {
+    for ( /* void */ ; len > 16; len -= 16, key += 16) {
+        memcpy(&word, key, 8);
+        memcpy(&next, key + 8, 8);
+        hash = beacon_args_mix(hash ^ word, r->seed[1] ^ next);
+    }
+
+    if (len > 8) {
         memcpy(&word, key, 8);
         hash = beacon_args_mix(hash ^ word, r->seed[1]);
+        len -= 8;
+        key += 8;
     }
 
     memcpy(&word, key, 8);

@@ -18,10 +18,13 @@
  * and defines nothing else that can change a byte of the output.  Events are
  * the bytes without an entry in plain[].
  *
- * No loop checks a bound: each string ends in a NUL, which is an event, and
+ * No loop checks a bound of what it reads or writes: each string ends in a NUL, which is an event, and
  * dst has room for whatever may come.  What is stored beyond l->d does not
  * count.
  */
+
+/* Plain bytes after which events are rare again. */
+#define BEACON_LOOP_PLAIN  3
 
 /* The byte that the escape at s stands for; negative: it is broken. */
 BEACON_LOOP int
@@ -30,22 +33,52 @@ beacon_loop_hex(const beacon_render_t *r, const uint8_t *s)
     return (r->hex[s[1]] * 16) | r->hex[s[2]];
 }
 
+/* A decoded byte < 0x80; returns where the next goes. */
+BEACON_LOOP uint8_t *
+beacon_loop_ascii(const uint8_t (*escape)[8], unsigned c, uint8_t *d)
+{
+    memcpy(d, escape[c], 8);
+
+    return d + escape[c][7];
+}
+
+/* What cannot be decoded. */
+BEACON_LOOP uint8_t *
+beacon_loop_replace(beacon_render_t *r, uint8_t *d)
+{
+    memcpy(d, "\xef\xbf\xbd", 4);
+    r->malformed = 1;
+
+    return d + 3;
+}
+
 /*
  * A sequence whose lead byte is >= 0x80: itself, or (query) as an escape, as
- * may be the bytes behind it.  s: behind the lead.  What cannot be decoded is
- * one U+FFFD.
+ * may be the bytes behind it.  s: behind the lead.
  */
 BEACON_LOOP beacon_place_t
-beacon_loop_utf8(beacon_render_t *r, uint8_t lead, const uint8_t *s,
+beacon_loop_utf8(beacon_render_t *r, unsigned lead, const uint8_t *s,
     uint8_t *d, int query)
 {
     int             value;
-    uint32_t        i;
-    const uint8_t  *next;
+    uint32_t        i, low, high;
     beacon_utf8_t   utf8;
+    const uint8_t  *next;
+
+    /* what is broken is mostly alone */
+    if ((*s < 0x80 || *s > 0xbf) && !(query && *s == '%')) {
+        return (beacon_place_t) { s, beacon_loop_replace(r, d) };
+    }
 
     utf8 = r->utf8[lead - 0x80];
-    d[0] = lead;
+
+    if (utf8.need == 0) {
+        return (beacon_place_t) { s, beacon_loop_replace(r, d) };
+    }
+
+    low = utf8.low;
+    high = utf8.high;
+    d[0] = (uint8_t) lead;
 
     for (i = 1; i <= utf8.need; i++) {
         value = *s;
@@ -56,90 +89,113 @@ beacon_loop_utf8(beacon_render_t *r, uint8_t lead, const uint8_t *s,
             next = s + 3;
         }
 
-        if (value < utf8.low || value > utf8.high) {
-            break;
+        if ((uint32_t) value < low || (uint32_t) value > high) {
+            return (beacon_place_t) { s, beacon_loop_replace(r, d) };
         }
 
         d[i] = (uint8_t) value;
         s = next;
-        utf8.low = 0x80;
-        utf8.high = 0xbf;
-    }
-
-    if (utf8.need == 0 || i <= utf8.need) {
-        memcpy(d, "\xef\xbf\xbd", 3);
-        i = 3;
-        r->malformed = 1;
+        low = 0x80;
+        high = 0xbf;
     }
 
     return (beacon_place_t) { s, d + i };
 }
 
-/* A decoded byte < 0x80; returns where the next goes. */
-BEACON_LOOP uint8_t *
-beacon_loop_ascii(const beacon_render_t *r, unsigned c, uint8_t *d)
-{
-    const uint8_t  *escape;
-
-    escape = r->escape[c];
-    memcpy(d, escape, 8);
-
-    return d + escape[7];
-}
-
 /*
- * Bytes at s that are an event in a string, and those behind them as long as
- * they are not ASCII.  Never a NUL that ends it.
+ * A string from an event on, a byte at a time, until it has seen nothing but
+ * plain bytes for a while: where events are dense that is cheaper than to go
+ * back to the vectors after each.
  */
 static BEACON_TARGET __attribute__((noinline)) beacon_place_t
-beacon_loop_rare(beacon_render_t *r, const uint8_t *s, uint8_t *d)
+beacon_loop_rare(beacon_render_t *r, const uint8_t *s, uint8_t *d,
+    const uint8_t *end)
 {
+    uint32_t        plain;
     beacon_place_t  at = { s, d };
 
-    if (*s < 0x80) {
-        at.d = beacon_loop_ascii(r, *s, d);
-        at.s++;
-    }
+    for (plain = 0; plain < BEACON_LOOP_PLAIN; /* void */ ) {
+        while (*at.s >= 0x80) {
+            at = beacon_loop_utf8(r, *at.s, at.s + 1, at.d, 0);
+            plain = 0;
+        }
 
-    while (*at.s >= 0x80) {
-        at = beacon_loop_utf8(r, *at.s, at.s + 1, at.d, 0);
+        if (at.s == end) {
+            break;
+        }
+
+        d = at.d;
+        at.d = beacon_loop_ascii(r->escape, *at.s++, d);
+        plain = (at.d - d == 1) ? plain + 1 : 0;
     }
 
     return at;
 }
 
-/* The same for a query, where escapes may be among them. */
+/*
+ * The same for a key (r->key) or value (r->value) of a query, where escapes
+ * are decoded, and what ends it stands in the table with length 0.
+ */
 static BEACON_TARGET __attribute__((noinline)) beacon_place_t
-beacon_loop_rare_query(beacon_render_t *r, const uint8_t *s, uint8_t *d)
+beacon_loop_rare_query(beacon_render_t *r, const uint8_t (*escape)[8],
+    const uint8_t *s, uint8_t *d, const uint8_t *end)
 {
     int             value;
+    uint32_t        plain;
     beacon_place_t  at = { s, d };
 
-    if (*s < 0x80 && *s != '%') {
-        at.d = beacon_loop_ascii(r, *s, d);
+    for (plain = 0; plain < BEACON_LOOP_PLAIN; /* void */ ) {
+        if (*at.s >= 0x80) {
+            at = beacon_loop_utf8(r, *at.s, at.s + 1, at.d, 1);
+            plain = 0;
+            continue;
+        }
+
+        if (*at.s == '%') {
+            plain = 0;
+            value = beacon_loop_hex(r, at.s);
+
+            if (value < 0) {
+                *at.d++ = '%';
+                at.s++;
+                r->malformed = 1;
+
+            } else if (value < 0x80) {
+                at.d = beacon_loop_ascii(r->escape, (unsigned) value, at.d);
+                at.s += 3;
+
+            } else {
+                at = beacon_loop_utf8(r, (unsigned) value, at.s + 3, at.d, 1);
+            }
+
+            continue;
+        }
+
+        d = beacon_loop_ascii(escape, *at.s, at.d);
+
+        if (d == at.d || at.s == end) {
+            break;
+        }
+
+        plain = (d - at.d == 1 && *at.s != '=') ? plain + 1 : 0;
+        at.d = d;
         at.s++;
     }
 
-    for ( ;; ) {
-        if (*at.s >= 0x80) {
-            at = beacon_loop_utf8(r, *at.s, at.s + 1, at.d, 1);
+    return at;
+}
 
-        } else if (*at.s != '%') {
-            return at;
+/* The rest of a string, from an event on. */
+static BEACON_TARGET __attribute__((noinline)) uint8_t *
+beacon_loop_string_rest(beacon_render_t *r, beacon_place_t at,
+    const uint8_t *end)
+{
+    do {
+        at = beacon_loop_rare(r, at.s, at.d, end);
+        at = beacon_loop_plain(r, at);
+    } while (at.s != end);
 
-        } else if ((value = beacon_loop_hex(r, at.s)) < 0) {
-            *at.d++ = '%';
-            at.s++;
-            r->malformed = 1;
-
-        } else if (value < 0x80) {
-            at.d = beacon_loop_ascii(r, (unsigned) value, at.d);
-            at.s += 3;
-
-        } else {
-            at = beacon_loop_utf8(r, (uint8_t) value, at.s + 3, at.d, 1);
-        }
-    }
+    return at.d;
 }
 
 /* A string to its end; returns the end of what was written. */
@@ -149,17 +205,10 @@ beacon_loop_string(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str)
     beacon_place_t   at = { str->data, dst };
     const uint8_t   *end;
 
-    end = str->data + str->len;
+    end = at.s + str->len;
+    at = beacon_loop_plain(r, at);
 
-    for ( ;; ) {
-        at = beacon_loop_plain(r, at);
-
-        if (at.s == end) {
-            return at.d;
-        }
-
-        at = beacon_loop_rare(r, at.s, at.d);
-    }
+    return (at.s == end) ? at.d : beacon_loop_string_rest(r, at, end);
 }
 
 /*
@@ -177,7 +226,7 @@ beacon_loop_decode(beacon_loop_t *l, const uint8_t *end, int key)
         beacon_loop_run(l);
         c = *l->s;
 
-        if (c == '&' || (key && c == '=') || (c == 0 && l->s == end)) {
+        if ((key && c == '=') || c == '&' || (c == 0 && l->s == end)) {
             return c;
         }
 
@@ -186,7 +235,8 @@ beacon_loop_decode(beacon_loop_t *l, const uint8_t *end, int key)
             value = beacon_loop_hex(l->r, l->s);
 
             if ((unsigned) value < 0x80) {
-                l->d = beacon_loop_ascii(l->r, (unsigned) value, l->d);
+                l->d = beacon_loop_ascii(l->r->escape, (unsigned) value,
+                                         l->d);
                 l->s += 3;
                 continue;
             }
@@ -204,7 +254,8 @@ beacon_loop_decode(beacon_loop_t *l, const uint8_t *end, int key)
         }
 
         if (*l->s == '%' || c != '%') {
-            at = beacon_loop_rare_query(l->r, l->s, l->d);
+            at = beacon_loop_rare_query(l->r, key ? l->r->key : l->r->value,
+                                        l->s, l->d, end);
             l->s = at.s;
             l->d = at.d;
         }
@@ -281,7 +332,11 @@ beacon_loop_args(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str)
                 break;
             }
 
-            beacon_loop_step(l);
+            while (*l->s == '&') {
+                l->s++;
+            }
+
+            beacon_loop_skip(l);
             continue;
         }
 

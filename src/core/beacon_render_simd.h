@@ -1,8 +1,8 @@
 /*
  * The loops' primitives for variants with vectors.  Including files define
  *
- *     beacon_simd_events(p)       bit i: p[i] is an event of a query; 64 bytes
- *     beacon_simd_copy(d, s)      copies 32 bytes of a query, '+' as a space
+ *     beacon_simd_events(r, p)    bit i: p[i] is an event of a query; 64 bytes
+ *     beacon_simd_copy(r, d, s)   copies 32 bytes of a query, '+' as a space
  *     beacon_simd_first(bits)     the lowest bit set; 64: none is
  *
  * A query is looked at 64 bytes at a time; "bits" says which of the block's
@@ -27,7 +27,7 @@ BEACON_LOOP void
 beacon_loop_start(beacon_loop_t *l)
 {
     l->base = l->s;
-    l->bits = beacon_simd_events(l->s);
+    l->bits = beacon_simd_events(l->r, l->s);
 }
 
 BEACON_LOOP void
@@ -38,10 +38,10 @@ beacon_loop_run(beacon_loop_t *l)
     for ( ;; ) {
         n = beacon_simd_first(l->bits) - (size_t) (l->s - l->base);
 
-        beacon_simd_copy(l->d, l->s);
+        beacon_simd_copy(l->r, l->d, l->s);
 
         if (n > 32) {
-            beacon_simd_copy(l->d + 32, l->s + 32);
+            beacon_simd_copy(l->r, l->d + 32, l->s + 32);
         }
 
         l->d += n;

@@ -10,19 +10,22 @@
 
 #define BEACON_TARGET
 
-#define beacon_sse2_is(c, byte)  _mm_cmpeq_epi8(c, _mm_set1_epi8(byte))
+#define beacon_sse2_wide(r, which)                                            \
+    _mm_load_si128((const __m128i *) (r)->wide[BEACON_WIDE_##which])
+#define beacon_sse2_is(r, c, which)                                           \
+    _mm_cmpeq_epi8(c, beacon_sse2_wide(r, which))
 
 /* A string's events.  As signed numbers, controls and what is >= 0x80 are both
    below a space. */
 static inline __m128i
-beacon_sse2_events(__m128i c)
+beacon_sse2_events(const beacon_render_t *r, __m128i c)
 {
     __m128i  events;
 
-    events = _mm_cmplt_epi8(c, _mm_set1_epi8(0x20));
-    events = _mm_or_si128(events, beacon_sse2_is(c, '"'));
+    events = _mm_cmplt_epi8(c, beacon_sse2_wide(r, SPACE));
+    events = _mm_or_si128(events, beacon_sse2_is(r, c, QUOTE));
 
-    return _mm_or_si128(events, beacon_sse2_is(c, '\\'));
+    return _mm_or_si128(events, beacon_sse2_is(r, c, BACKSLASH));
 }
 
 static inline beacon_place_t
@@ -31,12 +34,10 @@ beacon_loop_plain(const beacon_render_t *r, beacon_place_t at)
     __m128i   c;
     uint32_t  mask;
 
-    (void) r;
-
     for ( ;; ) {
         c = _mm_loadu_si128((const __m128i *) at.s);
         _mm_storeu_si128((__m128i *) at.d, c);
-        mask = (uint32_t) _mm_movemask_epi8(beacon_sse2_events(c));
+        mask = (uint32_t) _mm_movemask_epi8(beacon_sse2_events(r, c));
 
         if (mask) {
             at.s += __builtin_ctz(mask);
@@ -50,38 +51,38 @@ beacon_loop_plain(const beacon_render_t *r, beacon_place_t at)
 }
 
 static inline uint64_t
-beacon_sse2_query(const uint8_t *p)
+beacon_sse2_query(const beacon_render_t *r, const uint8_t *p)
 {
     __m128i  c, events;
 
     c = _mm_loadu_si128((const __m128i *) p);
-    events = beacon_sse2_events(c);
-    events = _mm_or_si128(events, beacon_sse2_is(c, '%'));
-    events = _mm_or_si128(events, beacon_sse2_is(c, '&'));
-    events = _mm_or_si128(events, beacon_sse2_is(c, '='));
+    events = beacon_sse2_events(r, c);
+    events = _mm_or_si128(events, beacon_sse2_is(r, c, PERCENT));
+    events = _mm_or_si128(events, beacon_sse2_is(r, c, AMP));
+    events = _mm_or_si128(events, beacon_sse2_is(r, c, EQUAL));
 
     return (uint64_t) _mm_movemask_epi8(events);
 }
 
 static inline uint64_t
-beacon_simd_events(const uint8_t *p)
+beacon_simd_events(const beacon_render_t *r, const uint8_t *p)
 {
-    return beacon_sse2_query(p)
-           | beacon_sse2_query(p + 16) << 16
-           | beacon_sse2_query(p + 32) << 32
-           | beacon_sse2_query(p + 48) << 48;
+    return beacon_sse2_query(r, p)
+           | beacon_sse2_query(r, p + 16) << 16
+           | beacon_sse2_query(r, p + 32) << 32
+           | beacon_sse2_query(r, p + 48) << 48;
 }
 
 static inline void
-beacon_simd_copy(uint8_t *d, const uint8_t *s)
+beacon_simd_copy(const beacon_render_t *r, uint8_t *d, const uint8_t *s)
 {
     int      i;
     __m128i  c, plus;
 
     for (i = 0; i < 32; i += 16) {
         c = _mm_loadu_si128((const __m128i *) (s + i));
-        plus = _mm_and_si128(beacon_sse2_is(c, '+'),
-                             _mm_set1_epi8('+' ^ ' '));
+        plus = _mm_and_si128(beacon_sse2_is(r, c, PLUS),
+                             beacon_sse2_wide(r, BLEND));
         _mm_storeu_si128((__m128i *) (d + i), _mm_xor_si128(c, plus));
     }
 }

@@ -67,18 +67,12 @@ beacond_peer_hello(const beacond_control_t *control, beacond_peer_t *peer)
 
 /* What peers ask for. */
 
+/* peer supervises from now on; whoever did so, or wanted a stop, is told. */
 static void
-beacond_control_adopt(beacond_control_t *control, beacond_peer_t *peer,
+beacond_control_supervise(beacond_control_t *control, beacond_peer_t *peer,
     uint64_t generation)
 {
-    int           i;
-    beacon_rc_t   rc;
-    beacon_err_t  err;
-
-    if (generation < control->generation) {
-        beacond_peer_tell(peer, "DISPLACED %" PRIu64, control->generation);
-        return;
-    }
+    int  i;
 
     for (i = 0; i < BEACOND_CONTROL_PEERS; i++) {
         if (&control->peers[i] == peer || control->peers[i].fd == -1) {
@@ -94,8 +88,18 @@ beacond_control_adopt(beacond_control_t *control, beacond_peer_t *peer,
     }
 
     peer->supervisor = true;
-    peer->stopper = false;
     control->generation = generation;
+}
+
+static void
+beacond_control_adopt(beacond_control_t *control, beacond_peer_t *peer,
+    uint64_t generation)
+{
+    beacon_rc_t   rc;
+    beacon_err_t  err;
+
+    beacond_control_supervise(control, peer, generation);
+    peer->stopper = false;
 
     BEACOND_POINT("adopt");
     rc = control->ops->adopt(control->data, generation, &err);
@@ -113,12 +117,14 @@ static void
 beacond_control_stop(beacond_control_t *control, beacond_peer_t *peer, int ms,
     uint64_t generation)
 {
-    if (generation < control->generation) {
-        beacond_peer_tell(peer, "DISPLACED %" PRIu64, control->generation);
-        return;
+    /* a successor with another build: the old manager must not start the old
+       one again */
+    if (generation > control->generation) {
+        beacond_control_supervise(control, peer, generation);
     }
 
     peer->stopper = true;
+
     BEACOND_POINT("stop");
     control->ops->stop(control->data, ms);
 }
@@ -128,23 +134,28 @@ beacond_control_line(beacond_control_t *control, beacond_peer_t *peer,
     const char *line)
 {
     int       ms, end;
+    bool      adopt, stop;
     uint64_t  generation;
 
     end = 0;
+    adopt = (sscanf(line, "ADOPT %" SCNu64 "%n", &generation, &end) == 1
+             && line[end] == '\0');
+    stop = !adopt && (sscanf(line, "STOP %d %" SCNu64 "%n", &ms, &generation,
+                             &end) == 2
+                      && line[end] == '\0' && ms >= 0);
 
-    if (sscanf(line, "ADOPT %" SCNu64 "%n", &generation, &end) == 1
-        && line[end] == '\0')
-    {
+    if ((adopt || stop) && generation < control->generation) {
+        beacond_peer_tell(peer, "DISPLACED %" PRIu64, control->generation);
+
+    } else if (adopt) {
         beacond_control_adopt(control, peer, generation);
+
+    } else if (stop) {
+        beacond_control_stop(control, peer, ms, generation);
 
     } else if (strcmp(line, "REOPEN") == 0) {
         BEACOND_POINT("reopen");
         control->ops->reopen(control->data);
-
-    } else if (sscanf(line, "STOP %d %" SCNu64 "%n", &ms, &generation, &end)
-               == 2 && line[end] == '\0' && ms >= 0)
-    {
-        beacond_control_stop(control, peer, ms, generation);
 
     } else {
         beacond_log(BEACOND_WARN, "unknown request \"%.100s\" on the control "

@@ -15,6 +15,14 @@ typedef struct {
 
 /* In the order in which a hit meets them; then start and stop. */
 static const beacond_point_t  beacond_points[] = {
+    { "log.recover", "unfinished lines are known, not yet finished" },
+    { "log.after_open", "a log file is open, not yet in a checkpoint" },
+    { "log.before_write", "about to write lines" },
+    { "log.mid_write", "half of the bytes of a write are written" },
+    { "log.after_write", "lines are written, nothing is acknowledged" },
+    { "log.before_checkpoint", "about to write a log's checkpoint" },
+    { "log.after_checkpoint", "it is in place, nothing is acknowledged" },
+    { "log.before_reopen", "about to go over to a new log file" },
     { "start", "the lock is held, nothing is open yet" },
     { "adopt", "asked to adopt a configuration, not yet read" },
     { "adopted", "the new configuration is in use, not yet confirmed" },

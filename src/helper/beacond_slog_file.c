@@ -1,0 +1,747 @@
+/*
+ * The table of paths, and what happens to their files: opening, closing for
+ * want of descriptors, going over to a new file after a rotation.
+ *
+ * A file is reached from the template's fixed directory by openat(), one
+ * component after the other and never through a symlink; directories that are
+ * missing are made (0750, files 0640: they hold addresses).  The fixed part
+ * itself is the administrator's: symlinks in it are followed, and where it is
+ * missing nothing is made, as it may be a disk that is not mounted.
+ */
+
+#include "beacond_slog.h"
+#include "beacond_point.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define BEACOND_SLOG_SPARE_FDS  64      /* for the rest of the helper */
+#define BEACOND_SLOG_ROOM_MS    100
+#define BEACOND_SLOG_TAIL       65536
+
+beacon_rc_t
+beacond_slog_files_create(beacond_slog_t *slog)
+{
+    size_t         n;
+    struct rlimit  limit;
+
+    slog->max_open = slog->max_files + 2;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0
+        && limit.rlim_cur < slog->max_open + BEACOND_SLOG_SPARE_FDS)
+    {
+        slog->max_open = limit.rlim_cur > BEACOND_SLOG_SPARE_FDS + 2
+                         ? (uint32_t) limit.rlim_cur - BEACOND_SLOG_SPARE_FDS
+                         : 2;
+    }
+
+    for (n = 64; n < (size_t) slog->max_files * 2; n *= 2) {
+        /* a power of two */
+    }
+
+    slog->table = calloc(n, sizeof(beacond_slog_file_t *));
+    slog->table_mask = n - 1;
+
+    return slog->table ? BEACON_OK : BEACON_SYS;
+}
+
+beacond_slog_handle_t *
+beacond_slog_handle(int fd)
+{
+    beacond_slog_handle_t  *handle = calloc(1, sizeof(*handle));
+
+    if (handle) {
+        handle->fd = fd;
+        atomic_init(&handle->refs, 1);
+    }
+
+    return handle;
+}
+
+void
+beacond_slog_handle_unref(beacond_slog_handle_t *handle)
+{
+    if (handle && atomic_fetch_sub(&handle->refs, 1) == 1) {
+        close(handle->fd);
+        free(handle);
+    }
+}
+
+bool
+beacond_slog_identity(int fd, uint64_t *dev, uint64_t *ino, int64_t *btime)
+{
+    struct statx  st;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS|STATX_BTIME, &st)
+        == -1)
+    {
+        return false;
+    }
+
+    *dev = makedev(st.stx_dev_major, st.stx_dev_minor);
+    *ino = st.stx_ino;
+    *btime = (st.stx_mask & STATX_BTIME)
+             ? (int64_t) st.stx_btime.tv_sec * 1000000000
+               + st.stx_btime.tv_nsec : 0;
+
+    return true;
+}
+
+/* Opens a directory below dir, which is closed; -1: errno. */
+static int
+beacond_slog_down(int dir, const char *name, bool create)
+{
+    int  fd, flags = O_PATH|O_DIRECTORY|O_NOFOLLOW|O_CLOEXEC;
+    int  err;
+
+    fd = openat(dir, name, flags);
+
+    if (fd == -1 && errno == ENOENT && create
+        && (mkdirat(dir, name, 0750) == 0 || errno == EEXIST))
+    {
+        fd = openat(dir, name, flags);
+    }
+
+    err = errno;
+    close(dir);
+    errno = err;
+
+    return fd;
+}
+
+/* Opens a regular file, and nothing else, in dir. */
+static int
+beacond_slog_regular(int dir, const char *name, bool create)
+{
+    int          fd, flags;
+    struct stat  st;
+
+    flags = O_RDWR|O_APPEND|O_NOFOLLOW|O_CLOEXEC|O_NONBLOCK|O_NOCTTY;
+
+    /* a look before: opening a device can do things */
+
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (!S_ISREG(st.st_mode)) {
+            errno = ELOOP;
+            return -1;
+        }
+
+    } else if (errno != ENOENT || !create) {
+        return -1;
+    }
+
+    fd = openat(dir, name, flags | (create ? O_CREAT : 0), 0640);
+
+    if (fd != -1 && (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))) {
+        close(fd);
+        errno = ELOOP;
+        return -1;
+    }
+
+    return fd;
+}
+
+int
+beacond_slog_walk(const char *dir, size_t dir_len, const char *path,
+    bool create)
+{
+    int          at, fd, err;
+    char         part[PATH_MAX];
+    const char  *p, *slash;
+
+    memcpy(part, dir, dir_len);
+    part[dir_len] = '\0';
+    at = open(part, O_PATH|O_DIRECTORY|O_CLOEXEC);
+    p = path + dir_len + 1;
+
+    while (at != -1 && (slash = strchr(p, '/')) != NULL) {
+        memcpy(part, p, (size_t) (slash - p));
+        part[slash - p] = '\0';
+        at = beacond_slog_down(at, part, create);
+        p = slash + 1;
+    }
+
+    if (at == -1) {
+        return -1;
+    }
+
+    fd = beacond_slog_regular(at, p, create);
+    err = errno;
+    close(at);
+    errno = err;
+
+    return fd;
+}
+
+/* Errors that somebody has to have arranged, and that concern one path. */
+static bool
+beacond_slog_refused(int err)
+{
+    return err == ELOOP || err == ENOTDIR || err == EISDIR || err == ENXIO
+           || err == EACCES || err == EPERM || err == ENAMETOOLONG;
+}
+
+
+static uint64_t
+beacond_slog_file_hash(const char *path, size_t len)
+{
+    size_t    i;
+    uint64_t  h = 14695981039346656037ULL;
+
+    for (i = 0; i < len; i++) {
+        h = (h ^ (uint8_t) path[i]) * 1099511628211ULL;
+    }
+
+    return h ^ h >> 32;
+}
+
+static void
+beacond_slog_lru_out(beacond_slog_t *slog, beacond_slog_file_t *file)
+{
+    *(file->older ? &file->older->newer : &slog->oldest) = file->newer;
+    *(file->newer ? &file->newer->older : &slog->newest) = file->older;
+}
+
+static void
+beacond_slog_lru_in(beacond_slog_t *slog, beacond_slog_file_t *file)
+{
+    file->newer = NULL;
+    file->older = slog->newest;
+    *(slog->newest ? &slog->newest->newer : &slog->oldest) = file;
+    slog->newest = file;
+}
+
+static void
+beacond_slog_use(beacond_slog_t *slog, beacond_slog_file_t *file)
+{
+    file->used_ms = slog->now;
+    file->pin = slog->seq + 1;          /* the batch that is being taken */
+
+    if (slog->newest != file) {
+        beacond_slog_lru_out(slog, file);
+        beacond_slog_lru_in(slog, file);
+    }
+}
+
+void
+beacond_slog_file_free(beacond_slog_file_t *file)
+{
+    beacond_slog_handle_unref(file->handle);
+    free(file->path);
+    free(file);
+}
+
+/*
+ * What was written and is not in a checkpoint yet must stay listed under this
+ * identity: a copy goes to the retired list.  false: no memory.
+ */
+static bool
+beacond_slog_retire(beacond_slog_t *slog, beacond_slog_file_t *file)
+{
+    uint32_t              n;
+    beacond_slog_file_t  *old;
+
+    for (n = 0; n < file->nmarks && file->marks[n].end <= file->written; n++) {
+        /* marks of what was written */
+    }
+
+    if (file->base == file->written && n == 0) {
+        return true;
+    }
+
+    old = calloc(1, sizeof(beacond_slog_file_t));
+
+    if (old == NULL) {
+        return false;
+    }
+
+    *old = *file;
+    old->path = strdup(file->path);
+
+    if (old->path == NULL) {
+        free(old);
+        return false;
+    }
+
+    old->handle = NULL;
+    old->head = old->tail = NULL;
+    old->dirty = false;
+    old->dirty_next = NULL;
+    old->total = file->written;
+
+    old->nmarks = n;
+
+    if (n < file->nmarks
+        && (n ? file->marks[n - 1].end : file->base) < file->written)
+    {
+        old->marks[n].end = file->written;      /* of this batch, in part */
+        old->nmarks = n + 1;
+    }
+
+    old->chain = slog->retired;
+    slog->retired = old;
+
+    file->nmarks -= n;
+    memmove(file->marks, file->marks + n,
+            file->nmarks * sizeof(beacond_slog_mark_t));
+
+    return true;
+}
+
+/* Closes a file's handle, with what that takes.  false: not now. */
+static bool
+beacond_slog_close(beacond_slog_t *slog, beacond_slog_file_t *file)
+{
+    if (file->handle == NULL) {
+        return true;
+    }
+
+    if (file->midline || !beacond_slog_retire(slog, file)) {
+        return false;
+    }
+
+    if (file->unsynced && slog->sync_ms == 0) {
+        if (fdatasync(file->handle->fd) == -1) {
+            slog->unsynced += file->unsynced;
+            beacond_slog_error(slog, "fdatasync()", file->path, errno);
+        }
+
+    } else if (file->unsynced && slog->sync_ms > 0) {
+        beacond_slog_sync_post(slog, file->handle, file->unsynced);
+    }
+
+    beacond_slog_handle_unref(file->handle);
+    file->handle = NULL;
+    file->unsynced = 0;
+    file->base = file->written;
+    file->listed = false;
+    file->reopen = false;
+    slog->nopen--;
+
+    return true;
+}
+
+/* Takes a path out of the table.  false: it has something to write. */
+static bool
+beacond_slog_drop(beacond_slog_t *slog, beacond_slog_file_t *file)
+{
+    beacond_slog_file_t  **p;
+
+    if (file->head && file->handle) {
+        (void) beacond_slog_write(slog, file, file->total - file->written);
+    }
+
+    if (file->head || !beacond_slog_close(slog, file)) {
+        return false;
+    }
+
+    beacond_slog_clean(slog);
+
+    for (p = &slog->table[file->hash & slog->table_mask]; *p != file;
+         p = &(*p)->chain)
+    {
+        /* it is there */
+    }
+
+    *p = file->chain;
+    beacond_slog_lru_out(slog, file);
+    slog->nfiles -= !file->overflow;
+    slog->generation++;                 /* the cache may point to it */
+    beacond_slog_file_free(file);
+
+    return true;
+}
+
+/* Makes place for a path: one whose time is over, or that was long idle. */
+static bool
+beacond_slog_room(beacond_slog_t *slog, int64_t seconds)
+{
+    beacond_slog_file_t  *file, *newer;
+
+    if (slog->now < slog->room_ms) {
+        return false;
+    }
+
+    for (file = slog->oldest; file; file = newer) {
+        newer = file->newer;
+
+        if (file->pin != slog->seq + 1
+            && (file->until <= seconds
+                || file->used_ms + BEACOND_SLOG_IDLE_MS <= slog->now)
+            && beacond_slog_drop(slog, file)
+            && slog->nfiles < slog->max_files)
+        {
+            return true;
+        }
+    }
+
+    slog->room_ms = slog->now + BEACOND_SLOG_ROOM_MS;
+
+    return false;
+}
+
+/*
+ * Gives a descriptor back: the one that was used least lately.  One that this
+ * very batch uses does too: it is opened again when its lines are written.
+ */
+static bool
+beacond_slog_spare(beacond_slog_t *slog, const beacond_slog_file_t *but)
+{
+    beacond_slog_file_t  *file;
+
+    for (file = slog->oldest; file; file = file->newer) {
+        if (file == but || file->handle == NULL) {
+            continue;
+        }
+
+        if (file->head && file->listed) {
+            (void) beacond_slog_write(slog, file, file->total - file->written);
+        }
+
+        if (beacond_slog_close(slog, file)) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+/*
+ * A last line without an end, in a file that no checkpoint of ours tells of:
+ * what is ours is cut, as its hit was lost with the ring; anything else gets a
+ * line break, so that our lines stay whole.
+ */
+static bool
+beacond_slog_end_of_line(int fd, off_t size)
+{
+    static const char  ours[] = "{\"v\":1,\"id\":\"";
+    ssize_t            n;
+    off_t              start;
+    size_t             len;
+    uint8_t           *buf, *last;
+    bool               done = false;
+
+    buf = malloc(BEACOND_SLOG_TAIL);
+
+    if (buf == NULL) {
+        return false;
+    }
+
+    start = size > BEACOND_SLOG_TAIL ? size - BEACOND_SLOG_TAIL : 0;
+    n = pread(fd, buf, BEACOND_SLOG_TAIL, start);
+
+    if (n > 0 && buf[n - 1] == '\n') {
+        done = true;
+
+    } else if (n > 0) {
+        last = memrchr(buf, '\n', (size_t) n);
+        last = last ? last + 1 : buf;
+        len = (size_t) (buf + n - last);
+
+        if ((last != buf || start == 0)
+            && memcmp(last, ours, len < sizeof(ours) - 1
+                                  ? len : sizeof(ours) - 1) == 0)
+        {
+            done = ftruncate(fd, start + (last - buf)) == 0;
+
+        } else {
+            done = write(fd, "\n", 1) == 1;
+        }
+    }
+
+    free(buf);
+
+    return done;
+}
+
+beacon_rc_t
+beacond_slog_open(beacond_slog_t *slog, beacond_slog_file_t *file)
+{
+    int          fd, err;
+    struct stat  st;
+
+    while (slog->nopen >= slog->max_open && beacond_slog_spare(slog, file)) {
+        /* until there is one to spare */
+    }
+
+    do {
+        fd = beacond_slog_walk(slog->dir, slog->dir_len, file->path, true);
+    } while (fd == -1 && (errno == EMFILE || errno == ENFILE)
+             && beacond_slog_spare(slog, file));
+
+    if (fd == -1) {
+        goto failed;
+    }
+
+    BEACOND_POINT("log.after_open");
+
+    if (fstat(fd, &st) == -1
+        || !beacond_slog_identity(fd, &file->id_dev, &file->id_ino,
+                                  &file->id_btime)
+        || (st.st_size > 0 && (!beacond_slog_end_of_line(fd, st.st_size)
+                               || fstat(fd, &st) == -1)))
+    {
+        goto failed;
+    }
+
+    file->handle = beacond_slog_handle(fd);
+
+    if (file->handle == NULL) {
+        goto failed;
+    }
+
+    slog->nopen++;
+    file->delta = (int64_t) st.st_size - (int64_t) file->written;
+    file->base = file->written;
+    file->listed = false;
+    file->midline = false;
+    file->checked_ms = slog->now;
+
+    return BEACON_OK;
+
+failed:
+
+    err = errno;
+    beacond_slog_error(slog, "open()", file->path, err);
+
+    if (fd == -1 && beacond_slog_refused(err)) {
+        file->refused_ms = slog->now + BEACOND_SLOG_REFUSED_MS;
+        return BEACON_FULL;
+    }
+
+    if (fd != -1) {
+        close(fd);
+    }
+
+    return BEACON_AGAIN;
+}
+
+static beacond_slog_file_t *
+beacond_slog_file_create(beacond_slog_t *slog, const char *path, size_t len,
+    uint64_t hash)
+{
+    beacond_slog_file_t  *file = calloc(1, sizeof(beacond_slog_file_t));
+
+    if (file == NULL) {
+        return NULL;
+    }
+
+    file->path = strndup(path, len);
+
+    if (file->path == NULL) {
+        free(file);
+        return NULL;
+    }
+
+    file->path_len = len;
+    file->hash = hash;
+    file->chain = slog->table[hash & slog->table_mask];
+    slog->table[hash & slog->table_mask] = file;
+    beacond_slog_lru_in(slog, file);
+
+    return file;
+}
+
+beacon_rc_t
+beacond_slog_file(beacond_slog_t *slog, const char *path, size_t len,
+    int64_t until, int64_t seconds, bool overflow, beacond_slog_file_t **found)
+{
+    uint64_t              hash = beacond_slog_file_hash(path, len);
+    beacon_rc_t           rc;
+    beacond_slog_file_t  *file;
+
+    for (file = slog->table[hash & slog->table_mask]; file;
+         file = file->chain)
+    {
+        if (file->hash == hash && file->path_len == len
+            && memcmp(file->path, path, len) == 0)
+        {
+            break;
+        }
+    }
+
+    if (file == NULL) {
+        if (!overflow && slog->nfiles >= slog->max_files
+            && !beacond_slog_room(slog, seconds))
+        {
+            return BEACON_FULL;
+        }
+
+        file = beacond_slog_file_create(slog, path, len, hash);
+
+        if (file == NULL) {
+            return BEACON_AGAIN;
+        }
+
+        file->overflow = overflow;
+        slog->nfiles += !overflow;
+    }
+
+    if (until > file->until) {
+        file->until = until;
+    }
+
+    beacond_slog_use(slog, file);
+
+    if (file->handle == NULL) {
+        if (slog->now < file->refused_ms) {
+            return BEACON_FULL;
+        }
+
+        rc = beacond_slog_open(slog, file);
+
+        if (rc != BEACON_OK) {
+            return rc;
+        }
+    }
+
+    *found = file;
+
+    return BEACON_OK;
+}
+
+/*
+ * The first line that waits was begun in a file that is gone for good: it is
+ * written again as a whole.  Lines stand side by side in their arena, so it
+ * starts behind the line break before it.
+ */
+static void
+beacond_slog_rewind(beacond_slog_file_t *file)
+{
+    size_t                 n;
+    uint32_t               i;
+    const uint8_t         *start;
+    beacond_slog_piece_t  *piece = file->head;
+
+    start = piece->slot->batch->arena;
+    start = memrchr(start, '\n', (size_t) (piece->data - start));
+    start = start ? start + 1 : piece->slot->batch->arena;
+
+    n = (size_t) (piece->data - start);
+    piece->data = start;
+    piece->len += n;
+    file->total += n;
+
+    for (i = 0; i < file->nmarks; i++) {
+        file->marks[i].end += file->marks[i].end > file->written ? n : 0;
+    }
+
+    file->midline = false;
+}
+
+bool
+beacond_slog_reopen(beacond_slog_t *slog, beacond_slog_file_t *file)
+{
+    const uint8_t  *end;
+    struct stat     st;
+
+    BEACOND_POINT("log.before_reopen");
+
+    if (file->midline && fstat(file->handle->fd, &st) == 0
+        && st.st_nlink == 0)
+    {
+        beacond_slog_rewind(file);
+    }
+
+    if (file->midline) {
+        end = memchr(file->head->data, '\n', file->head->len);
+        end++;                          /* whole lines are in one piece */
+
+        if (!beacond_slog_write(slog, file,
+                                (uint64_t) (end - file->head->data)))
+        {
+            return false;
+        }
+    }
+
+    if (!beacond_slog_close(slog, file)) {
+        return false;
+    }
+
+    slog->reopened++;
+
+    return true;
+}
+
+void
+beacond_slog_check(beacond_slog_t *slog, beacond_slog_file_t *file)
+{
+    struct stat  st, now;
+
+    if (file->handle == NULL || file->reopen
+        || slog->now - file->checked_ms < BEACOND_SLOG_CHECK_MS)
+    {
+        return;
+    }
+
+    file->checked_ms = slog->now;
+
+    if (fstat(file->handle->fd, &now) == -1) {
+        return;
+    }
+
+    if (fstatat(AT_FDCWD, file->path, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+        file->reopen = errno == ENOENT || errno == ENOTDIR;
+        return;
+    }
+
+    if (st.st_ino != now.st_ino || st.st_dev != now.st_dev) {
+        file->reopen = true;
+        return;
+    }
+
+    /* cut or added to by somebody else: go on from where it ends */
+
+    file->delta = (int64_t) now.st_size - (int64_t) file->written;
+}
+
+void
+beacond_slog_tidy(beacond_slog_t *slog)
+{
+    int64_t               idle;
+    beacond_slog_file_t  *file, *newer;
+
+    for (file = slog->oldest; file; file = newer) {
+        newer = file->newer;
+        idle = slog->now - file->used_ms;
+
+        if (idle < BEACOND_SLOG_CLOSE_MS) {
+            break;
+        }
+
+        if (file->head) {
+            continue;
+        }
+
+        if (idle < BEACOND_SLOG_IDLE_MS) {
+            (void) beacond_slog_close(slog, file);
+
+        } else {
+            (void) beacond_slog_drop(slog, file);
+        }
+    }
+}
+
+void
+beacond_slog_files_destroy(beacond_slog_t *slog)
+{
+    beacond_slog_file_t  *file, *next;
+
+    for (file = slog->oldest; file; file = next) {
+        next = file->newer;
+        beacond_slog_file_free(file);
+    }
+
+    for (file = slog->retired; file; file = next) {
+        next = file->chain;
+        beacond_slog_file_free(file);
+    }
+
+    free(slog->table);
+}
