@@ -490,7 +490,6 @@ ngx_http_beacon_merge_capture(ngx_conf_t *cf, ngx_http_beacon_loc_conf_t *conf,
 static ngx_int_t
 ngx_http_beacon_init_module(ngx_cycle_t *cycle)
 {
-    ngx_core_conf_t              *ccf;
     ngx_http_beacon_main_conf_t  *bmcf;
 
     bmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_beacon_module);
@@ -500,13 +499,6 @@ ngx_http_beacon_init_module(ngx_cycle_t *cycle)
     }
 
     ngx_http_beacon_publish(cycle, bmcf);
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
-
-    if (!ccf->master && !ngx_is_init_cycle(cycle->old_cycle)) {
-        /* "master_process off" does not call init_process on reload */
-        return ngx_http_beacon_worker_attach(cycle, bmcf);
-    }
 
     return NGX_OK;
 }

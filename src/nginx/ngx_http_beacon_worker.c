@@ -1,7 +1,7 @@
 /*
  * What a worker has open: ring, lane, counters.  A lane is claimed when the
  * worker starts and given back when it is told to shut down; a hit that comes
- * later claims one again for a second.
+ * later claims one again for a moment.
  */
 
 #include "ngx_http_beacon.h"
@@ -19,7 +19,7 @@ static void ngx_http_beacon_worker_cleanup(void *data);
 
 #define NGX_HTTP_BEACON_CLAIM_FIRST  50         /* ms */
 #define NGX_HTTP_BEACON_CLAIM_LAST   1000
-#define NGX_HTTP_BEACON_LATE         1000       /* a late hit's lane is kept */
+#define NGX_HTTP_BEACON_LATE         50         /* a late hit keeps its lane */
 
 
 ngx_int_t

@@ -11,7 +11,7 @@ class Ring:
 
     def __init__(self, env):
         self.env = env
-        self.seen = 0
+        self.seen = set()
 
     def raw(self):
         done = t.tool('ring_dump', self.env.ring, encoding='utf-8')
@@ -21,8 +21,9 @@ class Ring:
         return [json.loads(line) for line in self.raw()]
 
     def new(self):
-        lines = self.all()
-        new, self.seen = lines[self.seen:], len(lines)
+        new = [hit for hit in self.all()
+               if 'id' in hit and hit['id'] not in self.seen]
+        self.seen.update(hit['id'] for hit in new)
         return new
 
     def one(self):
