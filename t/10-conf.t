@@ -23,7 +23,7 @@ http {
 }
 '''
 
-RING = 'beacon_ring %%RING%% lane_size=1m; beacon_helper %%HELPER%%;\n'
+RING = 'beacon_ring %%RING%% lane_size=1m;\nbeacon_helper external;\n'
 LOG = 'beacon_log %%LOG%%/$beacon_site.jsonl;\n'
 PIXEL = 'location /px.gif { beacon gif; beacon_site shop; }\n'
 
@@ -136,7 +136,7 @@ for value, message in (
         ('/x thread=1', 'invalid parameter')):
     bad('beacon_ring %%RING%%; beacon_helper ' + value + ';' + LOG, PIXEL,
         message, value, 'beacon_helper refuses "%s"' % value)
-bad(RING + 'beacon_helper external;', PIXEL, 'duplicate', 'external',
+bad(RING + 'beacon_helper /x;', PIXEL, 'duplicate', '/x',
     'two beacon_helper are refused')
 for value in ('"a b"', "'a\"b'", '"a\\\\b"', '""', '"\xff"', 'x' * 256):
     bad(RING + LOG + 'beacon_edge ' + value + ';', PIXEL, 'invalid name',
