@@ -149,7 +149,8 @@ build/fuzz/libbeacon.a: $(patsubst src/%.c,build/fuzz/%.o,$(filter-out \
 
 fuzzers: $(FUZZERS)
 build/fuzz/%_fuzz: t/fuzz/%_fuzz.c build/fuzz/libbeacon.a
-	clang $(FUZZFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ -ljansson
+	clang $(FUZZFLAGS) -fsanitize=fuzzer,address,undefined -o $@ \
+	    $(filter %.c %.a,$^) -ljansson
 
 # ---- packages
 
