@@ -96,6 +96,7 @@ struct beacond_pool_s {
     pthread_mutex_t   mutex;
     beacond_batch_t  *free;
     uint32_t          made;
+    uint32_t          used;
     uint32_t          max;
     void            (*freed)(void *data);       /* one came back; any thread,
                                                    no lock held; or NULL */

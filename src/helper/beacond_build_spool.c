@@ -1,0 +1,164 @@
+/*
+ * Building a batch from the spool: the journal is read on from frame to frame;
+ * what the sink has, or may have from the ring, is passed over.
+ */
+
+#include "beacond_parts.h"
+
+#include <errno.h>
+#include <string.h>
+
+static beacond_need_t *
+beacond_needs_find(beacond_puller_t *puller, const beacond_frame_t *frame)
+{
+    uint32_t         i;
+    beacond_need_t  *need;
+
+    need = &puller->needs[puller->last_need];
+
+    if (puller->last_need < puller->nneeds && need->epoch == frame->epoch
+        && need->number == frame->lane)
+    {
+        return need;
+    }
+
+    for (i = 0; i < puller->nneeds; i++) {
+        need = &puller->needs[i];
+
+        if (need->epoch == frame->epoch && need->number == frame->lane) {
+            puller->last_need = i;
+            return need;
+        }
+    }
+
+    return NULL;
+}
+
+static int
+beacond_needs_wanted(void *data, const beacond_spool_lane_t *lane)
+{
+    uint32_t           i;
+    beacond_need_t    *need;
+    beacond_puller_t  *puller = data;
+
+    for (i = 0; i < puller->nneeds; i++) {
+        need = &puller->needs[i];
+
+        if (need->epoch == lane->epoch && need->number == lane->lane
+            && need->at.ordinal < lane->to.ordinal)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+static beacond_pull_t *
+beacond_needs_pull(beacond_puller_t *puller, beacond_need_t *need)
+{
+    if (need->pull == NULL) {
+        need->pull = beacond_pull_add(puller, need->lane, &need->at,
+                                      &need->limit);
+    }
+
+    return need->pull;
+}
+
+/* OK: goes on; FULL: the batch ends before this frame. */
+static beacon_rc_t
+beacond_build_frame(beacond_puller_t *puller, beacond_batch_t *batch,
+    const beacond_frame_t *frame)
+{
+    beacond_need_t         *need;
+    beacond_pull_t         *pull;
+    const beacon_record_t  *record = &frame->record;
+
+    need = beacond_needs_find(puller, frame);
+
+    if (need == NULL || record->ordinal < need->at.ordinal) {
+        return BEACON_OK;
+    }
+
+    /* a hole that the ring can fill, and what is beyond the limit: later */
+
+    if ((record->ordinal > need->at.ordinal && !need->spooled)
+        || (record->ordinal >= need->limit.ordinal && !need->given_up))
+    {
+        return BEACON_OK;
+    }
+
+    pull = beacond_needs_pull(puller, need);
+
+    if (pull == NULL) {
+        return BEACON_FULL;
+    }
+
+    if (record->ordinal >= need->limit.ordinal) {
+
+        /* up to what was given up before */
+
+        pull->done = need->limit;
+        return BEACON_FULL;
+    }
+
+    pull->record = *record;
+
+    if (beacond_build_hit(puller, pull, batch) != BEACON_OK) {
+        return BEACON_FULL;
+    }
+
+    need->at = pull->done;
+    puller->rescanned = 0;
+
+    return BEACON_OK;
+}
+
+void
+beacond_build_spool(beacond_puller_t *puller, beacond_batch_t *batch)
+{
+    uint64_t         position;
+    beacon_rc_t      rc;
+    beacond_frame_t  frame;
+
+    puller->last_need = 0;
+    puller->spool_error = 0;
+
+    if (!puller->journal) {
+        beacond_spool_seek(&puller->spool,
+                           beacond_spool_find(puller->spool.spool,
+                                              beacond_needs_wanted, puller));
+        puller->journal = true;
+    }
+
+    for ( ;; ) {
+        position = puller->spool.position;
+        rc = beacond_spool_next(&puller->spool, &frame);
+
+        if (rc == BEACON_AGAIN) {
+
+            /* read to its end in vain: once more from where it may be, then
+               it is nowhere */
+
+            puller->journal = false;
+            puller->rescanned++;
+            break;
+        }
+
+        if (rc != BEACON_OK) {
+            puller->spool_error = errno;
+            break;
+        }
+
+        if (beacond_build_frame(puller, batch, &frame) != BEACON_OK) {
+            beacond_spool_seek(&puller->spool, position);
+            break;
+        }
+    }
+
+    if (batch->nhits > 0) {
+        puller->rescanned = 0;
+    }
+
+    beacond_build_finish(puller, batch);
+}

@@ -1,0 +1,535 @@
+#include "beacond_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void
+beacond_engine_wake(void *data)
+{
+    beacond_engine_t  *engine = data;
+
+    /* without the mutex: a wake-up missed is made up for by the time-out */
+
+    pthread_cond_broadcast(&engine->work);
+}
+
+static uint32_t
+beacond_engine_live(const beacond_conf_t *conf)
+{
+    return BEACOND_LIVE / 2 + (uint32_t) conf->threads
+           + (uint32_t) conf->nsinks * (BEACOND_UNACKED + 1);
+}
+
+static beacond_sinker_t *
+beacond_engine_sink(beacond_engine_t *engine, const char *name)
+{
+    uint32_t  i;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        if (strcmp(engine->sinks[i]->name, name) == 0) {
+            return engine->sinks[i];
+        }
+    }
+
+    return NULL;
+}
+
+/* The running sink that this object describes. */
+static beacond_sinker_t *
+beacond_engine_same(beacond_engine_t *engine, const beacond_conf_sink_t *conf)
+{
+    int                same;
+    json_t            *json;
+    beacond_sinker_t  *sinker;
+
+    sinker = beacond_engine_sink(engine, conf->name);
+
+    if (sinker == NULL) {
+        return NULL;
+    }
+
+    json = json_deep_copy(conf->json);
+    json_object_del(json, "at");
+    same = json_equal(json, sinker->json);
+    json_decref(json);
+
+    return same ? sinker : NULL;
+}
+
+/* A sink joins the table; where it stands is known when it has loaded. */
+static void
+beacond_engine_join(beacond_engine_t *engine, beacond_sinker_t *sinker)
+{
+    uint32_t          i;
+    beacond_stand_t  *stand;
+
+    for (i = 0; i < engine->nlanes; i++) {
+        stand = &sinker->stands[i];
+        stand->taken = stand->free_to = engine->lanes[i].reclaim;
+        beacond_ranges_init(&stand->acked, &engine->lanes[i].reclaim);
+    }
+
+    sinker->mode = BEACOND_STARTING;
+}
+
+static void
+beacond_engine_free(beacond_engine_t *engine)
+{
+    uint32_t  i;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        beacond_sinker_destroy(engine->sinks[i]);
+    }
+
+    beacond_spooler_close(engine);
+    beacond_lanes_detach(engine);
+
+    if (engine->schemas != NULL) {
+        beacond_schemas_destroy(engine->schemas);
+    }
+
+    for (i = 0; i < engine->nvars; i++) {
+        free(engine->vars[i]);
+    }
+
+    for (i = 0; i < engine->nold; i++) {
+        beacond_conf_destroy(engine->old[i]);
+    }
+
+    beacond_pool_dispose(&engine->pool);
+    pthread_cond_destroy(&engine->work);
+    pthread_cond_destroy(&engine->rest);
+    pthread_mutex_destroy(&engine->mutex);
+    pthread_mutex_destroy(&engine->admin);
+    free(engine->old);
+    free(engine->gone);
+    free(engine);
+}
+
+static beacond_engine_t *
+beacond_engine_new(beacond_conf_t *conf, beacon_counters_t *counters)
+{
+    beacond_engine_t  *engine;
+
+    engine = calloc(1, sizeof(beacond_engine_t));
+    if (engine == NULL) {
+        return NULL;
+    }
+
+    pthread_mutex_init(&engine->admin, NULL);
+    pthread_mutex_init(&engine->mutex, NULL);
+    beacond_cond_init(&engine->work);
+    beacond_cond_init(&engine->rest);
+    beacond_pool_init(&engine->pool, beacond_engine_live(conf),
+                      beacond_engine_wake, engine);
+    engine->conf = conf;
+    engine->counters = counters;
+    engine->started_ns = beacond_clock_date();
+    engine->schemas = beacond_schemas_create(conf->dir, conf->spool);
+
+    if (engine->schemas == NULL) {
+        beacond_engine_free(engine);
+        return NULL;
+    }
+
+    return engine;
+}
+
+static beacon_rc_t
+beacond_engine_sinks(beacond_engine_t *engine, beacon_err_t *err)
+{
+    size_t             i;
+    beacond_sinker_t  *sinker;
+
+    for (i = 0; i < engine->conf->nsinks && i < BEACON_BOOKS_SINKS; i++) {
+        sinker = beacond_sinker_create(engine, engine->conf,
+                                       &engine->conf->sinks[i], err);
+        if (sinker == NULL) {
+            return BEACON_INVALID;
+        }
+
+        beacond_engine_join(engine, sinker);
+        engine->sinks[engine->nsinks++] = sinker;
+    }
+
+    return BEACON_OK;
+}
+
+/* Threads; sinks first, so that what they hold back is known. */
+static beacon_rc_t
+beacond_engine_run(beacond_engine_t *engine)
+{
+    uint32_t  i;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        if (beacond_sinker_start(engine->sinks[i]) != BEACON_OK) {
+            return BEACON_SYS;
+        }
+    }
+
+    if (beacond_spooler_start(engine) != BEACON_OK
+        || beacond_readers_start(engine) != BEACON_OK)
+    {
+        return BEACON_SYS;
+    }
+
+    if (pthread_create(&engine->keeper, NULL, beacond_keeper_run, engine)
+        != 0)
+    {
+        return BEACON_SYS;
+    }
+
+    engine->keeping = true;
+
+    return BEACON_OK;
+}
+
+static void
+beacond_engine_halt(beacond_engine_t *engine)
+{
+    uint32_t  i;
+
+    if (engine->nreaders > 0) {
+        beacond_readers_stop(engine);
+    }
+
+    for (i = 0; i < engine->nsinks; i++) {
+        beacond_sinker_stop(engine->sinks[i]);
+    }
+
+    beacond_spooler_stop(engine);
+
+    if (engine->keeping) {
+        pthread_mutex_lock(&engine->mutex);
+        engine->quit = true;
+        pthread_cond_broadcast(&engine->rest);
+        pthread_mutex_unlock(&engine->mutex);
+        pthread_join(engine->keeper, NULL);
+    }
+}
+
+beacond_engine_t *
+beacond_engine_create(beacond_conf_t *conf, beacon_counters_t *counters,
+    beacon_err_t *err)
+{
+    beacond_engine_t  *engine;
+
+    engine = beacond_engine_new(conf, counters);
+
+    if (engine == NULL) {
+        beacon_err(err, "out of memory");
+        return NULL;
+    }
+
+    beacond_books_start(engine);
+    beacond_lanes_scan(engine);
+
+    if (engine->attach_failed) {
+        beacon_err(err, "a ring in %s cannot be attached", conf->dir);
+        goto failed;
+    }
+
+    if (beacond_spooler_open(engine, conf, err) != BEACON_OK) {
+        goto failed;
+    }
+
+    beacond_books_gone(engine);
+
+    if (beacond_engine_sinks(engine, err) != BEACON_OK) {
+        goto failed;
+    }
+
+    if (beacond_engine_run(engine) != BEACON_OK) {
+        beacon_err(err, "cannot make a thread");
+        beacond_engine_halt(engine);
+        goto failed;
+    }
+
+    return engine;
+
+failed:
+
+    beacond_engine_free(engine);
+    return NULL;
+}
+
+/* Adoption. */
+
+/* The sinks of the new configuration that are not running as they are. */
+static beacon_rc_t
+beacond_engine_make(beacond_engine_t *engine, const beacond_conf_t *conf,
+    beacond_sinker_t **made, beacon_err_t *err)
+{
+    size_t             i;
+    beacond_sinker_t  *sinker;
+
+    if (conf->nsinks > BEACON_BOOKS_SINKS) {
+        beacon_err(err, "more than %d sinks", BEACON_BOOKS_SINKS);
+        return BEACON_INVALID;
+    }
+
+    for (i = 0; i < conf->nsinks; i++) {
+        if (beacond_engine_same(engine, &conf->sinks[i]) != NULL) {
+            continue;
+        }
+
+        sinker = beacond_sinker_create(engine, conf, &conf->sinks[i], err);
+
+        if (sinker == NULL) {
+            return BEACON_INVALID;
+        }
+
+        sinker->known = beacond_engine_sink(engine, sinker->name) != NULL;
+        made[i] = sinker;
+    }
+
+    return BEACON_OK;
+}
+
+/* The table in the order of the new configuration. */
+static void
+beacond_engine_swap(beacond_engine_t *engine, const beacond_conf_t *conf,
+    beacond_sinker_t **made)
+{
+    size_t             i, n = 0;
+    uint32_t           k;
+    beacond_sinker_t  *sinks[BEACON_BOOKS_SINKS], *old[BEACON_BOOKS_SINKS];
+
+    for (i = 0; i < conf->nsinks; i++) {
+        sinks[i] = made[i] != NULL ? made[i]
+                   : beacond_engine_same(engine, &conf->sinks[i]);
+    }
+
+    /* the old ones give what they know to their checkpoints first */
+
+    for (k = 0; k < engine->nsinks; k++) {
+        for (i = 0; i < conf->nsinks; i++) {
+            if (sinks[i] == engine->sinks[k]) {
+                break;
+            }
+        }
+
+        if (i == conf->nsinks) {
+            beacond_sinker_stop(engine->sinks[k]);
+            old[n++] = engine->sinks[k];
+        }
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < conf->nsinks; i++) {
+        if (made[i] != NULL) {
+            beacond_engine_join(engine, made[i]);
+        }
+
+        engine->sinks[i] = sinks[i];
+    }
+
+    engine->nsinks = (uint32_t) conf->nsinks;
+    engine->dirty = true;
+    pthread_mutex_unlock(&engine->mutex);
+
+    while (n > 0) {
+        beacond_sinker_destroy(old[--n]);
+    }
+}
+
+/* Sinks that go on have pointers to the conf they were made with. */
+static beacon_rc_t
+beacond_engine_keep(beacond_engine_t *engine)
+{
+    uint32_t          i, k;
+    beacond_conf_t  **old;
+
+    for (i = 0; i < engine->nold; /* void */ ) {
+        for (k = 0; k < engine->nsinks; k++) {
+            if (engine->sinks[k]->sink.conf == engine->old[i]) {
+                break;
+            }
+        }
+
+        if (k < engine->nsinks) {
+            i++;
+            continue;
+        }
+
+        beacond_conf_destroy(engine->old[i]);
+        engine->old[i] = engine->old[--engine->nold];
+    }
+
+    old = realloc(engine->old, (engine->nold + 1) * sizeof(*old));
+    if (old == NULL) {
+        return BEACON_SYS;
+    }
+
+    engine->old = old;
+
+    return BEACON_OK;
+}
+
+static beacon_rc_t
+beacond_engine_adopt(beacond_engine_t *engine, beacond_conf_t *conf,
+    beacond_sinker_t **made, beacon_err_t *err)
+{
+    int              threads = engine->conf->threads;
+    size_t           i;
+    beacond_conf_t  *old = engine->conf;
+
+    if (beacond_engine_keep(engine) != BEACON_OK
+        || beacond_spooler_open(engine, conf, err) != BEACON_OK)
+    {
+        return BEACON_SYS;
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+    engine->conf = conf;
+    pthread_mutex_unlock(&engine->mutex);
+
+    pthread_mutex_lock(&engine->pool.mutex);
+    engine->pool.max = beacond_engine_live(conf);
+    pthread_mutex_unlock(&engine->pool.mutex);
+
+    beacond_engine_swap(engine, conf, made);
+    beacond_lanes_scan(engine);
+
+    for (i = 0; i < conf->nsinks; i++) {
+        if (made[i] != NULL
+            && beacond_sinker_start(made[i]) != BEACON_OK)
+        {
+            beacond_log(BEACOND_ALERT, "cannot make a thread for sink \"%s\"",
+                        made[i]->name);
+        }
+    }
+
+    if (threads != conf->threads) {
+        beacond_readers_stop(engine);
+
+        if (beacond_readers_start(engine) != BEACON_OK) {
+            beacond_log(BEACOND_ALERT, "cannot make threads for readers");
+        }
+    }
+
+    engine->old[engine->nold++] = old;
+
+    return BEACON_OK;
+}
+
+beacon_rc_t
+beacond_engine_configure(beacond_engine_t *engine, beacond_conf_t *conf,
+    beacon_err_t *err)
+{
+    size_t             i;
+    beacon_rc_t        rc;
+    beacond_sinker_t  *made[BEACON_BOOKS_SINKS] = { NULL };
+
+    pthread_mutex_lock(&engine->admin);
+
+    rc = beacond_engine_make(engine, conf, made, err);
+
+    if (rc == BEACON_OK) {
+        rc = beacond_engine_adopt(engine, conf, made, err);
+    }
+
+    if (rc != BEACON_OK) {
+        for (i = 0; i < BEACON_BOOKS_SINKS; i++) {
+            if (made[i] != NULL) {
+                beacond_sinker_destroy(made[i]);
+            }
+        }
+    }
+
+    pthread_mutex_unlock(&engine->admin);
+
+    return rc;
+}
+
+void
+beacond_engine_reopen(beacond_engine_t *engine)
+{
+    uint32_t  i;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < engine->nsinks; i++) {
+        engine->sinks[i]->reopen = true;
+        pthread_cond_signal(&engine->sinks[i]->cond);
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+void
+beacond_engine_stop(beacond_engine_t *engine, int ms)
+{
+    uint32_t  i;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    if (ms >= 0 && !engine->stopping) {
+        engine->stop_ns = beacond_clock_ns();
+    }
+
+    engine->stopping = ms >= 0;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        pthread_cond_signal(&engine->sinks[i]->cond);
+    }
+
+    pthread_cond_broadcast(&engine->work);
+    pthread_cond_broadcast(&engine->rest);
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+int
+beacond_engine_drained(beacond_engine_t *engine, uint64_t *left)
+{
+    int              owned = 0;
+    uint32_t         i;
+    uint64_t         n = 0;
+    beacond_lane_t  *lane;
+
+    pthread_mutex_lock(&engine->admin);
+    pthread_mutex_lock(&engine->mutex);
+
+    /* owners first: one that commits and leaves in between is seen by one of
+       the two */
+
+    for (i = 0; i < engine->nlanes; i++) {
+        lane = &engine->lanes[i];
+
+        if (lane->used && lane->ring != NULL) {
+            owned |= beacon_lane_owned(lane->ring, lane->number);
+        }
+    }
+
+    beacond_lanes_tails(engine);
+
+    for (i = 0; i < engine->nlanes; i++) {
+        lane = &engine->lanes[i];
+
+        if (lane->used && lane->ring != NULL && !lane->broken) {
+            n += lane->tail.ordinal - lane->reclaim.ordinal;
+        }
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+    pthread_mutex_unlock(&engine->admin);
+
+    if (left != NULL) {
+        *left = n;
+    }
+
+    return !owned && n == 0;
+}
+
+void
+beacond_engine_destroy(beacond_engine_t *engine)
+{
+    beacond_conf_t  *conf = engine->conf;
+
+    beacond_engine_halt(engine);
+    beacond_keeper_reclaim(engine);
+    beacond_books_make(engine);
+    beacond_engine_free(engine);
+    beacond_conf_destroy(conf);
+}

@@ -1,0 +1,502 @@
+/*
+ * The keeper: attaches and retires rings, gives space back, decides what is
+ * spooled and what is lost, publishes the books.  A turn every millisecond
+ * while hits come in, every 20 ms else.
+ */
+
+#include "beacond_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BEACOND_TURN_MIN   BEACOND_MS
+#define BEACOND_TURN_MAX   (20 * BEACOND_MS)
+#define BEACOND_SCAN       (1000 * BEACOND_MS)
+#define BEACOND_OWNERS     (200 * BEACOND_MS)
+#define BEACOND_BOOKS_MIN  (10 * BEACOND_MS)
+#define BEACOND_BOOKS_MAX  (1000 * BEACOND_MS)
+
+/* Up to where a durable sink has no use for the ring's bytes. */
+beacon_cursor_t
+beacond_keeper_hold(beacond_engine_t *engine, const beacond_sinker_t *sinker,
+    uint32_t index)
+{
+    beacon_cursor_t         hold;
+    const beacond_lane_t   *lane = &engine->lanes[index];
+    const beacond_stand_t  *stand = &sinker->stands[index];
+
+    if (sinker->mode == BEACOND_STARTING) {
+        return lane->reclaim;
+    }
+
+    hold = stand->acked.prefix;
+
+    if (hold.ordinal == lane->reader.ordinal
+        && hold.offset < lane->reader.offset)
+    {
+        hold = lane->reader;    /* between is no hit */
+    }
+
+    if (hold.offset < stand->free_to.offset) {
+        hold = stand->free_to;
+    }
+
+    if (hold.offset < lane->spooled.offset) {
+        hold = lane->spooled;
+    }
+
+    return hold;
+}
+
+static void
+beacond_keeper_pinned(const beacond_puller_t *puller, uint32_t index,
+    beacon_cursor_t *target)
+{
+    uint32_t  i;
+
+    for (i = 0; puller->building && i < puller->npulls; i++) {
+        if (puller->pulls[i].lane == index
+            && puller->pulls[i].from.offset < target->offset)
+        {
+            *target = puller->pulls[i].from;
+        }
+    }
+}
+
+static beacon_cursor_t
+beacond_keeper_target(beacond_engine_t *engine, uint32_t index)
+{
+    bool             durable = false;
+    uint32_t         i;
+    beacon_cursor_t  hold, target;
+
+    target = engine->lanes[index].reader;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        if (!engine->sinks[i]->sink.ops->durable) {
+            continue;
+        }
+
+        hold = beacond_keeper_hold(engine, engine->sinks[i], index);
+
+        if (!durable || hold.offset < target.offset) {
+            target = hold;
+        }
+
+        durable = true;
+    }
+
+    for (i = 0; i < engine->nreaders; i++) {
+        beacond_keeper_pinned(&engine->readers[i].puller, index, &target);
+    }
+
+    for (i = 0; i < engine->nsinks; i++) {
+        beacond_keeper_pinned(&engine->sinks[i]->puller, index, &target);
+    }
+
+    beacond_keeper_pinned(&engine->spool_pull, index, &target);
+
+    return target;
+}
+
+/* The readers go where the lane begins now: live sinks do not go along. */
+static void
+beacond_keeper_overtake(beacond_engine_t *engine, beacond_lane_t *lane)
+{
+    bool      hits;
+    uint32_t  i;
+
+    hits = lane->reader.ordinal != lane->reclaim.ordinal;
+    lane->reader = lane->reclaim;
+
+    for (i = 0; hits && i < engine->nsinks; i++) {
+        if (engine->sinks[i]->sink.ops->durable) {
+            beacond_sinker_behind(engine->sinks[i]);
+        }
+    }
+}
+
+void
+beacond_keeper_reclaim(beacond_engine_t *engine)
+{
+    uint32_t          i;
+    beacond_lane_t   *lane;
+    beacon_cursor_t   target;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < engine->nlanes; i++) {
+        lane = &engine->lanes[i];
+
+        if (!lane->used || lane->ring == NULL || lane->broken) {
+            continue;
+        }
+
+        target = beacond_keeper_target(engine, i);
+
+        if (target.offset <= lane->reclaim.offset) {
+            continue;
+        }
+
+        BEACOND_POINT("engine.before_reclaim");
+
+        if (beacon_lane_reclaim(lane->ring, lane->number, &target)
+            != BEACON_OK)
+        {
+            continue;
+        }
+
+        BEACOND_POINT("engine.after_reclaim");
+
+        lane->reclaim = target;
+        engine->dirty = true;
+
+        if (lane->reader.offset < target.offset) {
+            beacond_keeper_overtake(engine, lane);
+        }
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+/* Loss. */
+
+/* The furthest that another durable sink has acknowledged. */
+static beacon_cursor_t
+beacond_keeper_best(beacond_engine_t *engine, const beacond_sinker_t *but,
+    uint32_t index)
+{
+    uint32_t                i;
+    beacon_cursor_t         best = { 0, 0 };
+    const beacond_sinker_t *sinker;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        sinker = engine->sinks[i];
+
+        if (sinker != but && sinker->sink.ops->durable
+            && sinker->mode != BEACOND_STARTING
+            && sinker->stands[index].acked.prefix.offset > best.offset)
+        {
+            best = sinker->stands[index].acked.prefix;
+        }
+    }
+
+    return best;
+}
+
+static void
+beacond_keeper_told(beacond_sinker_t *sinker, const beacond_lane_t *lane,
+    const beacon_cursor_t *from, const beacon_cursor_t *to)
+{
+    uint64_t  lost = sinker->loss_told;
+
+    if (beacond_log_due(&sinker->loss_limit, NULL)) {
+        sinker->loss_told = 0;
+        beacond_log(BEACOND_ERROR, "sink \"%s\" lost %llu hits for want of "
+                    "room, the last from %016llx-%x-%llx to before "
+                    "%016llx-%x-%llx", sinker->name,
+                    (unsigned long long) lost,
+                    (unsigned long long) lane->epoch, lane->number,
+                    (unsigned long long) from->offset,
+                    (unsigned long long) lane->epoch, lane->number,
+                    (unsigned long long) to->offset);
+    }
+}
+
+/*
+ * The sink loses what it has not taken and the spool does not have, as far as
+ * another has it.  What it has in hand, it keeps: that is in batches.
+ */
+static void
+beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
+    uint32_t index)
+{
+    uint64_t                n;
+    beacon_cursor_t         from, to;
+    beacond_lane_t         *lane = &engine->lanes[index];
+    beacond_stand_t        *stand = &sinker->stands[index];
+    const beacond_range_t  *range;
+
+    to = beacond_keeper_best(engine, sinker, index);
+    from = stand->taken;
+
+    if (from.offset < lane->spooled.offset) {
+        from = lane->spooled;
+    }
+
+    if (from.offset < stand->acked.prefix.offset) {
+        from = stand->acked.prefix;
+    }
+
+    range = beacond_ranges_find(&stand->acked, from.ordinal);
+
+    if (range != NULL) {
+        from = range->to;
+    }
+
+    if (to.offset <= from.offset || to.ordinal <= from.ordinal
+        || beacond_keeper_hold(engine, sinker, index).offset >= to.offset)
+    {
+        return;
+    }
+
+    beacond_sinker_behind(sinker);
+
+    if (beacond_ranges_add(&stand->acked, &from, &to, 0) != BEACON_OK) {
+        return;
+    }
+
+    n = to.ordinal - from.ordinal;
+    stand->ahead += n;
+    stand->free_to = to;
+    sinker->lost += n;
+    sinker->loss_told += n;
+    engine->dirty = true;
+    beacond_keeper_told(sinker, lane, &from, &to);
+}
+
+static void
+beacond_keeper_losses(beacond_engine_t *engine)
+{
+    uint32_t           i, k;
+    beacond_lane_t    *lane;
+    beacond_sinker_t  *sinker;
+
+    if (engine->spool != NULL && !engine->spool_full) {
+        return;
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < engine->nlanes; i++) {
+        lane = &engine->lanes[i];
+
+        if (!lane->used || lane->ring == NULL || lane->broken
+            || lane->tail.offset - lane->reclaim.offset
+               < lane->ring->lane_size / 8 * 7)
+        {
+            continue;
+        }
+
+        for (k = 0; k < engine->nsinks; k++) {
+            sinker = engine->sinks[k];
+
+            if (sinker->sink.ops->durable && !sinker->puller.busy
+                && sinker->mode != BEACOND_STARTING)
+            {
+                beacond_keeper_lose(engine, sinker, i);
+            }
+        }
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+/* Work for once a second. */
+
+static void
+beacond_keeper_oldest(beacond_engine_t *engine)
+{
+    uint64_t          lost;
+    uint32_t          i;
+    beacond_lane_t   *lane;
+    beacon_cursor_t   at;
+    beacon_record_t   record;
+
+    for (i = 0; i < engine->nlanes; i++) {
+        lane = &engine->lanes[i];
+
+        if (!lane->used || lane->ring == NULL) {
+            continue;
+        }
+
+        /* nobody else reclaims: what is read stays */
+
+        at = lane->reclaim;
+        lane->oldest_ns = 0;
+
+        if (at.ordinal != lane->tail.ordinal
+            && beacon_lane_read(lane->ring, lane->number, &at, &record, &lost)
+               == BEACON_OK)
+        {
+            lane->oldest_ns = record.time_ns;
+        }
+    }
+}
+
+static bool
+beacond_keeper_in_use(beacond_engine_t *engine, uint32_t index)
+{
+    uint32_t         i;
+    beacon_cursor_t  end = { UINT64_MAX, 0 };
+
+    for (i = 0; i < engine->nreaders; i++) {
+        beacond_keeper_pinned(&engine->readers[i].puller, index, &end);
+    }
+
+    for (i = 0; i < engine->nsinks; i++) {
+        beacond_keeper_pinned(&engine->sinks[i]->puller, index, &end);
+    }
+
+    beacond_keeper_pinned(&engine->spool_pull, index, &end);
+
+    return end.offset != UINT64_MAX;
+}
+
+static void
+beacond_keeper_punch(beacond_engine_t *engine)
+{
+    uint32_t         i;
+    beacond_lane_t  *lane;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < engine->nlanes; i++) {
+        lane = &engine->lanes[i];
+
+        if (lane->used && lane->ring != NULL && !lane->broken && !lane->owned
+            && lane->tail.offset != lane->punched
+            && lane->tail.offset == lane->reclaim.offset
+            && !beacond_keeper_in_use(engine, i)
+            && beacon_lane_punch(lane->ring, lane->number) == BEACON_OK)
+        {
+            lane->punched = lane->tail.offset;
+        }
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+static void
+beacond_keeper_rss(beacond_engine_t *engine)
+{
+    FILE                *file;
+    unsigned long long   size, rss;
+
+    file = fopen("/proc/self/statm", "re");
+    if (file == NULL) {
+        return;
+    }
+
+    if (fscanf(file, "%llu %llu", &size, &rss) == 2) {
+        engine->rss = rss * (uint64_t) sysconf(_SC_PAGESIZE);
+    }
+
+    fclose(file);
+}
+
+static void
+beacond_keeper_slow(beacond_engine_t *engine)
+{
+    beacond_lanes_scan(engine);
+    beacond_lanes_retire(engine);
+    beacond_keeper_oldest(engine);
+    beacond_keeper_punch(engine);
+    beacond_keeper_rss(engine);
+}
+
+static void
+beacond_keeper_owners(beacond_engine_t *engine)
+{
+    uint32_t         i;
+    beacond_lane_t  *lane;
+
+    for (i = 0; i < engine->nlanes; i++) {
+        lane = &engine->lanes[i];
+
+        if (lane->used && lane->ring != NULL) {
+            lane->owned = beacon_lane_owned(lane->ring, lane->number);
+        }
+    }
+}
+
+/* Sinks then do not wait to fill their buffers. */
+static bool
+beacond_keeper_tight(beacond_engine_t *engine)
+{
+    uint32_t               i;
+    const beacond_lane_t  *lane;
+
+    for (i = 0; i < engine->nlanes; i++) {
+        lane = &engine->lanes[i];
+
+        if (lane->used && lane->ring != NULL
+            && lane->tail.offset - lane->reclaim.offset
+               > lane->ring->lane_size / 2)
+        {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+/* One turn; returns whether something moved. */
+static bool
+beacond_keeper_turn(beacond_engine_t *engine)
+{
+    bool      dirty;
+    uint64_t  now = beacond_clock_ns();
+
+    pthread_mutex_lock(&engine->admin);
+
+    pthread_mutex_lock(&engine->mutex);
+    beacond_lanes_tails(engine);
+    pthread_mutex_unlock(&engine->mutex);
+
+    beacond_keeper_reclaim(engine);
+    beacond_spooler_decide(engine);
+    beacond_keeper_losses(engine);
+
+    if (now - engine->owners_ns >= BEACOND_OWNERS) {
+        engine->owners_ns = now;
+        beacond_keeper_owners(engine);
+    }
+
+    if (now - engine->slow_ns >= BEACOND_SCAN) {
+        engine->slow_ns = now;
+        beacond_keeper_slow(engine);
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+    engine->tight = beacond_keeper_tight(engine);
+    dirty = engine->dirty;
+    pthread_mutex_unlock(&engine->mutex);
+
+    if ((dirty && now - engine->books_ns >= BEACOND_BOOKS_MIN)
+        || now - engine->books_ns >= BEACOND_BOOKS_MAX)
+    {
+        engine->books_ns = now;
+        beacond_books_make(engine);
+    }
+
+    pthread_mutex_unlock(&engine->admin);
+
+    return dirty;
+}
+
+void *
+beacond_keeper_run(void *data)
+{
+    uint64_t           idle = BEACOND_TURN_MIN;
+    beacond_engine_t  *engine = data;
+
+    for ( ;; ) {
+        idle = beacond_keeper_turn(engine) ? BEACOND_TURN_MIN
+               : idle < BEACOND_TURN_MAX ? idle + idle / 4 : idle;
+
+        pthread_mutex_lock(&engine->mutex);
+
+        if (engine->quit) {
+            break;
+        }
+
+        beacond_cond_wait(&engine->rest, &engine->mutex, idle);
+        pthread_mutex_unlock(&engine->mutex);
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    return NULL;
+}

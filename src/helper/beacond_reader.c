@@ -1,0 +1,303 @@
+/*
+ * Readers: ring -> batches -> queues of live sinks.  Reader i of n has the
+ * lanes whose index is i modulo n.
+ */
+
+#include "beacond_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BEACOND_IDLE_MIN   BEACOND_MS
+#define BEACOND_IDLE_MAX   (20 * BEACOND_MS)
+#define BEACOND_HUNGRY     (20 * BEACOND_MS)
+
+/*
+ * May the readers go on?  Yes, if some sink takes what they would read, or
+ * there is no durable sink at all.  A durable sink whose queue is full is left
+ * behind, but only where another one waits for hits meanwhile, and not at
+ * once: catching up means rendering again.
+ */
+static bool
+beacond_readers_wanted(beacond_engine_t *engine)
+{
+    bool               durable = false, hungry = false, room = false;
+    uint32_t           i;
+    uint64_t           now;
+    beacond_sinker_t  *sinker;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        sinker = engine->sinks[i];
+        durable |= sinker->sink.ops->durable;
+
+        if (sinker->mode == BEACOND_ALIVE && beacond_sinker_fits(sinker)) {
+            room = true;
+            hungry |= sinker->queued == 0;
+        }
+    }
+
+    if (!room) {
+        return !durable;
+    }
+
+    now = beacond_clock_ns();
+
+    for (i = 0; i < engine->nsinks; i++) {
+        sinker = engine->sinks[i];
+
+        if (sinker->mode != BEACOND_ALIVE || !sinker->sink.ops->durable
+            || beacond_sinker_fits(sinker))
+        {
+            continue;
+        }
+
+        if (sinker->full_ns == 0) {
+            sinker->full_ns = now;
+        }
+
+        if (!hungry || now - sinker->full_ns < BEACOND_HUNGRY) {
+            return false;
+        }
+
+        beacond_sinker_behind(sinker);
+    }
+
+    return true;
+}
+
+static void
+beacond_reader_prepare(beacond_reader_t *reader)
+{
+    uint32_t           i, n;
+    beacond_lane_t    *lane;
+    beacond_engine_t  *engine = reader->engine;
+    beacond_puller_t  *puller = &reader->puller;
+
+    static const beacon_cursor_t  no_limit = { UINT64_MAX, UINT64_MAX };
+
+    puller->npulls = 0;
+    puller->gaps = puller->corrupt = 0;
+
+    for (n = 0; n < engine->nlanes; n++) {
+        i = (n + puller->turn) % engine->nlanes;
+        lane = &engine->lanes[i];
+
+        if (i % engine->nreaders != reader->index || !lane->used
+            || lane->ring == NULL || lane->broken)
+        {
+            continue;
+        }
+
+        if (lane->reader.offset
+            == atomic_load_explicit(&beacon_ring_lane(lane->ring,
+                                                      lane->number)->tail,
+                                    memory_order_relaxed))
+        {
+            continue;
+        }
+
+        if (beacond_pull_add(puller, i, &lane->reader, &no_limit) == NULL) {
+            puller->turn = i;
+            break;
+        }
+    }
+
+    puller->building = puller->npulls > 0;
+    engine->reading |= puller->building;
+}
+
+/* What was read is offered; the readers' positions move with it. */
+static void
+beacond_reader_commit(beacond_reader_t *reader, beacond_batch_t *batch)
+{
+    uint32_t           i;
+    uint64_t           ordinals = 0;
+    beacond_span_t    *span;
+    beacond_engine_t  *engine = reader->engine;
+
+    reader->puller.building = false;
+    engine->gaps += reader->puller.gaps;
+    engine->corrupt += reader->puller.corrupt;
+    engine->dirty = true;
+
+    for (i = 0; i < batch->nspans; i++) {
+        span = &batch->spans[i];
+        engine->lanes[span->lane].reader = span->to;
+        ordinals += span->to.ordinal - span->from.ordinal;
+    }
+
+    if (ordinals == 0) {
+        return;
+    }
+
+    for (i = 0; i < engine->nsinks; i++) {
+        beacond_sinker_offer(engine->sinks[i], batch);
+    }
+}
+
+/* Returns hits read, -1: nothing to do now. */
+static int
+beacond_reader_turn(beacond_reader_t *reader)
+{
+    int                n;
+    beacond_batch_t   *batch;
+    beacond_engine_t  *engine = reader->engine;
+
+    if (!beacond_readers_wanted(engine)) {
+        return -1;
+    }
+
+    beacond_reader_prepare(reader);
+
+    if (!reader->puller.building) {
+        return -1;
+    }
+
+    batch = beacond_pool_get(&engine->pool);
+    if (batch == NULL) {
+        reader->puller.building = false;
+        return -1;
+    }
+
+    batch->nvalues = engine->nvars;
+    pthread_mutex_unlock(&engine->mutex);
+
+    beacond_build_ring(&reader->puller, batch);
+    n = (int) batch->nhits;
+
+    pthread_mutex_lock(&engine->mutex);
+    beacond_reader_commit(reader, batch);
+    pthread_mutex_unlock(&engine->mutex);
+
+    beacond_batch_unref(batch);
+
+    pthread_mutex_lock(&engine->mutex);
+
+    return n;
+}
+
+static void *
+beacond_reader_run(void *data)
+{
+    int                n;
+    uint64_t           idle;
+    beacond_reader_t  *reader = data;
+    beacond_engine_t  *engine = reader->engine;
+
+    idle = BEACOND_IDLE_MIN;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    while (!engine->reader_quit) {
+        n = beacond_reader_turn(reader);
+
+        /* a batch that is not half full: let more come together */
+
+        if (n >= BEACOND_BATCH_HITS / 2) {
+            idle = BEACOND_IDLE_MIN;
+            continue;
+        }
+
+        if (n > 0) {
+            idle = BEACOND_IDLE_MIN;
+        }
+
+        beacond_cond_wait(&engine->work, &engine->mutex, idle);
+
+        if (n <= 0 && idle < BEACOND_IDLE_MAX) {
+            idle += idle / 4;
+        }
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    return NULL;
+}
+
+beacon_rc_t
+beacond_readers_start(beacond_engine_t *engine)
+{
+    uint32_t           i, n;
+    beacond_reader_t  *readers;
+
+    n = (uint32_t) engine->conf->threads;
+    readers = calloc(n, sizeof(beacond_reader_t));
+
+    if (readers == NULL) {
+        return BEACON_SYS;
+    }
+
+    for (i = 0; i < n; i++) {
+        readers[i].engine = engine;
+        readers[i].index = i;
+
+        if (beacond_puller_init(&readers[i].puller, engine) != BEACON_OK) {
+            goto failed;
+        }
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+    engine->reader_quit = false;
+    engine->readers = readers;
+    engine->nreaders = n;
+    pthread_mutex_unlock(&engine->mutex);
+
+    for (i = 0; i < n; i++) {
+        if (pthread_create(&readers[i].thread, NULL, beacond_reader_run,
+                           &readers[i]) != 0)
+        {
+            readers[i].engine = NULL;
+        }
+    }
+
+    /* the lanes of a thread that could not be made would never be read */
+
+    for (i = 0; i < n; i++) {
+        if (readers[i].engine == NULL) {
+            beacond_readers_stop(engine);
+            return BEACON_SYS;
+        }
+    }
+
+    return BEACON_OK;
+
+failed:
+
+    for (i = 0; i < n; i++) {
+        beacond_puller_dispose(&readers[i].puller);
+    }
+
+    free(readers);
+    return BEACON_SYS;
+}
+
+void
+beacond_readers_stop(beacond_engine_t *engine)
+{
+    uint32_t           i, n;
+    beacond_reader_t  *readers;
+
+    pthread_mutex_lock(&engine->mutex);
+    engine->reader_quit = true;
+    pthread_cond_broadcast(&engine->work);
+    pthread_mutex_unlock(&engine->mutex);
+
+    for (i = 0; i < engine->nreaders; i++) {
+        if (engine->readers[i].engine != NULL) {
+            pthread_join(engine->readers[i].thread, NULL);
+        }
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+    readers = engine->readers;
+    n = engine->nreaders;
+    engine->readers = NULL;
+    engine->nreaders = 0;
+    pthread_mutex_unlock(&engine->mutex);
+
+    for (i = 0; i < n; i++) {
+        beacond_puller_dispose(&readers[i].puller);
+    }
+
+    free(readers);
+}

@@ -1,0 +1,273 @@
+/* Sinks: made and destroyed, and what an op may ask of the engine. */
+
+#include "beacond_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const beacond_sink_ops_t *const  beacond_sinks[] = {
+    &beacond_sink_ids,
+    NULL
+};
+
+static const beacond_sink_ops_t *
+beacond_sink_ops(const char *type)
+{
+    size_t  i;
+
+    for (i = 0; beacond_sinks[i] != NULL; i++) {
+        if (strcmp(beacond_sinks[i]->type, type) == 0) {
+            return beacond_sinks[i];
+        }
+    }
+
+    return NULL;
+}
+
+static json_t *
+beacond_sinker_json(const json_t *json)
+{
+    json_t  *copy;
+
+    copy = json_deep_copy(json);
+
+    if (copy != NULL) {
+        json_object_del(copy, "at");
+    }
+
+    return copy;
+}
+
+/* The last helper's books had it. */
+static bool
+beacond_sinker_known(const beacond_engine_t *engine, const char *name)
+{
+    uint32_t  i;
+
+    for (i = 0; i < engine->prev.nsinks && i < BEACON_BOOKS_SINKS; i++) {
+        if (strncmp(engine->prev.sinks[i].name, name,
+                    sizeof(engine->prev.sinks[i].name)) == 0)
+        {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+beacond_sinker_t *
+beacond_sinker_create(beacond_engine_t *engine, const beacond_conf_t *conf,
+    const beacond_conf_sink_t *sink, beacon_err_t *err)
+{
+    beacond_sinker_t          *s;
+    const beacond_sink_ops_t  *ops;
+
+    ops = beacond_sink_ops(sink->type);
+
+    if (ops == NULL) {
+        beacon_err(err, "no sink is of type \"%s\"", sink->type);
+        return NULL;
+    }
+
+    s = calloc(1, sizeof(beacond_sinker_t));
+    if (s == NULL) {
+        beacon_err(err, "no memory for sink \"%s\"", sink->name);
+        return NULL;
+    }
+
+    beacond_cond_init(&s->cond);
+    beacond_pool_init(&s->pool, BEACOND_OWN, NULL, NULL);
+    snprintf(s->name, sizeof(s->name), "%s", sink->name);
+    s->engine = engine;
+    s->sink.ops = ops;
+    s->sink.name = s->name;
+    s->sink.conf = conf;
+    s->sink.engine = s;
+    s->json = beacond_sinker_json(sink->json);
+    s->known = beacond_sinker_known(engine, s->name);
+
+    if (s->json == NULL
+        || beacond_puller_init(&s->puller, engine) != BEACON_OK
+        || (s->puller.needs = calloc(BEACOND_LANES, sizeof(beacond_need_t)))
+           == NULL)
+    {
+        beacon_err(err, "no memory for sink \"%s\"", sink->name);
+        goto failed;
+    }
+
+    if (ops->create(&s->sink, s->json, err) != BEACON_OK) {
+        goto failed;
+    }
+
+    return s;
+
+failed:
+
+    s->sink.ops = NULL;
+    beacond_sinker_destroy(s);
+    return NULL;
+}
+
+/* Its thread has ended, or never began. */
+void
+beacond_sinker_destroy(beacond_sinker_t *sinker)
+{
+    uint32_t  i;
+
+    if (sinker->sink.ops != NULL) {
+        sinker->sink.ops->destroy(&sinker->sink);
+    }
+
+    for (i = 0; i < BEACOND_LANES; i++) {
+        beacond_ranges_dispose(&sinker->stands[i].acked);
+    }
+
+    beacond_puller_dispose(&sinker->puller);
+    beacond_pool_dispose(&sinker->pool);
+    pthread_cond_destroy(&sinker->cond);
+    json_decref(sinker->json);
+    free(sinker);
+}
+
+beacon_rc_t
+beacond_sinker_start(beacond_sinker_t *sinker)
+{
+    if (pthread_create(&sinker->thread, NULL, beacond_sinker_run, sinker)
+        != 0)
+    {
+        return BEACON_SYS;
+    }
+
+    sinker->running = true;
+
+    return BEACON_OK;
+}
+
+/* Flushes it and waits for its thread.  What was queued is in the ring. */
+void
+beacond_sinker_stop(beacond_sinker_t *sinker)
+{
+    beacond_engine_t  *engine = sinker->engine;
+
+    pthread_mutex_lock(&engine->mutex);
+    sinker->quit = true;
+    pthread_cond_signal(&sinker->cond);
+    pthread_mutex_unlock(&engine->mutex);
+
+    if (sinker->running) {
+        pthread_join(sinker->thread, NULL);
+        sinker->running = false;
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+    beacond_sinker_behind(sinker);
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+/* What ops ask for. */
+
+const char *
+beacond_sink_spool_dir(beacond_sink_t *sink)
+{
+    const char        *dir = NULL;
+    beacond_engine_t  *engine = beacond_sinker(sink)->engine;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    /* while there is anything in it: its lanes may be all that is left */
+
+    if (engine->spool != NULL && beacond_spool_used(engine->spool) > 0) {
+        dir = engine->spool->dir;
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    return dir;
+}
+
+static int
+beacond_sink_var(beacond_engine_t *engine, beacon_str_t name)
+{
+    char      *copy;
+    uint32_t   i;
+
+    for (i = 0; i < engine->nvars; i++) {
+        if (strlen(engine->vars[i]) == name.len
+            && memcmp(engine->vars[i], name.data, name.len) == 0)
+        {
+            return (int) i;
+        }
+    }
+
+    if (i == BEACOND_VARS) {
+        return -1;
+    }
+
+    copy = strndup((const char *) name.data, name.len);
+    if (copy == NULL) {
+        return -1;
+    }
+
+    engine->vars[i] = copy;
+    engine->nvars = i + 1;
+
+    return (int) i;
+}
+
+beacon_rc_t
+beacond_sink_template(beacond_sink_t *sink, beacon_template_t *tmpl)
+{
+    int                index = 0;
+    uint32_t           i, n;
+    beacond_sinker_t  *sinker = beacond_sinker(sink);
+    beacond_engine_t  *engine = sinker->engine;
+
+    n = beacon_template_nvars(tmpl);
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < n && index >= 0; i++) {
+        index = beacond_sink_var(engine, beacon_template_var(tmpl, i));
+
+        if (index >= 0) {
+            beacon_template_bind(tmpl, i, (uint32_t) index);
+
+            if ((uint32_t) index >= sinker->vars) {
+                sinker->vars = (uint32_t) index + 1;
+            }
+        }
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    return index >= 0 ? BEACON_OK : BEACON_FULL;
+}
+
+beacon_str_t
+beacond_line_value(const beacond_batch_t *batch, const beacond_line_t *line,
+    uint32_t i)
+{
+    beacon_str_t    value = beacon_string("_");
+    const uint8_t  *p;
+
+    if (i >= batch->nvalues) {
+        return value;
+    }
+
+    for (p = batch->arena + line->values; i > 0; i--) {
+        p += 1 + *p;
+    }
+
+    value.len = *p;
+    value.data = p + 1;
+
+    return value;
+}
+
+void
+beacond_span_lane(const beacond_batch_t *batch, uint32_t span,
+    uint64_t *epoch, uint32_t *lane)
+{
+    *epoch = batch->spans[span].epoch;
+    *lane = batch->spans[span].number;
+}

@@ -1,0 +1,245 @@
+/*
+ * Where a sink goes on: from its checkpoint, the spool's cursors.json, or
+ * where the lanes begin.
+ */
+
+#include "beacond_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A lane in a "lanes" array: [epoch, lane, offset, ordinal]. */
+static bool
+beacond_load_find(const json_t *lanes, const beacond_lane_t *lane,
+    beacon_cursor_t *cursor)
+{
+    size_t         i;
+    const json_t  *entry, *epoch;
+
+    for (i = 0; i < json_array_size(lanes); i++) {
+        entry = json_array_get(lanes, i);
+        epoch = json_array_get(entry, 0);
+
+        if (json_is_string(epoch)
+            && strtoull(json_string_value(epoch), NULL, 16) == lane->epoch
+            && json_integer_value(json_array_get(entry, 1))
+               == (json_int_t) lane->number)
+        {
+            cursor->offset = (uint64_t)
+                             json_integer_value(json_array_get(entry, 2));
+            cursor->ordinal = (uint64_t)
+                              json_integer_value(json_array_get(entry, 3));
+            return true;
+        }
+    }
+
+    return false;
+}
+
+/*
+ * Without an entry: a lane of a ring begins at its reclaim.  One that only the
+ * spool knows is read from its beginning, unless the spool's cursors tell that
+ * the sink is newer than they are.
+ */
+static void
+beacond_load_lane(beacond_sinker_t *sinker, uint32_t i, const json_t *lanes,
+    const json_t *spooled)
+{
+    beacon_cursor_t    at;
+    beacond_lane_t    *lane = &sinker->engine->lanes[i];
+    beacond_stand_t   *stand = &sinker->stands[i];
+
+    if (!beacond_load_find(lanes, lane, &at)
+        && !beacond_load_find(spooled, lane, &at))
+    {
+        at = lane->reclaim;
+
+        if (lane->ring == NULL
+            && (sinker->engine->cursors == NULL || spooled != NULL))
+        {
+            at.offset = at.ordinal = 0;
+        }
+    }
+
+    /* a stranger's numbers */
+
+    if (at.ordinal > lane->tail.ordinal || at.offset > lane->tail.offset) {
+        at = lane->reclaim;
+    }
+
+    if (at.ordinal < lane->floor.ordinal) {
+        at = lane->floor;
+    }
+
+    if (!sinker->sink.ops->durable) {
+        at = lane->reader;
+    }
+
+    beacond_ranges_dispose(&stand->acked);
+    beacond_ranges_init(&stand->acked, &at);
+    stand->taken = stand->free_to = at;
+    stand->ahead = 0;
+}
+
+/* Lanes that are nowhere now: what the sink had not done of them is lost. */
+static void
+beacond_load_gone(beacond_sinker_t *sinker, const json_t *lanes)
+{
+    uint32_t           i;
+    beacond_lane_t     lane;
+    beacon_cursor_t    at;
+    beacond_engine_t  *engine = sinker->engine;
+
+    for (i = 0; i < engine->ngone; i++) {
+        lane.epoch = engine->gone[i].epoch;
+        lane.number = engine->gone[i].lane;
+
+        if (beacond_load_find(lanes, &lane, &at)
+            && at.ordinal < engine->gone[i].ordinal)
+        {
+            sinker->lost += engine->gone[i].ordinal - at.ordinal;
+            beacond_log(BEACOND_ERROR, "sink \"%s\" lost %llu hits of "
+                        "%016llx-%x: they are in no ring and no spool",
+                        sinker->name, (unsigned long long)
+                        (engine->gone[i].ordinal - at.ordinal),
+                        (unsigned long long) lane.epoch, lane.number);
+        }
+    }
+}
+
+static void
+beacond_load_flags(beacond_sinker_t *sinker, json_t *flags)
+{
+    void        *it;
+    unsigned     i;
+    const char  *name;
+
+    for (it = json_object_iter(flags); it != NULL;
+         it = json_object_iter_next(flags, it))
+    {
+        name = json_object_iter_key(it);
+
+        if (!beacon_schema_name_valid((const uint8_t *) name, strlen(name))) {
+            continue;
+        }
+
+        i = beacond_schemas_flag_index(sinker->engine->schemas, name,
+                                       strlen(name));
+
+        if (i < BEACOND_FLAGS_MAX) {
+            sinker->flags[i] = (uint64_t)
+                           json_integer_value(json_object_iter_value(it));
+        }
+    }
+}
+
+static uint64_t
+beacond_load_number(const json_t *object, const char *key)
+{
+    return (uint64_t) json_integer_value(json_object_get(object, key));
+}
+
+/*
+ * The numbers of a checkpoint go on if the books do: the last helper had this
+ * sink, and its counters are there.  Else the sink begins now: what it will
+ * not get was before it.
+ */
+static void
+beacond_load_books(beacond_sinker_t *sinker, json_t *json, const json_t *lanes)
+{
+    uint32_t           i;
+    beacond_engine_t  *engine = sinker->engine;
+
+    sinker->lost = 0;
+    sinker->inflight = 0;
+
+    if (json != NULL && sinker->known) {
+        sinker->before = beacond_load_number(json, "before");
+        sinker->done = beacond_load_number(json, "done");
+        sinker->lost = beacond_load_number(json, "lost");
+        beacond_load_flags(sinker, json_object_get(json, "flags"));
+        beacond_load_gone(sinker, lanes);
+        return;
+    }
+
+    for (i = 0; i < engine->nlanes; i++) {
+        if (engine->lanes[i].used && !sinker->known
+            && sinker->stands[i].taken.ordinal
+               < engine->lanes[i].spool_from.ordinal)
+        {
+            beacond_ranges_dispose(&sinker->stands[i].acked);
+            beacond_ranges_init(&sinker->stands[i].acked,
+                                &engine->lanes[i].spool_from);
+            sinker->stands[i].taken = engine->lanes[i].spool_from;
+        }
+    }
+
+    sinker->before = sinker->done = beacond_lanes_accepted(engine)
+                                    - beacond_sinker_pending(sinker);
+}
+
+/* Before they have begun, the readers go where the first sink goes on that
+   has got furthest: hits are rendered once then. */
+static void
+beacond_load_readers(beacond_sinker_t *sinker)
+{
+    uint32_t           i;
+    beacond_engine_t  *engine = sinker->engine;
+
+    if (engine->reading || !sinker->sink.ops->durable) {
+        return;
+    }
+
+    for (i = 0; i < engine->nlanes; i++) {
+        if (engine->lanes[i].used && engine->lanes[i].reader.offset
+                                     < sinker->stands[i].taken.offset)
+        {
+            engine->lanes[i].reader = sinker->stands[i].taken;
+        }
+    }
+}
+
+void
+beacond_sinker_load(beacond_sinker_t *sinker, const char *text, size_t len)
+{
+    json_t            *json = NULL;
+    uint32_t           i;
+    const json_t      *lanes, *spooled;
+    beacond_engine_t  *engine = sinker->engine;
+
+    if (text != NULL) {
+        json = json_loadb(text, len, 0, NULL);
+
+        if (json == NULL) {
+            beacond_log(BEACOND_ERROR, "sink \"%s\": its checkpoint cannot "
+                        "be read", sinker->name);
+        }
+    }
+
+    lanes = json_object_get(json, "lanes");
+
+    pthread_mutex_lock(&engine->mutex);
+
+    spooled = json_object_get(json_object_get(json_object_get(engine->cursors,
+                                                              "sinks"),
+                                              sinker->name), "lanes");
+    beacond_lanes_tails(engine);
+
+    for (i = 0; i < engine->nlanes; i++) {
+        if (engine->lanes[i].used) {
+            beacond_load_lane(sinker, i, lanes, spooled);
+        }
+    }
+
+    beacond_load_books(sinker, json, lanes);
+
+    beacond_load_readers(sinker);
+
+    sinker->progress_ns = sinker->crowded_ns = beacond_clock_ns();
+    sinker->mode = sinker->sink.ops->durable ? BEACOND_BEHIND : BEACOND_ALIVE;
+    sinker->known = true;
+    engine->dirty = true;
+
+    pthread_mutex_unlock(&engine->mutex);
+    json_decref(json);
+}

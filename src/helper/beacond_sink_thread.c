@@ -1,0 +1,426 @@
+/*
+ * A sink's thread: load, recover, then batch after batch, from its queue or
+ * its own hands, and flush.
+ */
+
+#include "beacond_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BEACOND_FLUSH_MAX   (50 * BEACOND_MS)
+#define BEACOND_FLUSH_SOON  (5 * BEACOND_MS)
+#define BEACOND_STATUS      (500 * BEACOND_MS)
+
+/* What a sink's thread has in hand. */
+typedef struct {
+    beacond_batch_t  *batch;
+    uint64_t          retry_ns;         /* when to offer it again; 0: new */
+    uint64_t          flush_ns;         /* when to flush next */
+    uint64_t          status_ns;
+    bool              reopen;
+    bool              pressed;
+    bool              stopping;
+} beacond_hand_t;
+
+int
+beacond_sinker_fits(const beacond_sinker_t *sinker)
+{
+    return sinker->queued < BEACOND_QUEUE / 2
+           && sinker->queued + sinker->nunacked < BEACOND_QUEUE;
+}
+
+static void
+beacond_sinker_drop_queue(beacond_sinker_t *sinker)
+{
+    beacond_batch_t  *batch;
+
+    while (sinker->queued > 0) {
+        batch = sinker->queue[sinker->head++ % BEACOND_QUEUE];
+        sinker->queued--;
+        beacond_batch_unref(batch);
+    }
+
+    sinker->full_ns = 0;
+}
+
+/* From here on the sink catches up by itself. */
+void
+beacond_sinker_behind(beacond_sinker_t *sinker)
+{
+    if (sinker->mode != BEACOND_ALIVE) {
+        return;
+    }
+
+    BEACOND_POINT("engine.behind");
+    beacond_sinker_drop_queue(sinker);
+    sinker->mode = BEACOND_BEHIND;
+    pthread_cond_signal(&sinker->cond);
+}
+
+void
+beacond_sinker_offer(beacond_sinker_t *sinker, beacond_batch_t *batch)
+{
+    if (sinker->mode != BEACOND_ALIVE) {
+        return;
+    }
+
+    if (sinker->queued == BEACOND_QUEUE || batch->nvalues < sinker->vars) {
+
+        /* what another sink only misses is a hole before its next batch */
+
+        if (sinker->sink.ops->durable) {
+            beacond_sinker_behind(sinker);
+        }
+
+        return;
+    }
+
+    beacond_batch_ref(batch);
+    sinker->queue[(sinker->head + sinker->queued++) % BEACOND_QUEUE] = batch;
+    pthread_cond_signal(&sinker->cond);
+}
+
+/* A durable sink's queue goes on where it stands, or is of no use. */
+static bool
+beacond_sinker_follows(beacond_sinker_t *sinker, const beacond_batch_t *batch)
+{
+    uint32_t               i;
+    const beacond_lane_t  *lane;
+    const beacond_span_t  *span;
+
+    for (i = 0; i < batch->nspans; i++) {
+        span = &batch->spans[i];
+        lane = &sinker->engine->lanes[span->lane];
+
+        if (lane->epoch != span->epoch || lane->number != span->number
+            || sinker->stands[span->lane].taken.ordinal != span->from.ordinal)
+        {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+static beacond_batch_t *
+beacond_sinker_pop(beacond_sinker_t *sinker)
+{
+    beacond_batch_t  *batch;
+
+    if (sinker->queued == 0) {
+        return NULL;
+    }
+
+    batch = sinker->queue[sinker->head];
+
+    if (sinker->sink.ops->durable && !beacond_sinker_follows(sinker, batch)) {
+        beacond_sinker_behind(sinker);
+        return NULL;
+    }
+
+    sinker->head = (sinker->head + 1) % BEACOND_QUEUE;
+    sinker->queued--;
+    sinker->full_ns = 0;
+    beacond_sinker_take(sinker, batch);
+    pthread_cond_broadcast(&sinker->engine->work);
+
+    return batch;
+}
+
+/*
+ * The next batch, if there is one and the sink may have it; mutex held.
+ * hand->pressed: it may not before it acknowledges.  *busy: ask again at once.
+ */
+static beacond_batch_t *
+beacond_sinker_next(beacond_sinker_t *sinker, beacond_hand_t *hand, bool *busy)
+{
+    beacond_batch_t   *batch;
+    beacond_engine_t  *engine = sinker->engine;
+
+    if (sinker->nunacked == BEACOND_UNACKED) {
+        hand->pressed = true;
+        return NULL;
+    }
+
+    if (sinker->mode == BEACOND_BEHIND && beacond_sinker_caught_up(sinker)) {
+        BEACOND_POINT("engine.live");
+        sinker->mode = BEACOND_ALIVE;
+        pthread_cond_broadcast(&engine->work);
+    }
+
+    if (sinker->mode == BEACOND_ALIVE) {
+        batch = beacond_sinker_pop(sinker);
+
+    } else {
+        hand->pressed = beacond_pool_used(&sinker->pool) == BEACOND_OWN;
+        batch = hand->pressed ? NULL : beacond_sinker_build(sinker, NULL);
+    }
+
+    if (batch == NULL || batch->nhits > 0) {
+        return batch;
+    }
+
+    /* nothing for the sink in it: only hits that are lost */
+
+    *busy = true;
+    beacond_sinker_ack_all(sinker, batch);
+    pthread_mutex_unlock(&engine->mutex);
+    beacond_batch_unref(batch);
+    pthread_mutex_lock(&engine->mutex);
+
+    return NULL;
+}
+
+static void
+beacond_sinker_status(beacond_sinker_t *sinker)
+{
+    char              *text = NULL;
+    json_t            *object;
+    size_t             len;
+    beacond_engine_t  *engine = sinker->engine;
+
+    object = json_object();
+
+    if (object != NULL && sinker->sink.ops->status != NULL) {
+        sinker->sink.ops->status(&sinker->sink, object);
+        text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    }
+
+    json_decref(object);
+
+    pthread_mutex_lock(&engine->mutex);
+
+    sinker->errors = sinker->sink.errors;
+    sinker->last_success_ns = sinker->sink.last_success_ns;
+    sinker->more[0] = '\0';
+
+    /* {"a":1} becomes ,"a":1 */
+
+    len = text ? strlen(text) : 0;
+
+    if (len > 2 && len < sizeof(sinker->more)) {
+        snprintf(sinker->more, sizeof(sinker->more), ",%.*s", (int) len - 2,
+                 text + 1);
+    }
+
+    engine->dirty = true;
+    pthread_mutex_unlock(&engine->mutex);
+    free(text);
+}
+
+/* Before any batch: where it goes on, and what it may have left unfinished. */
+static bool
+beacond_sinker_begin(beacond_sinker_t *sinker)
+{
+    bool                  quit = false;
+    uint32_t              i;
+    beacon_rc_t           rc;
+    beacond_batch_t      *batch;
+    beacon_cursor_t      *at;
+    beacond_engine_t     *engine = sinker->engine;
+    beacond_checkpoint_t  checkpoint = { NULL, 0 };
+
+    while (sinker->sink.ops->load != NULL
+           && sinker->sink.ops->load(&sinker->sink, &checkpoint) != BEACON_OK)
+    {
+        pthread_mutex_lock(&engine->mutex);
+        beacond_cond_wait(&sinker->cond, &engine->mutex,
+                          (uint64_t) sinker->sink.ops->retry_ms * BEACOND_MS);
+        quit = sinker->quit;
+        pthread_mutex_unlock(&engine->mutex);
+
+        if (quit) {
+            return false;
+        }
+    }
+
+    beacond_sinker_load(sinker, checkpoint.text, checkpoint.len);
+    free(checkpoint.text);
+
+    if (sinker->sink.ops->recover == NULL) {
+        return true;
+    }
+
+    at = calloc(BEACOND_LANES, sizeof(beacon_cursor_t));
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; at != NULL && i < engine->nlanes; i++) {
+        at[i] = sinker->stands[i].acked.prefix;
+    }
+
+    while (at != NULL && !quit
+           && (batch = beacond_sinker_build(sinker, at)) != NULL)
+    {
+        pthread_mutex_unlock(&engine->mutex);
+        rc = sinker->sink.ops->recover(&sinker->sink, batch);
+        beacond_batch_unref(batch);
+        pthread_mutex_lock(&engine->mutex);
+
+        quit = sinker->quit || rc == BEACON_FULL;
+    }
+
+    quit = sinker->quit;
+    sinker->puller.journal = false;
+    pthread_mutex_unlock(&engine->mutex);
+    free(at);
+
+    sinker->sink.ops->recover(&sinker->sink, NULL);
+
+    return !quit;
+}
+
+/* Flushes; returns the time of the next one. */
+static uint64_t
+beacond_sinker_flush(beacond_sinker_t *sinker, bool force, uint64_t now)
+{
+    int       ms;
+    uint64_t  ns;
+
+    ms = sinker->sink.ops->flush(&sinker->sink, force);
+    ns = (uint64_t) (ms > 0 ? ms : 1) * BEACOND_MS;
+
+    return now + (ns < BEACOND_FLUSH_MAX ? ns : BEACOND_FLUSH_MAX);
+}
+
+/* Gives the batch to the sink.  Listed first: acks may come before batch()
+   returns, from other threads. */
+static beacon_rc_t
+beacond_sinker_give(beacond_sinker_t *sinker, beacond_batch_t *batch,
+    bool again)
+{
+    beacond_engine_t  *engine = sinker->engine;
+
+    if (!again) {
+        pthread_mutex_lock(&engine->mutex);
+        sinker->unacked[sinker->nunacked].batch = batch;
+        sinker->unacked[sinker->nunacked++].left = batch->nhits;
+        pthread_mutex_unlock(&engine->mutex);
+    }
+
+    return sinker->sink.ops->batch(&sinker->sink, batch);
+}
+
+/* Waits until there is something to do; false: quit. */
+static bool
+beacond_sinker_wait(beacond_sinker_t *sinker, beacond_hand_t *hand)
+{
+    bool               quit, busy = false;
+    uint64_t           now, until;
+    beacond_engine_t  *engine = sinker->engine;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    hand->pressed = false;
+
+    if (hand->batch == NULL && !sinker->quit) {
+        hand->batch = beacond_sinker_next(sinker, hand, &busy);
+        hand->retry_ns = 0;
+    }
+
+    now = beacond_clock_ns();
+    until = hand->flush_ns;
+
+    if (hand->retry_ns != 0 && hand->retry_ns < until) {
+        until = hand->retry_ns;
+    }
+
+    /* one that is behind and can do nothing about it now: soon again */
+
+    if (hand->batch == NULL && sinker->mode == BEACOND_BEHIND
+        && until > now + BEACOND_FLUSH_SOON)
+    {
+        until = now + BEACOND_FLUSH_SOON;
+    }
+
+    busy |= hand->batch != NULL && hand->retry_ns == 0;
+
+    if (!busy && !sinker->quit && !sinker->reopen && now < until) {
+        beacond_cond_wait(&sinker->cond, &engine->mutex, until - now);
+    }
+
+    quit = sinker->quit;
+    hand->reopen = sinker->reopen;
+    sinker->reopen = false;
+    hand->stopping = engine->stopping || engine->tight;
+    pthread_mutex_unlock(&engine->mutex);
+
+    return !quit;
+}
+
+/* true: the sink has the batch. */
+static bool
+beacond_sinker_turn(beacond_sinker_t *sinker, beacond_hand_t *hand)
+{
+    uint64_t  now = beacond_clock_ns();
+
+    if (hand->batch == NULL
+        || (hand->retry_ns != 0 && now < hand->retry_ns))
+    {
+        return false;
+    }
+
+    if (beacond_sinker_give(sinker, hand->batch, hand->retry_ns != 0)
+        != BEACON_OK)
+    {
+        hand->retry_ns = now + (uint64_t) sinker->sink.ops->retry_ms
+                               * BEACOND_MS;
+        return false;
+    }
+
+    beacond_batch_unref(hand->batch);
+    hand->batch = NULL;
+
+    return true;
+}
+
+void *
+beacond_sinker_run(void *data)
+{
+    bool                       given, force;
+    uint64_t                   now;
+    beacond_hand_t             hand;
+    beacond_sinker_t          *sinker = data;
+    const beacond_sink_ops_t  *ops = sinker->sink.ops;
+
+    if (!beacond_sinker_begin(sinker)) {
+        return NULL;
+    }
+
+    memset(&hand, 0, sizeof(hand));
+
+    while (beacond_sinker_wait(sinker, &hand)) {
+
+        if (hand.reopen && ops->reopen != NULL) {
+            ops->reopen(&sinker->sink);
+        }
+
+        given = beacond_sinker_turn(sinker, &hand);
+        now = beacond_clock_ns();
+        force = hand.pressed || (hand.stopping && !given);
+
+        if (given || force || now >= hand.flush_ns) {
+            hand.flush_ns = beacond_sinker_flush(sinker, force, now);
+
+            if (force && hand.flush_ns > now + BEACOND_FLUSH_SOON) {
+                hand.flush_ns = now + BEACOND_FLUSH_SOON;
+            }
+        }
+
+        if (now - hand.status_ns >= BEACOND_STATUS) {
+            beacond_sinker_status(sinker);
+            hand.status_ns = now;
+        }
+    }
+
+    ops->flush(&sinker->sink, true);
+    beacond_sinker_status(sinker);
+
+    if (hand.batch != NULL) {
+        beacond_batch_unref(hand.batch);
+    }
+
+    return NULL;
+}

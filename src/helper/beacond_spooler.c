@@ -1,0 +1,648 @@
+/*
+ * The spool's thread: copies records from the ring while the keeper says so,
+ * lets go of what every durable sink has, keeps cursors.json.
+ */
+
+#include "beacond_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BEACOND_STALLED   (250 * BEACOND_MS)
+#define BEACOND_OLD       (5000 * BEACOND_MS)
+#define BEACOND_STOPPED   (100 * BEACOND_MS)
+#define BEACOND_CHUNK     (256 * 1024)
+#define BEACOND_RETRY     (250 * BEACOND_MS)
+#define BEACOND_IDLE      (100 * BEACOND_MS)
+#define BEACOND_BUSY      (2 * BEACOND_MS)
+#define BEACOND_TIDY      (250 * BEACOND_MS)
+#define BEACOND_SYNC      (1000 * BEACOND_MS)
+
+static beacond_log_limit_t  beacond_spool_full_limit;
+static beacond_log_limit_t  beacond_spool_error_limit;
+
+/* When to spool. */
+
+/* Bytes of a lane that the sink has not acknowledged. */
+static uint64_t
+beacond_spooler_lag(const beacond_sinker_t *sinker, uint32_t index)
+{
+    const beacond_lane_t  *lane = &sinker->engine->lanes[index];
+    const beacon_cursor_t *prefix = &sinker->stands[index].acked.prefix;
+
+    if (prefix->ordinal == lane->tail.ordinal
+        || prefix->offset > lane->tail.offset)
+    {
+        return 0;
+    }
+
+    return lane->tail.offset - prefix->offset;
+}
+
+/*
+ * A sink that is slow in a burst is not spooled for: only one that has not
+ * acknowledged anything for a while, or that lets a lane stay nearly full.
+ */
+static bool
+beacond_spooler_lags(beacond_sinker_t *sinker, uint64_t now)
+{
+    uint32_t           i;
+    uint64_t           lag, stalled, size;
+    bool               crowded = false;
+    beacond_engine_t  *engine = sinker->engine;
+
+    if (beacond_sinker_pending(sinker) == 0) {
+        sinker->progress_ns = sinker->crowded_ns = now;
+        return false;
+    }
+
+    stalled = now - sinker->progress_ns;
+
+    if (stalled > BEACOND_OLD
+        || (engine->stopping && stalled > BEACOND_STOPPED))
+    {
+        return true;
+    }
+
+    for (i = 0; i < engine->nlanes; i++) {
+        if (!engine->lanes[i].used || engine->lanes[i].ring == NULL) {
+            continue;
+        }
+
+        lag = beacond_spooler_lag(sinker, i);
+        size = engine->lanes[i].ring->lane_size;
+
+        if (lag > size / 2 && stalled > BEACOND_STALLED) {
+            return true;
+        }
+
+        crowded |= lag > size / 4 * 3;
+    }
+
+    if (!crowded) {
+        sinker->crowded_ns = now;
+    }
+
+    return now - sinker->crowded_ns > BEACOND_STALLED;
+}
+
+/* Has it caught up, and does it go on? */
+static bool
+beacond_spooler_healthy(beacond_sinker_t *sinker, uint64_t now)
+{
+    uint32_t           i;
+    beacond_engine_t  *engine = sinker->engine;
+
+    if (now - sinker->progress_ns > BEACOND_OLD / 5) {
+        return false;
+    }
+
+    for (i = 0; i < engine->nlanes; i++) {
+        if (engine->lanes[i].used && engine->lanes[i].ring != NULL
+            && beacond_spooler_lag(sinker, i)
+               >= engine->lanes[i].ring->lane_size / 4)
+        {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+void
+beacond_spooler_decide(beacond_engine_t *engine)
+{
+    bool               lags = false, healthy = true;
+    uint32_t           i;
+    uint64_t           now = beacond_clock_ns();
+    beacond_sinker_t  *sinker;
+
+    if (engine->spool == NULL) {
+        return;
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < engine->nsinks; i++) {
+        sinker = engine->sinks[i];
+
+        if (sinker->sink.ops->durable && sinker->mode != BEACOND_STARTING) {
+            lags |= beacond_spooler_lags(sinker, now);
+            healthy &= beacond_spooler_healthy(sinker, now);
+        }
+    }
+
+    if (engine->spooling ? healthy && !lags : lags) {
+        engine->spooling = lags;
+        beacond_log(BEACOND_NOTICE, lags ? "a sink lags: spooling"
+                                         : "no sink lags: not spooling");
+        pthread_cond_broadcast(&engine->rest);
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+/* Copying. */
+
+/* Where to go on in a lane, pinned; false: nothing is there. */
+static bool
+beacond_spooler_pin(beacond_engine_t *engine, uint32_t index)
+{
+    bool                           more;
+    beacon_cursor_t                from;
+    beacond_lane_t                *lane = &engine->lanes[index];
+    beacond_puller_t              *puller = &engine->spool_pull;
+    static const beacon_cursor_t   no_limit = { UINT64_MAX, UINT64_MAX };
+
+    pthread_mutex_lock(&engine->mutex);
+
+    from = lane->reclaim;
+
+    if (from.offset < lane->spooled.offset) {
+        from = lane->spooled;
+    }
+
+    more = engine->spooling && lane->used && lane->ring != NULL
+           && !lane->broken && from.ordinal < lane->tail.ordinal;
+
+    puller->npulls = 0;
+    puller->building = more
+                       && beacond_pull_add(puller, index, &from, &no_limit);
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    return more;
+}
+
+static void
+beacond_spooler_unpin(beacond_engine_t *engine, beacon_rc_t rc)
+{
+    beacond_pull_t  *pull = &engine->spool_pull.pulls[0];
+
+    pthread_mutex_lock(&engine->mutex);
+    engine->spool_pull.building = false;
+
+    if (rc == BEACON_OK && engine->lanes[pull->lane].used) {
+        engine->lanes[pull->lane].spooled = pull->done;
+    }
+
+    engine->spool_full = rc != BEACON_OK;
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+static void
+beacond_spooler_failed(beacond_engine_t *engine, beacon_rc_t rc, int error)
+{
+    if (rc == BEACON_FULL) {
+        if (beacond_log_due(&beacond_spool_full_limit, NULL)) {
+            beacond_log(BEACOND_ERROR, "the spool %s is full",
+                        engine->spool->dir);
+        }
+
+    } else if (beacond_log_due(&beacond_spool_error_limit, NULL)) {
+        beacond_log(BEACOND_ERROR, "cannot write to the spool %s: %s",
+                    engine->spool->dir, strerror(error));
+    }
+}
+
+/* A chunk of a lane.  AGAIN: nothing more is there. */
+static beacon_rc_t
+beacond_spooler_copy(beacond_engine_t *engine, uint32_t index)
+{
+    int               error;
+    uint64_t          lost;
+    beacon_rc_t       rc = BEACON_OK, got;
+    beacond_pull_t   *pull = &engine->spool_pull.pulls[0];
+
+    if (!beacond_spooler_pin(engine, index)) {
+        return BEACON_AGAIN;
+    }
+
+    while (rc == BEACON_OK && engine->spool->len < BEACOND_CHUNK) {
+        got = beacon_lane_read(pull->ring, pull->number, &pull->next,
+                               &pull->record, &lost);
+
+        if (got == BEACON_AGAIN || got == BEACON_INVALID) {
+            break;
+        }
+
+        if (got == BEACON_OK && pull->record.type == BEACON_RECORD_HIT) {
+            rc = beacond_schemas_copy(engine->schemas, pull->record.schema);
+
+            if (rc == BEACON_OK) {
+                rc = beacond_spool_append(engine->spool, pull->epoch,
+                                          pull->number, &pull->record);
+            }
+        }
+
+        pull->done = pull->next;
+    }
+
+    if (rc == BEACON_OK) {
+        rc = beacond_spool_write(engine->spool);
+
+    } else {
+        engine->spool->len = engine->spool->npending = 0;
+    }
+
+    error = errno;
+    beacond_spooler_unpin(engine, rc);
+
+    if (rc != BEACON_OK) {
+        beacond_spooler_failed(engine, rc, error);
+    }
+
+    return rc;
+}
+
+/* Letting go. */
+
+static int
+beacond_spooler_needed(void *data, const beacond_spool_lane_t *held)
+{
+    int                needed = 0;
+    uint32_t           i, index;
+    beacond_engine_t  *engine = data;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    if (beacond_lanes_find(engine, held->epoch, held->lane, &index) != NULL) {
+        for (i = 0; i < engine->nsinks; i++) {
+            needed |= engine->sinks[i]->sink.ops->durable
+                      && (engine->sinks[i]->mode == BEACOND_STARTING
+                          || engine->sinks[i]->stands[index].acked.prefix.ordinal
+                             < held->to.ordinal);
+        }
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    return needed;
+}
+
+static json_t *
+beacond_spooler_sink(beacond_sinker_t *sinker)
+{
+    char                    epoch[BEACON_EPOCH_LEN + 1];
+    json_t                 *lanes;
+    uint32_t                i;
+    const beacond_lane_t   *lane;
+    const beacon_cursor_t  *c;
+
+    lanes = json_array();
+
+    for (i = 0; i < sinker->engine->nlanes; i++) {
+        lane = &sinker->engine->lanes[i];
+
+        if (!lane->used || lane->spooled.ordinal == 0) {
+            continue;
+        }
+
+        c = &sinker->stands[i].acked.prefix;
+        snprintf(epoch, sizeof(epoch), "%016llx",
+                 (unsigned long long) lane->epoch);
+        json_array_append_new(lanes, json_pack("[s,i,I,I]", epoch,
+                                               (int) lane->number,
+                                               (json_int_t) c->offset,
+                                               (json_int_t) c->ordinal));
+    }
+
+    return json_pack("{s:o}", "lanes", lanes);
+}
+
+static char *
+beacond_spooler_cursors(beacond_engine_t *engine)
+{
+    char      *text;
+    bool       ready = true;
+    json_t    *root, *sinks;
+    uint32_t   i;
+
+    root = json_pack("{s:i,s:{}}", "v", 1, "sinks");
+    sinks = json_object_get(root, "sinks");
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < engine->nsinks; i++) {
+        if (engine->sinks[i]->sink.ops->durable) {
+            ready &= engine->sinks[i]->mode != BEACOND_STARTING;
+            json_object_set_new(sinks, engine->sinks[i]->name,
+                                beacond_spooler_sink(engine->sinks[i]));
+        }
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    text = ready ? json_dumps(root, JSON_COMPACT) : NULL;
+    json_decref(root);
+
+    return text;
+}
+
+/* The file is replaced whole, and stands on disk before anything is unlinked
+   that it makes superfluous. */
+static beacon_rc_t
+beacond_spooler_save(beacond_engine_t *engine)
+{
+    int      fd, ok;
+    char     path[PATH_MAX], temp[PATH_MAX + 8], *text;
+    size_t   len;
+
+    text = beacond_spooler_cursors(engine);
+    if (text == NULL) {
+        return BEACON_AGAIN;
+    }
+
+    if (engine->cursors_text != NULL
+        && strcmp(text, engine->cursors_text) == 0)
+    {
+        free(text);
+        return BEACON_OK;
+    }
+
+    len = strlen(text);
+    snprintf(path, sizeof(path), "%s/cursors.json", engine->spool->dir);
+    snprintf(temp, sizeof(temp), "%s.temp", path);
+
+    BEACOND_POINT("spool.before_cursor");
+    fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+              0600);
+    ok = fd >= 0 && write(fd, text, len) == (ssize_t) len && fsync(fd) == 0;
+    ok = (fd < 0 || close(fd) == 0) && ok && rename(temp, path) == 0;
+    BEACOND_POINT("spool.after_cursor");
+
+    if (!ok) {
+        free(text);
+        return BEACON_SYS;
+    }
+
+    free(engine->cursors_text);
+    engine->cursors_text = text;
+
+    return BEACON_OK;
+}
+
+static void
+beacond_spooler_tidy(beacond_engine_t *engine)
+{
+    if (beacond_spool_used(engine->spool) == 0) {
+        return;
+    }
+
+    if (beacond_spooler_save(engine) != BEACON_OK) {
+        return;
+    }
+
+    if (!engine->spooling
+        || beacond_spool_used(engine->spool) > engine->spool->segment_size)
+    {
+        beacond_spool_drop(engine->spool, false, beacond_spooler_needed,
+                           engine);
+    }
+}
+
+/* The thread. */
+
+static beacon_rc_t
+beacond_spooler_round(beacond_engine_t *engine)
+{
+    bool         more = false;
+    uint32_t     i;
+    beacon_rc_t  rc;
+
+    for (i = 0; i < engine->nlanes; i++) {
+        rc = beacond_spooler_copy(engine, i);
+
+        if (rc != BEACON_OK && rc != BEACON_AGAIN) {
+            return rc;
+        }
+
+        more |= rc == BEACON_OK;
+    }
+
+    return more ? BEACON_OK : BEACON_AGAIN;
+}
+
+static void *
+beacond_spooler_run(void *data)
+{
+    uint64_t           now, wait, tidy = 0, sync = 0;
+    beacon_rc_t        rc;
+    beacond_engine_t  *engine = data;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    while (!engine->spool_quit) {
+        wait = BEACOND_IDLE;
+
+        if (engine->spooling) {
+            pthread_mutex_unlock(&engine->mutex);
+            rc = beacond_spooler_round(engine);
+            pthread_mutex_lock(&engine->mutex);
+            wait = rc == BEACON_OK ? 0
+                   : rc == BEACON_AGAIN ? BEACOND_BUSY : BEACOND_RETRY;
+        }
+
+        pthread_mutex_unlock(&engine->mutex);
+        now = beacond_clock_ns();
+
+        if (now - tidy >= BEACOND_TIDY) {
+            tidy = now;
+            beacond_spooler_tidy(engine);
+        }
+
+        if (now - sync >= BEACOND_SYNC) {
+            sync = now;
+            (void) beacond_spool_sync(engine->spool);
+        }
+
+        pthread_mutex_lock(&engine->mutex);
+
+        if (wait > 0 && !engine->spool_quit) {
+            beacond_cond_wait(&engine->rest, &engine->mutex, wait);
+        }
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    return NULL;
+}
+
+/* Opening and closing. */
+
+typedef struct {
+    beacond_engine_t  *engine;
+    bool               full;    /* no room in the table */
+} beacond_spooler_found_t;
+
+/* What the spool holds of a lane, segment by segment. */
+static void
+beacond_spooler_found(void *data, const beacond_spool_lane_t *held)
+{
+    beacond_lane_t           *lane;
+    beacond_spooler_found_t  *found = data;
+
+    lane = beacond_lanes_find(found->engine, held->epoch, held->lane, NULL);
+
+    if (lane == NULL) {
+        lane = beacond_lanes_add(found->engine, held->epoch, held->lane);
+
+        if (lane == NULL) {
+            found->full = true;
+            return;
+        }
+
+        lane->floor = lane->spool_from = held->from;
+    }
+
+    if (lane->ring == NULL) {
+        if (held->to.ordinal > lane->tail.ordinal) {
+            lane->tail = lane->reader = lane->reclaim = held->to;
+        }
+
+        lane->spooled = lane->tail;
+        return;
+    }
+
+    if (held->to.ordinal > lane->tail.ordinal
+        || held->to.ordinal <= lane->spooled.ordinal)
+    {
+        return;
+    }
+
+    lane->spooled = held->to;
+
+    if (held->from.ordinal < lane->spool_from.ordinal) {
+        lane->spool_from = held->from;
+    }
+}
+
+static json_t *
+beacond_spooler_load(const char *dir)
+{
+    char  path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/cursors.json", dir);
+
+    return json_load_file(path, 0, NULL);
+}
+
+/*
+ * At start, and at adoption: a spool in the same place stays open with its new
+ * limits; one elsewhere takes its place if it is empty.
+ */
+beacon_rc_t
+beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
+    beacon_err_t *err)
+{
+    beacon_rc_t               rc;
+    beacond_spool_t          *spool = NULL;
+    beacond_spooler_found_t   found = { engine, false };
+
+    if (engine->spool != NULL && conf->spool != NULL
+        && strcmp(engine->spool->dir, conf->spool) == 0)
+    {
+        engine->spool->size = conf->spool_size;
+        engine->spool->min_free = conf->spool_min_free;
+        return BEACON_OK;
+    }
+
+    if (engine->spool != NULL && beacond_spool_used(engine->spool) > 0) {
+        beacon_err(err, "the spool %s holds hits: it can be left only when "
+                   "it is empty", engine->spool->dir);
+        return BEACON_INVALID;
+    }
+
+    if (conf->spool != NULL) {
+        rc = beacond_spool_open(conf->spool, conf->spool_size,
+                                conf->spool_min_free, &spool, err);
+        if (rc != BEACON_OK) {
+            return rc;
+        }
+    }
+
+    beacond_spooler_stop(engine);
+    beacond_spooler_close(engine);
+
+    pthread_mutex_lock(&engine->mutex);
+    engine->spool = spool;
+    engine->spooling = engine->spool_full = false;
+
+    if (spool != NULL) {
+        beacond_spool_each(spool, beacond_spooler_found, &found);
+        engine->corrupt += spool->corrupt;
+        engine->set_aside += spool->set_aside;
+        engine->cursors = beacond_spooler_load(spool->dir);
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+    beacond_schemas_spool(engine->schemas, conf->spool);
+
+    if (found.full) {
+        beacon_err(err, "the spool %s holds more lanes than %d", conf->spool,
+                   BEACOND_LANES);
+        return BEACON_INVALID;
+    }
+
+    return engine->keeping ? beacond_spooler_start(engine) : BEACON_OK;
+}
+
+beacon_rc_t
+beacond_spooler_start(beacond_engine_t *engine)
+{
+    engine->spool_pull.engine = engine;
+
+    if (engine->spool == NULL) {
+        return BEACON_OK;
+    }
+
+    engine->spool_quit = false;
+
+    if (pthread_create(&engine->spooler, NULL, beacond_spooler_run, engine)
+        != 0)
+    {
+        return BEACON_SYS;
+    }
+
+    engine->spool_running = true;
+
+    return BEACON_OK;
+}
+
+void
+beacond_spooler_stop(beacond_engine_t *engine)
+{
+    if (!engine->spool_running) {
+        return;
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+    engine->spool_quit = true;
+    pthread_cond_broadcast(&engine->rest);
+    pthread_mutex_unlock(&engine->mutex);
+    pthread_join(engine->spooler, NULL);
+    engine->spool_running = false;
+
+    if (beacond_spool_used(engine->spool) > 0) {
+        (void) beacond_spooler_save(engine);
+    }
+}
+
+/* No thread uses it any more. */
+void
+beacond_spooler_close(beacond_engine_t *engine)
+{
+    if (engine->spool != NULL) {
+        beacond_spool_close(engine->spool);
+        engine->spool = NULL;
+    }
+
+    json_decref(engine->cursors);
+    engine->cursors = NULL;
+    free(engine->cursors_text);
+    engine->cursors_text = NULL;
+}
