@@ -6,6 +6,7 @@
 #include <string.h>
 
 const beacond_sink_ops_t *const  beacond_sinks[] = {
+    &beacond_sink_log,
     &beacond_sink_ids,
     NULL
 };
