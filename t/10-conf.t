@@ -65,7 +65,7 @@ def bad(http, server, message, marker, name):
 # ---- what is well
 
 said = good(RING + LOG, PIXEL, 'the smallest configuration is accepted')
-unlike(said, r'\[warn\]', 'nothing is said about it')
+unlike(said, r'durable|no "beacon', 'nothing is said about its sinks')
 good(RING + LOG + '''
     beacon_edge web7;
     beacon_spool %%SPOOL%% size=1g min_free=7%;
