@@ -3,9 +3,10 @@
  * validate): nanoseconds, the median of many rounds over a lane; and for
  * instructions
  *
- *     valgrind --tool=callgrind --toggle-collect=beacon_bench_push build/bench/push DIR 1000
+ *     valgrind --tool=callgrind '--toggle-collect=beacon_bench_push*' \
+ *         build/bench/push /dev/shm 100 sse4.2
  *
- * divided by the pushes it prints (beacon_bench_pop: pops).
+ * divided by the pushes it prints ('beacon_bench_pop*': pops).
  */
 
 #include "beacon_crc32c.h"
@@ -17,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BEACON_BENCH_PAYLOAD  500
+#define BEACON_BENCH_PAYLOAD  500u
 #define BEACON_BENCH_ROUND    256       /* pushes between two looks at time */
 
 static uint8_t  beacon_bench_hits[64][512];

@@ -236,7 +236,8 @@ lane_header(void)
         memcpy(ring->map, whole, sizeof(whole));
     }
 
-    ok(bad == 0, "noise in the lane header: it is claimed only if it is possible");
+    ok(bad == 0, "a lane with noise in its header is claimed only if the "
+       "header is possible");
 
     beacon_ring_detach(ring);
 }
