@@ -29,7 +29,9 @@ for path in sorted(glob.glob(os.path.join(BUILD, 'unit', '*_test'))):
         elif plan:
             planned = int(plan.group(1))
         elif line:
-            diag(line)
+            print('# %s' % line)        # seen with prove -v
+    if failed:
+        diag(done.stdout[-6000:])
     if not ok(planned == passed + failed
               and done.returncode == (1 if failed else 0),
               '%s: the test runs to its end' % name):

@@ -75,10 +75,13 @@ beacon_template_known(beacon_str_t name)
 static void
 beacon_template_literal(beacon_template_t *t, uint8_t c)
 {
-    beacon_part_t  *part = t->nparts ? &t->parts[t->nparts - 1] : NULL;
+    beacon_part_t  *part = &t->parts[t->nparts];
 
-    if (part == NULL || part->kind != BEACON_PART_TEXT) {
-        part = &t->parts[t->nparts++];
+    if (t->nparts && part[-1].kind == BEACON_PART_TEXT) {
+        part--;
+
+    } else {
+        t->nparts++;
         part->kind = BEACON_PART_TEXT;
         part->text.data = t->bytes + t->used;
         part->text.len = 0;

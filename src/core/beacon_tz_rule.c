@@ -268,8 +268,8 @@ int64_t
 beacon_tz_rule(const beacon_tz_rule_t *rule, int64_t seconds,
     beacon_tz_type_t *type)
 {
-    int       i, j, n = 0, dst[6];
-    int64_t   at, year, times[6];
+    int       i, j, n = 0, dst[6] = { 0 };
+    int64_t   at, year, times[6] = { 0 };
     struct tm tm;
 
     type->offset = rule->offset[0];

@@ -409,8 +409,9 @@ beacond_sink_log_status(beacond_sink_t *sink, json_t *object)
     json_object_set_new(object, "reopened",
                         json_integer((json_int_t) slog->reopened));
     json_object_set_new(object, "unsynced",
-                        json_integer((json_int_t) (slog->unsynced
-                                       + beacond_slog_sync_failed(slog))));
+                        json_integer((json_int_t) slog->unsynced
+                                     + (json_int_t)
+                                       beacond_slog_sync_failed(slog)));
     json_object_set_new(object, "possible_duplicates",
                         json_integer((json_int_t)
                                      slog->possible_duplicates));

@@ -3,7 +3,7 @@
  *
  *     beacond_sink_log.c         the ops: taking a batch, flush, status
  *     beacond_slog_path.c        from a line to its file: time, cache, overflow
- *     beacond_slog_file.c        the table of files, opening, closing, reopening
+ *     beacond_slog_file.c        the files: opening, closing, reopening
  *     beacond_slog_write.c       from pieces to write(2), and to the disk
  *     beacond_slog_checkpoint.c  what is written down before it is acknowledged
  *     beacond_slog_recover.c     rolling forward after a death
@@ -47,7 +47,7 @@
 #define BEACOND_SLOG_AGE_MS      200    /* of a line, unwritten or not acked */
 #define BEACOND_SLOG_CHECK_MS    200    /* is the path still this file? */
 #define BEACOND_SLOG_RETRY_MS    200
-#define BEACOND_SLOG_REFUSED_MS  2000   /* until a refused path is tried again */
+#define BEACOND_SLOG_REFUSED_MS  2000   /* a refused path is tried again */
 #define BEACOND_SLOG_CLOSE_MS    60000  /* an idle file is closed */
 #define BEACOND_SLOG_IDLE_MS     3600000        /* a file's place is given up */
 #define BEACOND_SLOG_LISTED_MS   2000   /* an idle file leaves the checkpoint */

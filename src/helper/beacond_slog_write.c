@@ -65,8 +65,7 @@ beacond_slog_consume(beacond_slog_file_t *file, size_t n)
 
     file->written += n;
 
-    while (n) {
-        piece = file->head;
+    for (piece = file->head; n && piece != NULL; piece = file->head) {
         part = n < piece->len ? n : piece->len;
         file->midline = piece->data[part - 1] != '\n';
         piece->data += part;

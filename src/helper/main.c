@@ -476,10 +476,9 @@ beacond_check(const beacond_t *b)
 int
 main(int argc, char *argv[])
 {
-    int        rc;
-    beacond_t  b;
+    int               rc;
+    static beacond_t  b;
 
-    memset(&b, 0, sizeof(b));
     rc = beacond_options(&b.options, argc, argv);
 
     if (rc >= 0) {

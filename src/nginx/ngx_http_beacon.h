@@ -264,6 +264,7 @@ ngx_http_beacon_true(beacon_str_t *str)
     return str->len > 1 || (str->len == 1 && str->data[0] != '0');
 }
 
+
 /* ngx_http_beacon_variables.c */
 ngx_int_t ngx_http_beacon_variables(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf);

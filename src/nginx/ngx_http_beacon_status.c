@@ -123,7 +123,8 @@ ngx_http_beacon_status_handler(ngx_http_request_t *r)
     }
 
     size = 4096
-           + BEACON_BOOKS_SINKS * (512 + sizeof(((beacon_books_sink_t *) 0)->name))
+           + BEACON_BOOKS_SINKS
+             * (512 + sizeof(((beacon_books_sink_t *) 0)->name))
            + now.books->nsinks * sizeof(((beacon_books_sink_t *) 0)->more)
            + now.books->nflags * 128;
 

@@ -30,7 +30,8 @@ QUICK = os.environ.get("BENCH_QUICK", "") not in ("", "0")
 QUERY = (
     "e=pageview"
     "&url=https%3A%2F%2Fshop.example%2Fc%2F165%2Fmobile-phones%2Fp%2F91823"
-    "&title=%CE%9A%CE%B9%CE%BD%CE%B7%CF%84%CE%AC+mobile-phones+at+the+best+shop+in+the+whole+of+the+town"
+    "&title=%CE%9A%CE%B9%CE%BD%CE%B7%CF%84%CE%AC+mobile-phones"
+    "+at+the+best+shop+in+the+whole+of+the+town"
     "&ref=https%3A%2F%2Fnews.example.org%2Fa-long-read-about-phones"
     "&r=1920x1080&lang=el-GR&vid=8f1c2d7e9b3a4c5d6e7f8091a2b3c4d5"
     "&t=1795301460123&rnd=0.84131&site=shop")

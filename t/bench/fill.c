@@ -109,9 +109,10 @@ fill_make(fill_hit_t *made)
              fill_random(1000), fill_word(), fill_word());
     snprintf(query, sizeof(query),
              "e=pageview&url=https%%3A%%2F%%2Fshop.example%%2Fc%%2F%u%%2F%s-%s"
-             "&title=%%CE%%9A%%CE%%B9%%CE%%BD%%CE%%B7%%CF%%84%%CE%%AC+%s+%s-and-%s+at+the+best+%s"
-             "&ref=https://news.example.org/%s-about-%s-and-phones&r=1920x1080&lang=el-GR"
-             "&vid=%s&t=%u%u&rnd=0.%u&site=shop",
+             "&title=%%CE%%9A%%CE%%B9%%CE%%BD%%CE%%B7%%CF%%84%%CE%%AC+%s+%s"
+             "-and-%s+at+the+best+%s"
+             "&ref=https://news.example.org/%s-about-%s-and-phones"
+             "&r=1920x1080&lang=el-GR&vid=%s&t=%u%u&rnd=0.%u&site=shop",
              fill_random(1000), fill_word(), fill_word(), fill_word(),
              fill_word(), fill_word(), fill_word(), fill_word(), fill_word(),
              visitor,

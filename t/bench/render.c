@@ -122,8 +122,8 @@ bench_normal(bench_hit_t *b)
     bench_set(&hit, BEACON_HIT_VISITOR, visitor, (size_t) n);
 
     n = snprintf(referer, sizeof(referer),
-                 "https://shop.example/c/%u/mobile-phones-and-tablets/item%u.html"
-                 "?from=newsletter",
+                 "https://shop.example/c/%u/mobile-phones-and-tablets/"
+                 "item%u.html?from=newsletter",
                  bench_random(1000), bench_random(100000));
     bench_set(&hit, BEACON_HIT_REFERER, referer, (size_t) n);
 

@@ -243,7 +243,8 @@ properties(void)
     beacon_template_create(str("$beacon_field_tz"), &tmpl, NULL);
     beacon_template_bind(tmpl, 0, 2);
     ok(beacon_template_text(tmpl, str("s"), bound, small, 8) == 0
-       && beacon_template_text(tmpl, str("s"), bound, large, 16) == 11, "a zone's name keeps its slash");
+       && beacon_template_text(tmpl, str("s"), bound, large, 16) == 11,
+       "a zone's name keeps its slash");
     beacon_template_destroy(tmpl);
 }
 

@@ -120,7 +120,8 @@ footers(void)
     ok(footer("EST5EDT,0/0,J365/25", JANUARY_2050 + 18000, &o) && o == -14400
        && footer("EST5EDT,0/0,J365/25", JANUARY_2050 - 1, &o) && o == -14400,
        "daylight time all the year never ends");
-    ok(footer("X4Y,J60/0,J61/0", INT64_C(951868800) + 5 * 3600, &o) && o == -10800,
+    ok(footer("X4Y,J60/0,J61/0", INT64_C(951868800) + 5 * 3600, &o)
+       && o == -10800,
        "J60 is 1 March in a leap year too");
     ok(footer("", JULY_2050, &o) && o == 0, "no rule: the last type stands");
     ok(!footer("C", 0, &o) && !footer("CET", 0, &o)
