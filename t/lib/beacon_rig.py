@@ -185,6 +185,11 @@ class Rig:
         return wait_until(lambda: self.sink(name).get('done', 0) >= count,
                           seconds, 0.02)
 
+    def told(self, key, good, seconds=10):
+        """The member of the log's status, once it is good (it lags)."""
+        wait_until(lambda: good(self.sink().get(key)), seconds, 0.05)
+        return self.sink().get(key)
+
     # ---- files
 
     def files(self):
