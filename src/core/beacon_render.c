@@ -96,13 +96,17 @@ beacon_render_tables(beacon_render_t *r)
 
     r->plain[BEACON_PLAIN_QUERY]['+'] = ' ';
 
-    memcpy(r->escape['+'], r->escape[' '], 8);
+    for (c = 0; c < 128; c++) {
+        r->escape[c][6] = (r->escape[c][7] > 1) ? BEACON_LOOP_CREDIT + 1 : 0;
+    }
+
     memcpy(r->key, r->escape, sizeof(r->key));
-    r->escape['+'][0] = '+';
-    r->key['%'][7] = 0;
+    r->key['+'][0] = ' ';
     r->key['&'][7] = 0;
+    r->key[0][7] = 0;
     memcpy(r->value, r->key, sizeof(r->value));
     r->key['='][7] = 0;
+    r->value['='][6] = BEACON_LOOP_CREDIT + 1;
 }
 
 /* Random bytes; where the kernel has none to give, what differs by process:

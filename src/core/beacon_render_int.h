@@ -39,6 +39,9 @@ enum {
     BEACON_PLAIN_QUERY          /* and % & =; and '+' becomes a space */
 };
 
+/* Bytes that an event buys: see beacon_loop_rare(). */
+#define BEACON_LOOP_CREDIT  3
+
 /* Vectors in r->wide. */
 enum {
     BEACON_WIDE_SPACE,
@@ -108,9 +111,10 @@ struct beacon_render_s {
 
     /* what a byte becomes: see beacon_render_tables() */
     uint8_t                     plain[2][256];  /* itself; 0: an event */
-    uint8_t                     escape[128][8]; /* JSON text; [7] its length */
+    uint8_t                     escape[128][8]; /* JSON text; [7] its length,
+                                                   [6] the credit it gives */
     uint8_t                     key[128][8];    /* the same; '+' is a space, */
-    uint8_t                     value[128][8];  /*   0 long: % & (key) = */
+    uint8_t                     value[128][8];  /*   0 long: NUL & (key) = */
     int8_t                      hex[256];       /* -1: no digit */
     uint8_t                     digits[256][2]; /* in hex */
     beacon_utf8_t               utf8[128];
