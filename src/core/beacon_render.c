@@ -26,6 +26,25 @@
 #define beacon_render_text(dst, text)                                         \
     (memcpy(dst, text, sizeof(text) - 1), (dst) + sizeof(text) - 1)
 
+/* Which bytes of four groups {first, digit, digit, none} to take: of group i
+   three if bit i is set, else one. */
+static void
+beacon_render_squeeze(uint8_t *order, unsigned bits)
+{
+    unsigned  i, n;
+
+    memset(order, 0x80, 16);
+
+    for (n = 0, i = 0; i < 4; i++) {
+        order[n++] = (uint8_t) (4 * i);
+
+        if (bits >> i & 1) {
+            order[n++] = (uint8_t) (4 * i + 1);
+            order[n++] = (uint8_t) (4 * i + 2);
+        }
+    }
+}
+
 static void
 beacon_render_tables(beacon_render_t *r)
 {
@@ -60,6 +79,7 @@ beacon_render_tables(beacon_render_t *r)
     }
 
     for (c = 0; c < 16; c++) {
+        beacon_render_squeeze(r->squeeze[c], c);
         r->hex[(uint8_t) digits[c]] = (int8_t) c;
         r->hex[(uint8_t) digits[c] | 0x20] = (int8_t) c;
     }
@@ -181,7 +201,8 @@ beacon_render_variants(void)
 
 #if defined(__x86_64__)
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi")
-        || !__builtin_cpu_supports("bmi2"))
+        || !__builtin_cpu_supports("bmi2")
+        || !__builtin_cpu_supports("popcnt"))
     {
         return names + 1;
     }
@@ -342,10 +363,8 @@ beacon_render_time(beacon_render_t *r, uint8_t *dst, uint64_t time_ns)
     return dst;
 }
 
-/* "query" and "body" of what was malformed: each byte outside 0x20 .. 0x7E as
-   %XX, so that nothing is lost. */
-static uint8_t *
-beacon_render_percent(const beacon_render_t *r, uint8_t *dst,
+uint8_t *
+beacon_render_percent(beacon_render_t *r, uint8_t *dst,
     const beacon_str_t *str)
 {
     const uint8_t  *p, *end;
@@ -692,13 +711,13 @@ beacon_render_tail(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
 
     if (lost & BEACON_LOST_QUERY) {
         dst = beacon_render_text(dst, ",\"query\":\"");
-        dst = beacon_render_percent(r, dst, &hit->strings[BEACON_HIT_QUERY]);
+        dst = r->ops->percent(r, dst, &hit->strings[BEACON_HIT_QUERY]);
         *dst++ = '"';
     }
 
     if (lost & BEACON_LOST_FORM) {
         dst = beacon_render_text(dst, ",\"body\":\"");
-        dst = beacon_render_percent(r, dst, body);
+        dst = r->ops->percent(r, dst, body);
         *dst++ = '"';
     }
 

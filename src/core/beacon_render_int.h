@@ -70,6 +70,7 @@ typedef struct {
     const char      *name;
     beacon_loop_pt   string;
     beacon_loop_pt   args;
+    beacon_loop_pt   percent;   /* as beacon_render_percent() */
 } beacon_render_ops_t;
 
 struct beacon_render_s {
@@ -120,8 +121,19 @@ struct beacon_render_s {
     beacon_utf8_t               utf8[128];
     uint8_t                     percent[256][4];    /* "query"; [3] length */
 
+    uint8_t                     squeeze[16][16];    /* AVX2 variant */
+
     uint16_t                    tags[BEACON_TAGS + 32];
 };
+
+/* beacon_render.c */
+
+/*
+ * "query" and "body" of what was malformed: each byte outside 0x20 .. 0x7E as
+ * %XX, so that nothing is lost.
+ */
+uint8_t *beacon_render_percent(beacon_render_t *r, uint8_t *dst,
+    const beacon_str_t *str);
 
 /* beacon_render_args.c */
 

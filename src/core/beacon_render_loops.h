@@ -160,9 +160,11 @@ beacon_loop_rare_query(beacon_render_t *r, const uint8_t (*table)[8],
 
     do {
         if (*at.s >= 0x80) {
-            at = beacon_loop_utf8(r, *at.s, at.s + 1, at.d, 1);
+            do {
+                at = beacon_loop_utf8(r, *at.s, at.s + 1, at.d, 1);
+            } while (*at.s >= 0x80);
+
             until = at.s + BEACON_LOOP_CREDIT;
-            continue;
         }
 
         if (*at.s == '%') {
