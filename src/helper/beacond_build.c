@@ -17,7 +17,7 @@ beacond_puller_init(beacond_puller_t *puller, beacond_engine_t *engine)
 {
     memset(puller, 0, sizeof(beacond_puller_t));
     puller->engine = engine;
-    puller->spool.fd = -1;
+    beacond_spool_reader_init(&puller->spool, NULL);
     puller->render = beacon_render_create();
 
     return puller->render != NULL ? BEACON_OK : BEACON_SYS;
