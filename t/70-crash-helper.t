@@ -24,6 +24,7 @@ for _ in range(kills):
     time.sleep(random.expovariate(1 / 0.15))    # any moment is as good
     env.kill_helper()
     back += bool(wait_until(lambda: env.helper_pid() not in (None, pid), 10))
+tally('helper kills', kills)
 is_(back, kills, 'each of %d killed helpers has a successor' % kills)
 ok(trial.progress(), 'hits reach the log after that')
 is_(len(env.helper_pids()), 1, 'there is one helper')

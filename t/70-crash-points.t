@@ -80,6 +80,7 @@ for name, where in points():
     child = external(env)
     ok(trial.progress(), 'its successor drains on after "%s"' % name)
 
+tally('kills at a point', len(met))
 ok(met, 'there are points')
 trial.finish('killed at every point')
 child.terminate()

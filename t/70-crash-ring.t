@@ -102,6 +102,7 @@ for i in range(rounds):
     report = oracle.check(journal, env.log_files())
     lost += report.counts.get('lost', 0)
     invented += [p for p in report.problems if not p.startswith('lost')]
+tally('rings with flipped bits', 2 * rounds)
 is_(set(codes), {0}, 'the helper drains lanes with flipped bits, and leaves')
 is_(invented, [], 'no line is invented, damaged, doubled or out of order')
 ok(lost > 0, 'damaged records were met')

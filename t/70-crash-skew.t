@@ -42,13 +42,8 @@ class Skewed(Env):
             self.configure()
 
 
-def trial_with(module, helper=None, **options):
-    trial = Trial.__new__(Trial)
-    trial.env = Skewed(module, **options)
-    trial.loads = []
-    trial.load_options = {'connections': 8, 'rate': 1000, 'padding': 200}
-    trial.sample = trial.follow = True
-    trial.sampler = trial.follower = None
+def trial_with(module, helper=None):
+    trial = Trial(env=Skewed(module), load={'rate': 1000})
     if helper:
         trial.env.install_helper(helper)
     return trial

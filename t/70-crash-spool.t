@@ -29,9 +29,18 @@ env.start()
 trial.begin()
 ok(wait_until(lambda: env.status()['capture']['refused'] > 500, 40),
    'log and spool full: the ring fills, hits are refused')
-response = env.get('/px.gif?site=load2&probe=1')
-is_(response.status, 503, 'a hit is answered 503 then')
-is_(response.header('x-beacon-error'), 'full', 'the answer says why')
+probes = []
+
+
+def probe():
+    """A hit larger than those of the load; its answer."""
+    probes.append(env.get('/px.gif?site=probe&p=' + 'x' * 1000))
+    return probes[-1]
+
+
+ok(wait_until(lambda: probe().status == 503, 10),
+   'a hit is answered 503 then')
+is_(probes[-1].header('x-beacon-error'), 'full', 'the answer says why')
 status = env.status()
 is_(env.unbalanced(status), [], 'the books balance meanwhile')
 ok(status['spool']['used_bytes'] <= 3 << 20, 'the spool keeps its limit')
@@ -40,12 +49,12 @@ is_(status['sinks']['log']['lost'], 0,
 helper = env.helper_pid()
 resize_tmpfs(env.log, '1g')
 ok(trial.progress(), 'repaired: hits reach the log again')
-ok(wait_until(lambda: env.get('/px.gif?site=load2&probe=2').status == 200, 20),
+ok(wait_until(lambda: probe().status == 200, 20),
    'repaired: hits are taken again')
 trial.quiet()
 ok(env.wait_drained(40), 'repaired: all is drained')
 is_(env.helper_pid(), helper, 'the helper lived through it')
-trial.finish('log and spool full', drained=30)
+trial.finish('log and spool full', drained=30, others=probes)
 env.finish()
 
 

@@ -94,11 +94,8 @@ class Namespace(Env):
 
 def pid_1(signum, name):
     env = Namespace(daemon='off')
-    trial = Trial.__new__(Trial)
-    trial.env, trial.loads = env, []
-    trial.load_options = {'connections': 8, 'rate': 3000}
-    env.start()
-    load = trial.more()
+    trial = Trial(env=env, sample=False, follow=False).start()
+    load = trial.loads[0]
     ok(trial.progress(), 'as PID 1: hits reach the log')
     ok(env.stop(signum), 'as PID 1: %s stops everything' % name)
     load.stop()

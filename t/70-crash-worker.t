@@ -44,7 +44,7 @@ summaries = trial.quiet()
 is_(sum(s['refused'] for s in summaries), 0, 'no hit is refused')
 unknown = sum(s['unknown'] for s in summaries)
 ok(unknown <= 16 * kills, 'at most the hits being answered are unknown')
-diag('%d kills, %d unknown' % (kills, unknown))
+tally('worker kills', kills)
 trial.finish('workers killed')
 
 
@@ -60,6 +60,7 @@ for _ in range(count(10, 100)):
                       and env.helper_pid() not in (None, *victims), 10):
         ok(False, 'worker and helper come back')
         break
+tally('kills of worker and helper', count(10, 100))
 ok(trial.progress(), 'hits reach the log after worker and helper were killed')
 trial.finish('workers and helper killed')
 
@@ -76,6 +77,7 @@ for _ in range(rounds):
     trial.quiet()
     env.start()
     trial.more()
+tally('kills of everything', rounds)
 ok(trial.progress(), 'hits reach the log after %d kills of everything'
    % rounds)
 trial.finish('everything killed at once')

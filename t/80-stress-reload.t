@@ -77,6 +77,7 @@ for i in range(reloads):
         ok(False, 'new workers take over at reload %d' % i)
         break
     without += not wait_until(lambda: all_own_a_lane(env), 5)
+tally('reloads', reloads)
 is_(without, 0, 'every worker owns a lane after each of %d reloads' % reloads)
 ok(len(env.worker_pids(leaving=True)) >= min(reloads, 20),
    'old workers are held by their connections')
@@ -102,6 +103,7 @@ for i in range(upgrades):
         break
     if not wait_until(lambda: all_own_a_lane(env), 5):
         ok(False, 'every worker owns a lane after upgrade %d' % i)
+tally('upgrades', upgrades)
 is_(env.helper_pid(), helper, 'the helper lives through %d upgrades'
     % upgrades)
 is_(env.helper_pids(), [helper], 'there is no other helper')

@@ -147,7 +147,7 @@ def drain_rows(place):
                "sync=1s; median of %d" % (hits, pairs))
         yield ("  of a bare write(2) of these bytes",
                "%.2f x" % median(ratios), ">= 0.4",
-               "64 KiB writes, %.0f ns a hit, same run; pairs %s"
+               "64 KiB writes, %.0f ns a hit, same run; quartiles %s"
                % (1e9 * median(bares), spread(ratios)))
 
 

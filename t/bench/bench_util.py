@@ -253,5 +253,6 @@ def median(values):
 
 
 def spread(values):
-    """For the notes: lowest and highest."""
-    return "%.3g–%.3g" % (min(values), max(values))
+    """For the notes: the quartiles."""
+    low, _, high = statistics.quantiles(values, n=4)
+    return "%.3g to %.3g" % (low, high)

@@ -1,7 +1,7 @@
 """What tests of faults share: a system under load with everything that must
 hold watched from outside, and a look into the ring file.
 
-    from beacon_fault import Trial, RingFile, killed_workers
+    from beacon_fault import Trial, RingFile
 """
 
 import os
@@ -10,7 +10,8 @@ import struct
 import subprocess
 
 import beacon_test as t
-from beacon_load import Follower, Load, Sampler, check_books, check_log
+import oracle
+from beacon_load import Follower, Load, Sampler, check_log, journals
 
 PAGE = 4096
 
@@ -59,10 +60,13 @@ class RingFile:
 
 class Trial:
     """An environment with a load, a follower of its log and a sampler of its
-    books.  Everything before finish() is the fault; finish() judges."""
+    books.  Everything before finish() is the fault; finish() judges.
 
-    def __init__(self, load=None, sample=True, follow=True, **options):
-        self.env = t.Env(**options)
+    load: options of Load; env: one that is there, else options of Env."""
+
+    def __init__(self, load=None, sample=True, follow=True, env=None,
+                 **options):
+        self.env = env or t.Env(**options)
         self.loads = []
         self.load_options = {'connections': 8, 'rate': 3000, 'padding': 300,
                              **(load or {})}
@@ -101,9 +105,10 @@ class Trial:
         """Ends the loads; their summaries."""
         return [load.stop() for load in self.loads]
 
-    def finish(self, what, failed=None, drained=20):
+    def finish(self, what, failed=None, drained=20, others=()):
         """Ends the load, waits until all is drained, and judges.  failed: at
-        most so many requests may have."""
+        most so many requests may have; others: answers to requests of the
+        test's own."""
         summaries = self.quiet()
         t.ok(self.env.wait_drained(drained), '%s: all is drained' % what)
         if failed is not None:
@@ -113,14 +118,25 @@ class Trial:
                 t.diag('%d failed: %s' % (count, summaries))
         if self.sampler:
             self.sampler.check('%s: the books balance in every sample' % what)
-        check_log(self.env, self.loads, name='%s: every acknowledged hit is '
+        check_log(self.env, self.loads, other=bool(others), name='%s: every acknowledged hit is '
                   'in the log once, unchanged, in order' % what)
-        status = check_books(self.env, self.loads, '%s: the books agree with '
-                             'the clients' % what)
+        status = self.books(what, sum(r.status == 200 for r in others))
         if self.follower:
             self.seen_by_follower()
             self.follower.check(name='%s: a tail -F never sees a line twice'
                                 % what)
+        return status
+
+    def books(self, what, others):
+        """Accepted is what the clients say; the status."""
+        status = self.env.status()
+        status['capture']['accepted'] -= others
+        for sink in status['sinks'].values():
+            sink['done'] -= others
+        problems = oracle.check_books(status, journals(*self.loads))
+        if not t.ok(not problems, '%s: the books agree with the clients'
+                    % what):
+            t.diag('\n'.join(problems))
         return status
 
     def seen_by_follower(self):
