@@ -147,12 +147,51 @@ beacon_counters_make(int dirfd, uid_t uid, gid_t gid)
     return rc;
 }
 
+/*
+ * Who finds no file, or a foreign one, looks again under the directory's lock,
+ * or one of two would put the other's new file aside.  It is held for the few
+ * calls below; the kernel gives it back.
+ */
+static beacon_rc_t
+beacon_counters_settle(int dirfd, uid_t uid, gid_t gid,
+    beacon_counters_t *counters)
+{
+    int          rc;
+    beacon_rc_t  status;
+
+    do {
+        rc = flock(dirfd, LOCK_EX);
+    } while (rc == -1 && errno == EINTR);
+
+    if (rc == -1) {
+        return BEACON_SYS;
+    }
+
+    status = beacon_counters_open(dirfd, counters);
+
+    if (status == BEACON_OK || (status == BEACON_SYS && errno != ENOENT)) {
+        return status;
+    }
+
+    if (status == BEACON_CORRUPT
+        && renameat(dirfd, "counters", dirfd, "counters.aside") == -1)
+    {
+        return BEACON_SYS;
+    }
+
+    if (beacon_counters_make(dirfd, uid, gid) == -1) {
+        return BEACON_SYS;
+    }
+
+    return beacon_counters_open(dirfd, counters);
+}
+
 beacon_rc_t
 beacon_counters_attach(const char *dir, uid_t uid, gid_t gid,
     beacon_counters_t *counters, beacon_err_t *err)
 {
-    int          dirfd, rc, keep;
-    beacon_rc_t  status;
+    int          dirfd, keep;
+    beacon_rc_t  rc;
 
     memset(counters, 0, sizeof(beacon_counters_t));
     counters->fd = -1;
@@ -163,52 +202,23 @@ beacon_counters_attach(const char *dir, uid_t uid, gid_t gid,
         return BEACON_SYS;
     }
 
-    status = beacon_counters_open(dirfd, counters);
+    rc = beacon_counters_open(dirfd, counters);
 
-    if (status == BEACON_CORRUPT || (status == BEACON_SYS && errno == ENOENT))
-    {
-        /*
-         * Who finds none, or a foreign one, looks again under the directory's
-         * lock, or one of two would put the other's new file aside.  It is
-         * held for the few calls below; the kernel gives it back.
-         */
-
-        do {
-            rc = flock(dirfd, LOCK_EX);
-        } while (rc == -1 && errno == EINTR);
-
-        if (rc == 0) {
-            status = beacon_counters_open(dirfd, counters);
-
-            if (status == BEACON_CORRUPT) {
-                rc = renameat(dirfd, "counters", dirfd, "counters.aside");
-
-            } else if (status == BEACON_OK || errno != ENOENT) {
-                goto done;
-            }
-        }
-
-        if (rc == 0 && beacon_counters_make(dirfd, uid, gid) == 0) {
-            status = beacon_counters_open(dirfd, counters);
-
-        } else {
-            status = BEACON_SYS;
-        }
+    if (rc == BEACON_CORRUPT || (rc == BEACON_SYS && errno == ENOENT)) {
+        rc = beacon_counters_settle(dirfd, uid, gid, counters);
     }
-
-done:
 
     keep = errno;
 
-    if (status != BEACON_OK) {
+    if (rc != BEACON_OK) {
         beacon_err(err, "could not open \"%s/counters\": %s", dir,
                    strerror(keep));
     }
 
-    (void) close(dirfd);
+    (void) close(dirfd);            /* with it, its lock */
     errno = keep;
 
-    return status;
+    return rc;
 }
 
 void

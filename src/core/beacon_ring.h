@@ -160,7 +160,8 @@ typedef struct {
  * CORRUPT: one or more bad records were skipped, *lost is their number as far
  * as the ordinals tell (0 where none was a hit); *cursor stands at the next
  * good record, or at the tail: go on.  INVALID: the cursor is not between
- * reclaim and tail, or the lane header makes no sense.
+ * reclaim and tail, or the lane header makes no sense.  *record is set only
+ * if OK, *lost only if CORRUPT.
  */
 beacon_rc_t beacon_lane_read(const beacon_ring_t *ring, uint32_t lane,
     beacon_cursor_t *cursor, beacon_record_t *record, uint64_t *lost);
