@@ -18,9 +18,9 @@
  * and defines nothing else that can change a byte of the output.  Events are
  * the bytes without an entry in plain[].
  *
- * No loop checks a bound of what it reads or writes: each string ends in a NUL, which is an event, and
- * dst has room for whatever may come.  What is stored beyond l->d does not
- * count.
+ * No loop checks a bound of what it reads or writes: each string ends in a
+ * NUL, which is an event, and dst has room for whatever may come.  What is
+ * stored beyond l->d does not count.
  */
 
 /* Plain bytes after which events are rare again. */
