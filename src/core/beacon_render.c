@@ -6,12 +6,6 @@
 #include "beacon_render_int.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/random.h>
-#include <time.h>
-#include <unistd.h>
-
-#define BEACON_KEPT_FIRST  4096
 
 /* All that stands around the values, numbers in their longest form, and the
    names that stand for lost ones: "field4294967295". */
@@ -25,199 +19,6 @@
 
 #define beacon_render_text(dst, text)                                         \
     (memcpy(dst, text, sizeof(text) - 1), (dst) + sizeof(text) - 1)
-
-static void
-beacon_render_tables(beacon_render_t *r)
-{
-    static const char  digits[] = "0123456789ABCDEF";
-    static const char  wide[BEACON_WIDES] = " \"\\+\x0b%&=";
-    static const char  shorts[] = "\bb\ff\nn\rr\tt\"\"\\\\";
-
-    unsigned     c;
-    uint8_t     *e;
-    const char  *s;
-
-    for (c = 0; c < BEACON_WIDES; c++) {
-        memset(r->wide[c], wide[c], sizeof(r->wide[c]));
-    }
-
-    for (c = 0; c < 256; c++) {
-        r->hex[c] = -1;
-        r->digits[c][0] = (uint8_t) "0123456789abcdef"[c >> 4];
-        r->digits[c][1] = (uint8_t) "0123456789abcdef"[c & 15];
-
-        e = r->percent[c];
-        e[0] = '%';
-        e[1] = (uint8_t) digits[c >> 4];
-        e[2] = (uint8_t) digits[c & 15];
-        e[3] = 3;
-
-        if (c >= 0x20 && c <= 0x7e) {
-            e[0] = (c == '"' || c == '\\') ? '\\' : (uint8_t) c;
-            e[1] = (uint8_t) c;
-            e[3] = (c == '"' || c == '\\') ? 2 : 1;
-        }
-    }
-
-    for (c = 0; c < 16; c++) {
-        r->hex[(uint8_t) digits[c]] = (int8_t) c;
-        r->hex[(uint8_t) digits[c] | 0x20] = (int8_t) c;
-    }
-
-    for (c = 0; c < 128; c++) {
-        r->utf8[c] = beacon_utf8_lead((uint8_t) (c + 0x80));
-        e = r->escape[c];
-
-        if (c < 0x20) {
-            snprintf((char *) e, 8, "\\u%04x", c);
-            e[7] = 6;
-
-        } else {
-            e[0] = (uint8_t) c;
-            e[7] = 1;
-            r->plain[BEACON_PLAIN_STRING][c] = (uint8_t) c;
-        }
-    }
-
-    for (s = shorts; *s; s += 2) {
-        e = r->escape[(uint8_t) s[0]];
-        memset(e, 0, 8);
-        e[0] = '\\';
-        e[1] = (uint8_t) s[1];
-        e[7] = 2;
-        r->plain[BEACON_PLAIN_STRING][(uint8_t) s[0]] = 0;
-    }
-
-    memcpy(r->plain[BEACON_PLAIN_QUERY], r->plain[BEACON_PLAIN_STRING], 256);
-
-    for (s = "%&="; *s; s++) {
-        r->plain[BEACON_PLAIN_QUERY][(uint8_t) *s] = 0;
-    }
-
-    r->plain[BEACON_PLAIN_QUERY]['+'] = ' ';
-
-    memcpy(r->escape['+'], r->escape[' '], 8);
-    memcpy(r->key, r->escape, sizeof(r->key));
-    r->escape['+'][0] = '+';
-    r->key['%'][7] = 0;
-    r->key['&'][7] = 0;
-    memcpy(r->value, r->key, sizeof(r->value));
-    r->key['='][7] = 0;
-}
-
-/* Random bytes; where the kernel has none to give, what differs by process:
-   the seed is a defence in depth, and decides no byte of any line. */
-static void
-beacon_render_seed(beacon_render_t *r)
-{
-    struct timespec  now;
-
-    if (getrandom(r->seed, sizeof(r->seed), GRND_NONBLOCK)
-        != (ssize_t) sizeof(r->seed))
-    {
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        r->seed[0] = (uint64_t) now.tv_nsec << 32 ^ (uint64_t) (uintptr_t) r;
-        r->seed[1] = (uint64_t) now.tv_sec << 32 ^ (uint64_t) getpid();
-    }
-
-    r->seed[1] |= 1ULL << 63 | 1;       /* a factor: long and odd */
-}
-
-beacon_render_t *
-beacon_render_create(void)
-{
-    beacon_render_t  *r;
-
-    r = calloc(1, sizeof(*r));
-    if (r == NULL) {
-        return NULL;
-    }
-
-    r->second = UINT64_MAX;
-    beacon_render_tables(r);
-    beacon_render_seed(r);
-    beacon_json_init(&r->json, r->seed[1]);
-    (void) beacon_render_select(r, "auto");
-
-    r->kept = malloc(BEACON_KEPT_FIRST);
-    r->max_kept = BEACON_KEPT_FIRST;
-
-    if (r->kept == NULL || !beacon_args_reserve(r, BEACON_TAGS)) {
-        beacon_render_destroy(r);
-        return NULL;
-    }
-
-    return r;
-}
-
-void
-beacon_render_destroy(beacon_render_t *r)
-{
-    if (r == NULL) {
-        return;
-    }
-
-    beacon_json_dispose(&r->json);
-    free(r->args);
-    free(r->again);
-    free(r->kept);
-    free(r->table);
-    free(r);
-}
-
-const char *const *
-beacon_render_variants(void)
-{
-    static const char *const  names[] = {
-#if defined(__x86_64__)
-        "avx2", "sse2",
-#endif
-        "portable", NULL
-    };
-
-#if defined(__x86_64__)
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi")
-        || !__builtin_cpu_supports("bmi2"))
-    {
-        return names + 1;
-    }
-#endif
-
-    return names;
-}
-
-beacon_rc_t
-beacon_render_select(beacon_render_t *r, const char *name)
-{
-    static const beacon_render_ops_t *const  all[] = {
-#if defined(__x86_64__)
-        &beacon_render_avx2, &beacon_render_sse2,
-#endif
-        &beacon_render_portable
-    };
-
-    size_t              i;
-    const char *const  *variant;
-
-    variant = beacon_render_variants();
-
-    if (strcmp(name, "auto") == 0) {
-        name = variant[0];
-    }
-
-    for ( /* void */ ; *variant && strcmp(*variant, name) != 0; variant++) {
-        /* void */
-    }
-
-    for (i = 0; *variant && i < sizeof(all) / sizeof(all[0]); i++) {
-        if (strcmp(all[i]->name, name) == 0) {
-            r->ops = all[i];
-            return BEACON_OK;
-        }
-    }
-
-    return BEACON_INVALID;
-}
 
 /* Sequences that len bytes can hold at most: "a&b". */
 static inline uint64_t
@@ -338,10 +139,8 @@ beacon_render_time(beacon_render_t *r, uint8_t *dst, uint64_t time_ns)
     return dst;
 }
 
-/* "query" and "body" of what was malformed: each byte outside 0x20 .. 0x7E as
-   %XX, so that nothing is lost. */
-static uint8_t *
-beacon_render_percent(const beacon_render_t *r, uint8_t *dst,
+uint8_t *
+beacon_render_percent(beacon_render_t *r, uint8_t *dst,
     const beacon_str_t *str)
 {
     const uint8_t  *p, *end;
@@ -688,13 +487,13 @@ beacon_render_tail(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
 
     if (lost & BEACON_LOST_QUERY) {
         dst = beacon_render_text(dst, ",\"query\":\"");
-        dst = beacon_render_percent(r, dst, &hit->strings[BEACON_HIT_QUERY]);
+        dst = r->ops->percent(r, dst, &hit->strings[BEACON_HIT_QUERY]);
         *dst++ = '"';
     }
 
     if (lost & BEACON_LOST_FORM) {
         dst = beacon_render_text(dst, ",\"body\":\"");
-        dst = beacon_render_percent(r, dst, body);
+        dst = r->ops->percent(r, dst, body);
         *dst++ = '"';
     }
 

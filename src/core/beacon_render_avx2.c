@@ -9,7 +9,7 @@
 
 #include <immintrin.h>
 
-#define BEACON_TARGET  __attribute__((target("avx2,bmi,bmi2")))
+#define BEACON_TARGET  __attribute__((target("avx2,bmi,bmi2,popcnt")))
 
 #define beacon_avx2_wide(r, which)                                            \
     _mm256_loadu_si256((const __m256i *) (r)->wide[BEACON_WIDE_##which])
@@ -125,8 +125,84 @@ beacon_loop_find(const beacon_render_t *r, uint16_t tag, uint32_t from,
 #include "beacon_render_simd.h"
 #include "beacon_render_loops.h"
 
+/* Four groups {first, digit, digit, none}: the digits of those in bits, and
+   nothing but the first byte of the others. */
+BEACON_LOOP uint8_t *
+beacon_avx2_squeeze(const beacon_render_t *r, uint8_t *d, __m128i groups,
+    unsigned bits)
+{
+    __m128i  order;
+
+    order = _mm_loadu_si128((const __m128i *) r->squeeze[bits]);
+    _mm_storeu_si128((__m128i *) d, _mm_shuffle_epi8(groups, order));
+
+    return d + 4 + 2 * __builtin_popcount(bits);
+}
+
+/* Sixteen bytes without quote or backslash; bits: which become %XX. */
+BEACON_LOOP uint8_t *
+beacon_avx2_digits(const beacon_render_t *r, uint8_t *d, __m128i c,
+    __m128i plain, unsigned bits)
+{
+    __m128i  digits, high, low, first, a, b;
+
+    digits = _mm_loadu_si128((const __m128i *) "0123456789ABCDEF");
+    high = _mm_and_si128(_mm_srli_epi16(c, 4), _mm_set1_epi8(15));
+    high = _mm_shuffle_epi8(digits, high);
+    low = _mm_and_si128(c, _mm_set1_epi8(15));
+    low = _mm_shuffle_epi8(digits, low);
+    first = _mm_blendv_epi8(_mm_set1_epi8('%'), c, plain);
+
+    a = _mm_unpacklo_epi8(first, high);
+    b = _mm_unpacklo_epi8(low, low);
+    d = beacon_avx2_squeeze(r, d, _mm_unpacklo_epi16(a, b), bits & 15);
+    d = beacon_avx2_squeeze(r, d, _mm_unpackhi_epi16(a, b), bits >> 4 & 15);
+
+    a = _mm_unpackhi_epi8(first, high);
+    b = _mm_unpackhi_epi8(low, low);
+    d = beacon_avx2_squeeze(r, d, _mm_unpacklo_epi16(a, b), bits >> 8 & 15);
+
+    return beacon_avx2_squeeze(r, d, _mm_unpackhi_epi16(a, b), bits >> 12);
+}
+
+static BEACON_TARGET uint8_t *
+beacon_avx2_percent(beacon_render_t *r, uint8_t *d, const beacon_str_t *str)
+{
+    size_t        i;
+    __m128i       c, plain, quoted;
+    unsigned      bits;
+    beacon_str_t  part;
+
+    for (i = 0; str->len - i >= 16; i += 16) {
+        c = _mm_loadu_si128((const __m128i *) (str->data + i));
+        plain = _mm_and_si128(_mm_cmpgt_epi8(c, _mm_set1_epi8(0x1f)),
+                              _mm_cmpgt_epi8(_mm_set1_epi8(0x7f), c));
+        quoted = _mm_or_si128(_mm_cmpeq_epi8(c, _mm_set1_epi8('"')),
+                              _mm_cmpeq_epi8(c, _mm_set1_epi8('\\')));
+        bits = ~(unsigned) _mm_movemask_epi8(plain) & 0xffff;
+
+        if (_mm_movemask_epi8(quoted)) {
+            part.data = str->data + i;
+            part.len = 16;
+            d = beacon_render_percent(r, d, &part);
+
+        } else if (bits == 0) {
+            _mm_storeu_si128((__m128i *) d, c);
+            d += 16;
+
+        } else {
+            d = beacon_avx2_digits(r, d, c, plain, bits);
+        }
+    }
+
+    part.data = str->data + i;
+    part.len = str->len - i;
+
+    return beacon_render_percent(r, d, &part);
+}
+
 const beacon_render_ops_t  beacon_render_avx2 = {
-    "avx2", beacon_loop_string, beacon_loop_args
+    "avx2", beacon_loop_string, beacon_loop_args, beacon_avx2_percent
 };
 
 #endif

@@ -39,6 +39,9 @@ enum {
     BEACON_PLAIN_QUERY          /* and % & =; and '+' becomes a space */
 };
 
+/* Bytes that an event buys: see beacon_loop_rare(). */
+#define BEACON_LOOP_CREDIT  3
+
 /* Vectors in r->wide. */
 enum {
     BEACON_WIDE_SPACE,
@@ -67,6 +70,7 @@ typedef struct {
     const char      *name;
     beacon_loop_pt   string;
     beacon_loop_pt   args;
+    beacon_loop_pt   percent;   /* as beacon_render_percent() */
 } beacon_render_ops_t;
 
 struct beacon_render_s {
@@ -108,16 +112,28 @@ struct beacon_render_s {
 
     /* what a byte becomes: see beacon_render_tables() */
     uint8_t                     plain[2][256];  /* itself; 0: an event */
-    uint8_t                     escape[128][8]; /* JSON text; [7] its length */
+    uint8_t                     escape[128][8]; /* JSON text; [7] its length,
+                                                   [6] the credit it gives */
     uint8_t                     key[128][8];    /* the same; '+' is a space, */
-    uint8_t                     value[128][8];  /*   0 long: % & (key) = */
+    uint8_t                     value[128][8];  /*   0 long: NUL & (key) = */
     int8_t                      hex[256];       /* -1: no digit */
     uint8_t                     digits[256][2]; /* in hex */
     beacon_utf8_t               utf8[128];
     uint8_t                     percent[256][4];    /* "query"; [3] length */
 
+    uint8_t                     squeeze[16][16];    /* AVX2 variant */
+
     uint16_t                    tags[BEACON_TAGS + 32];
 };
+
+/* beacon_render.c */
+
+/*
+ * "query" and "body" of what was malformed: each byte outside 0x20 .. 0x7E as
+ * %XX, so that nothing is lost.
+ */
+uint8_t *beacon_render_percent(beacon_render_t *r, uint8_t *dst,
+    const beacon_str_t *str);
 
 /* beacon_render_args.c */
 

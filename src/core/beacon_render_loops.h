@@ -23,9 +23,6 @@
  * stored beyond l->d does not count.
  */
 
-/* Plain bytes after which events are rare again. */
-#define BEACON_LOOP_PLAIN  3
-
 /* The byte that the escape at s stands for; negative: it is broken. */
 BEACON_LOOP int
 beacon_loop_hex(const beacon_render_t *r, const uint8_t *s)
@@ -60,99 +57,117 @@ BEACON_LOOP beacon_place_t
 beacon_loop_utf8(beacon_render_t *r, unsigned lead, const uint8_t *s,
     uint8_t *d, int query)
 {
-    int             value;
-    uint32_t        i, low, high;
+    unsigned        value, need;
     beacon_utf8_t   utf8;
     const uint8_t  *next;
 
+    /* a continuation byte into d[k], or the end of what is decodable */
+#define beacon_loop_next(k, low, high)                                        \
+    value = *s;                                                               \
+    next = s + 1;                                                             \
+                                                                              \
+    if (query && value == '%') {                                              \
+        value = (unsigned) beacon_loop_hex(r, s);                             \
+        next = s + 3;                                                         \
+    }                                                                         \
+                                                                              \
+    if (value - (low) > (unsigned) (high) - (low)) {                          \
+        return (beacon_place_t) { s, beacon_loop_replace(r, d) };             \
+    }                                                                         \
+                                                                              \
+    d[k] = (uint8_t) value;                                                   \
+    s = next
+
     /* what is broken is mostly alone */
-    if ((*s < 0x80 || *s > 0xbf) && !(query && *s == '%')) {
+    if (*s - 0x80U > 0x3f && !(query && *s == '%')) {
         return (beacon_place_t) { s, beacon_loop_replace(r, d) };
     }
 
     utf8 = r->utf8[lead - 0x80];
+    need = utf8.need;
 
-    if (utf8.need == 0) {
+    if (need == 0) {
         return (beacon_place_t) { s, beacon_loop_replace(r, d) };
     }
 
-    low = utf8.low;
-    high = utf8.high;
     d[0] = (uint8_t) lead;
+    beacon_loop_next(1, utf8.low, utf8.high);
 
-    for (i = 1; i <= utf8.need; i++) {
-        value = *s;
-        next = s + 1;
-
-        if (query && value == '%') {
-            value = beacon_loop_hex(r, s);
-            next = s + 3;
-        }
-
-        if ((uint32_t) value < low || (uint32_t) value > high) {
-            return (beacon_place_t) { s, beacon_loop_replace(r, d) };
-        }
-
-        d[i] = (uint8_t) value;
-        s = next;
-        low = 0x80;
-        high = 0xbf;
+    if (need == 1) {
+        return (beacon_place_t) { s, d + 2 };
     }
 
-    return (beacon_place_t) { s, d + i };
+    beacon_loop_next(2, 0x80, 0xbf);
+
+    if (need == 2) {
+        return (beacon_place_t) { s, d + 3 };
+    }
+
+    beacon_loop_next(3, 0x80, 0xbf);
+
+    return (beacon_place_t) { s, d + 4 };
+
+#undef beacon_loop_next
 }
 
 /*
- * A string from an event on, a byte at a time, until it has seen nothing but
- * plain bytes for a while: where events are dense that is cheaper than to go
- * back to the vectors after each.
+ * A string from an event on, a byte at a time.  Each event buys some bytes
+ * more: where events are dense that is cheaper than to go back to the vectors
+ * after each.
  */
 static BEACON_TARGET __attribute__((noinline)) beacon_place_t
 beacon_loop_rare(beacon_render_t *r, const uint8_t *s, uint8_t *d,
     const uint8_t *end)
 {
-    uint32_t        plain;
-    beacon_place_t  at = { s, d };
+    const uint8_t   *until, *escape;
+    beacon_place_t   at = { s, d };
 
-    for (plain = 0; plain < BEACON_LOOP_PLAIN; /* void */ ) {
+    until = s + 1;
+
+    do {
         while (*at.s >= 0x80) {
             at = beacon_loop_utf8(r, *at.s, at.s + 1, at.d, 0);
-            plain = 0;
+            until = at.s + BEACON_LOOP_CREDIT;
         }
 
         if (at.s == end) {
             break;
         }
 
-        d = at.d;
-        at.d = beacon_loop_ascii(r->escape, *at.s++, d);
-        plain = (at.d - d == 1) ? plain + 1 : 0;
-    }
+        escape = r->escape[*at.s++];
+        memcpy(at.d, escape, 8);
+        until += escape[6];
+        at.d += escape[7];
+    } while (at.s < until);
 
     return at;
 }
 
 /*
  * The same for a key (r->key) or value (r->value) of a query, where escapes
- * are decoded, and what ends it stands in the table with length 0.
+ * are decoded, and what ends it stands in the table with length 0; so does
+ * NUL, which may be the end.
  */
 static BEACON_TARGET __attribute__((noinline)) beacon_place_t
-beacon_loop_rare_query(beacon_render_t *r, const uint8_t (*escape)[8],
+beacon_loop_rare_query(beacon_render_t *r, const uint8_t (*table)[8],
     const uint8_t *s, uint8_t *d, const uint8_t *end)
 {
-    int             value;
-    uint32_t        plain;
-    beacon_place_t  at = { s, d };
+    int              value;
+    const uint8_t   *until, *escape;
+    beacon_place_t   at = { s, d };
 
-    for (plain = 0; plain < BEACON_LOOP_PLAIN; /* void */ ) {
+    until = s + 1;
+
+    do {
         if (*at.s >= 0x80) {
-            at = beacon_loop_utf8(r, *at.s, at.s + 1, at.d, 1);
-            plain = 0;
-            continue;
+            do {
+                at = beacon_loop_utf8(r, *at.s, at.s + 1, at.d, 1);
+            } while (*at.s >= 0x80);
+
+            until = at.s + BEACON_LOOP_CREDIT;
         }
 
         if (*at.s == '%') {
-            plain = 0;
             value = beacon_loop_hex(r, at.s);
 
             if (value < 0) {
@@ -168,19 +183,25 @@ beacon_loop_rare_query(beacon_render_t *r, const uint8_t (*escape)[8],
                 at = beacon_loop_utf8(r, (unsigned) value, at.s + 3, at.d, 1);
             }
 
+            until = at.s + BEACON_LOOP_CREDIT;
             continue;
         }
 
-        d = beacon_loop_ascii(escape, *at.s, at.d);
+        escape = table[*at.s];
 
-        if (d == at.d || at.s == end) {
-            break;
+        if (escape[7] == 0) {
+            if (*at.s != 0 || at.s == end) {
+                break;
+            }
+
+            escape = r->escape[0];
         }
 
-        plain = (d - at.d == 1 && *at.s != '=') ? plain + 1 : 0;
-        at.d = d;
+        memcpy(at.d, escape, 8);
+        until += escape[6];
+        at.d += escape[7];
         at.s++;
-    }
+    } while (at.s < until);
 
     return at;
 }

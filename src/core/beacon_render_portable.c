@@ -60,5 +60,5 @@ beacon_loop_find(const beacon_render_t *r, uint16_t tag, uint32_t from,
 #include "beacon_render_loops.h"
 
 const beacon_render_ops_t  beacon_render_portable = {
-    "portable", beacon_loop_string, beacon_loop_args
+    "portable", beacon_loop_string, beacon_loop_args, beacon_render_percent
 };

@@ -175,9 +175,15 @@ static bool
 beacond_sink_log_resolve(beacond_slog_t *slog, beacond_slog_slot_t *slot,
     const beacond_batch_t *batch)
 {
-    uint32_t  i;
+    uint32_t  i, n = batch->nlines;
 
-    for (i = 0; i < batch->nlines; i++) {
+    slot->single = slog->uses == 0 && slog->ids.left == 0;
+
+    if (slot->single) {
+        n = 1;                          /* the first speaks for all */
+    }
+
+    for (i = 0; i < n; i++) {
         if (beacond_sink_log_known(slog, batch, i)) {
             slot->files[i] = NULL;
             continue;
@@ -202,6 +208,14 @@ beacond_sink_log_distribute(beacond_slog_t *slog, beacond_slog_slot_t *slot)
     beacond_slog_id_t      *known;
     beacond_slog_file_t    *file;
     const beacond_batch_t  *batch = slot->batch;
+
+    if (slot->single) {
+        file = slot->files[0];
+        slog->overflowed += file->overflow ? n : 0;
+        beacond_slog_append(slog, slot, file, batch->arena, batch->lines_len,
+                            n);
+        return;
+    }
 
     for (i = 0; i < n; /* void */) {
         first = i;

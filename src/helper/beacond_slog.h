@@ -79,6 +79,7 @@ struct beacond_slog_slot_s {
     beacond_slog_file_t   **files;      /* [size]: of each line, NULL: skip */
     uint32_t                npieces;
     uint32_t                size;
+    bool                    single;     /* all lines go to files[0] */
 };
 
 /* An open file; closed by whoever drops the last reference. */
@@ -103,6 +104,8 @@ typedef struct {
  */
 struct beacond_slog_file_s {
     char                   *path;
+    char                   *entry;      /* what a checkpoint says of it */
+    size_t                  entry_len;
     size_t                  path_len;
     uint64_t                hash;
     beacond_slog_file_t    *chain;      /* in the table, or in retired */
@@ -320,6 +323,9 @@ bool beacond_slog_identity(int fd, uint64_t *dev, uint64_t *ino,
    following links; create: makes it and its directories.  -1: errno. */
 int beacond_slog_walk(const char *dir, size_t dir_len, const char *path,
     bool create);
+
+/* Sets what a checkpoint says of a file.  false: no memory. */
+bool beacond_slog_describe(beacond_slog_file_t *file);
 
 void beacond_slog_file_free(beacond_slog_file_t *file);
 

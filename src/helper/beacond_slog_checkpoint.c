@@ -67,8 +67,7 @@ beacond_slog_print(beacond_slog_t *slog, size_t *len, const char *fmt, ...)
     int      n;
     va_list  args;
 
-    if (*len == SIZE_MAX || !beacond_slog_room_for(slog, *len + 2 * PATH_MAX))
-    {
+    if (*len == SIZE_MAX || !beacond_slog_room_for(slog, *len + 256)) {
         *len = SIZE_MAX;
         return;
     }
@@ -79,23 +78,42 @@ beacond_slog_print(beacond_slog_t *slog, size_t *len, const char *fmt, ...)
     *len += (size_t) n;
 }
 
+/* One line; by hand, as there may be hundreds. */
 static void
 beacond_slog_print_file(beacond_slog_t *slog, size_t *len,
     const beacond_slog_file_t *file, uint64_t seq)
 {
+    char      digits[24];
+    size_t    n = sizeof(digits);
     int64_t   at;
     uint32_t  i;
     uint64_t  end = file->base;
+
+    if (*len == SIZE_MAX
+        || !beacond_slog_room_for(slog, *len + file->entry_len + 32))
+    {
+        *len = SIZE_MAX;
+        return;
+    }
 
     for (i = 0; i < file->nmarks && file->marks[i].seq <= seq; i++) {
         end = file->marks[i].end;
     }
 
     at = (int64_t) end + file->delta;
+    at = at > 0 ? at : 0;
 
-    beacond_slog_print(slog, len, "file %" PRId64 " %" PRIu64 " %" PRIu64
-                       " %" PRId64 " %s\n", at > 0 ? at : 0, file->id_dev,
-                       file->id_ino, file->id_btime, file->path);
+    do {
+        digits[--n] = (char) ('0' + at % 10);
+        at /= 10;
+    } while (at);
+
+    memcpy(slog->text + *len, "file ", 5);
+    *len += 5;
+    memcpy(slog->text + *len, digits + n, sizeof(digits) - n);
+    *len += sizeof(digits) - n;
+    memcpy(slog->text + *len, file->entry, file->entry_len);
+    *len += file->entry_len;
 }
 
 /* Is the file to be listed in a checkpoint that covers seq? */

@@ -14,6 +14,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -233,8 +235,29 @@ void
 beacond_slog_file_free(beacond_slog_file_t *file)
 {
     beacond_slog_handle_unref(file->handle);
+    free(file->entry);
     free(file->path);
     free(file);
+}
+
+bool
+beacond_slog_describe(beacond_slog_file_t *file)
+{
+    int    n;
+    char  *entry;
+
+    n = asprintf(&entry, " %" PRIu64 " %" PRIu64 " %" PRId64 " %s\n",
+                 file->id_dev, file->id_ino, file->id_btime, file->path);
+
+    if (n < 0) {
+        return false;
+    }
+
+    free(file->entry);
+    file->entry = entry;
+    file->entry_len = (size_t) n;
+
+    return true;
 }
 
 /*
@@ -262,14 +285,15 @@ beacond_slog_retire(beacond_slog_t *slog, beacond_slog_file_t *file)
     }
 
     *old = *file;
+    old->handle = NULL;
     old->path = strdup(file->path);
+    old->entry = NULL;
 
-    if (old->path == NULL) {
-        free(old);
+    if (old->path == NULL || !beacond_slog_describe(old)) {
+        beacond_slog_file_free(old);
         return false;
     }
 
-    old->handle = NULL;
     old->head = old->tail = NULL;
     old->dirty = false;
     old->dirty_next = NULL;
@@ -484,6 +508,7 @@ beacond_slog_open(beacond_slog_t *slog, beacond_slog_file_t *file)
     if (fstat(fd, &st) == -1
         || !beacond_slog_identity(fd, &file->id_dev, &file->id_ino,
                                   &file->id_btime)
+        || !beacond_slog_describe(file)
         || (st.st_size > 0 && (!beacond_slog_end_of_line(fd, st.st_size)
                                || fstat(fd, &st) == -1)))
     {

@@ -2,7 +2,7 @@
  * From a line to its file.
  *
  * A template is evaluated once for each (site, values) and period of time; the
- * answer is cached, direct-mapped, so that a hit costs a hash and a memcmp of
+ * answer is cached, in one of two places, so that a hit costs a hash and a memcmp of
  * its key.  A period ends where the time text can change: at the next day,
  * hour, ... of the hit's zone, or where the zone's offset changes.
  *
@@ -433,6 +433,25 @@ beacond_slog_hash(uint64_t h, beacon_str_t key)
     return h ^ h >> 29;
 }
 
+static beacond_slog_cached_t *
+beacond_slog_cached(const beacond_slog_t *slog, uint64_t i)
+{
+    return (beacond_slog_cached_t *) (void *)
+           (slog->cache + (i & slog->cache_mask) * slog->cache_stride);
+}
+
+static bool
+beacond_slog_cached_is(const beacond_slog_t *slog,
+    const beacond_slog_cached_t *c, uint64_t hash, beacon_str_t key,
+    int64_t seconds)
+{
+    return c->hash == hash && c->generation == slog->generation
+           && seconds >= c->from && seconds < c->until
+           && c->key_len == key.len
+           && (key.len == 0 || memcmp(c->key, key.data, key.len) == 0)
+           && slog->now < c->again_ms && c->file->handle;
+}
+
 beacond_slog_file_t *
 beacond_slog_resolve(beacond_slog_t *slog, const beacond_batch_t *batch,
     const beacond_line_t *line)
@@ -444,38 +463,48 @@ beacond_slog_resolve(beacond_slog_t *slog, const beacond_batch_t *batch,
     beacon_str_t            key;
     beacond_slog_when_t     when;
     beacond_slog_file_t    *file;
-    beacond_slog_cached_t  *c;
+    beacond_slog_cached_t  *c, *other;
 
     key = beacond_slog_key(slog, batch, line, buf);
     hash = beacond_slog_hash(slog->seed, key);
     seconds = (int64_t) (batch->hits[line->hit].time_ns / 1000000000);
-    c = (beacond_slog_cached_t *) (void *)
-        (slog->cache + (hash & slog->cache_mask) * slog->cache_stride);
+    c = beacond_slog_cached(slog, hash);
 
-    if (c->hash == hash && c->generation == slog->generation
-        && seconds >= c->from && seconds < c->until
-        && c->key_len == key.len
-        && (key.len == 0 || memcmp(c->key, key.data, key.len) == 0)
-        && slog->now < c->again_ms && c->file->handle)
-    {
+    if (beacond_slog_cached_is(slog, c, hash, key, seconds)) {
         return c->file;
+    }
+
+    other = beacond_slog_cached(slog, hash ^ 1);
+
+    if (beacond_slog_cached_is(slog, other, hash, key, seconds)) {
+        return other->file;
     }
 
     file = beacond_slog_evaluate(slog, batch, line, &when);
 
-    if (file) {
-        c->hash = hash;
-        c->generation = slog->generation;
-        c->file = file;
-        c->from = when.from;
-        c->until = when.until;
-        c->again_ms = file->overflow ? slog->now + BEACOND_SLOG_AGAIN_MS
-                                     : INT64_MAX;
-        c->key_len = (uint32_t) key.len;
+    if (file == NULL) {
+        return NULL;
+    }
 
-        if (key.len) {
-            memcpy(c->key, key.data, key.len);
-        }
+    /* the place of an older answer to this, a stale one, or its own */
+
+    if (c->hash != hash && c->generation == slog->generation
+        && (other->hash == hash || other->generation != slog->generation))
+    {
+        c = other;
+    }
+
+    c->hash = hash;
+    c->generation = slog->generation;
+    c->file = file;
+    c->from = when.from;
+    c->until = when.until;
+    c->again_ms = file->overflow ? slog->now + BEACOND_SLOG_AGAIN_MS
+                                 : INT64_MAX;
+    c->key_len = (uint32_t) key.len;
+
+    if (key.len) {
+        memcpy(c->key, key.data, key.len);
     }
 
     return file;

@@ -208,22 +208,29 @@ beacond_slog_keep(beacond_slog_t *slog, const beacond_slog_entry_t *entry,
     beacond_slog_file_t  *file = calloc(1, sizeof(beacond_slog_file_t));
     beacond_slog_rest_t  *rest = calloc(1, sizeof(beacond_slog_rest_t));
 
+    if (file) {
+        file->id_dev = entry->dev;
+        file->id_ino = entry->ino;
+        file->id_btime = entry->btime;
+    }
+
     if (file == NULL || rest == NULL
         || (file->path = strdup(entry->path)) == NULL
+        || !beacond_slog_describe(file)
         || (rest->text = malloc(scan->len + 1)) == NULL
         || (file->handle = beacond_slog_handle(fd)) == NULL)
     {
         free(rest ? rest->text : NULL);
         free(rest);
-        free(file ? file->path : NULL);
-        free(file);
+
+        if (file) {
+            beacond_slog_file_free(file);
+        }
+
         return false;
     }
 
     file->path_len = strlen(file->path);
-    file->id_dev = entry->dev;
-    file->id_ino = entry->ino;
-    file->id_btime = entry->btime;
     file->base = entry->length;
     file->total = file->written = (uint64_t) end;
     file->recovered = true;

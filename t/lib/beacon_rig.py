@@ -1,0 +1,299 @@
+"""beacond without nginx: a ring in a directory of its own, filled by
+build/fill_cli, drained by a real beacond with one log (or more sinks).
+
+    rig = Rig(path='$beacon_site/%Y.jsonl', max_files=10)
+    rig.start()
+    rig.push(1000, sites=7)
+    rig.wait(1000)
+    rig.check(1000, 'all is there')
+    rig.stop()
+    done_testing()
+
+Hits are numbered; check() finds every number once, in the order of its lane,
+in whole lines.
+"""
+
+import atexit
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from beacon_test import BUILD, diag, ok, proc, wait_until
+
+HITS = 'n'
+
+
+class Rig:
+    def __init__(self, path='all.jsonl', spool=False, sinks=None, lane='4m',
+                 lanes=6, logs=None, **log):
+        self.top = tempfile.mkdtemp(prefix='beacon-test.', dir='/dev/shm')
+        atexit.register(self.remove)
+        self.ring = os.path.join(self.top, 'ring')
+        self.logs = logs or os.path.join(self.top, 'logs')
+        self.spool = os.path.join(self.top, 'spool') if spool else None
+        for name in (self.ring, self.logs, self.spool):
+            if name:
+                os.makedirs(name, exist_ok=True)
+        size = int(lane[:-1]) << {'k': 10, 'm': 20}[lane[-1]]
+        self.epoch = self.tool('fill_cli', self.ring, 'new', size, lanes)
+        self.errors = os.path.join(self.top, 'error.log')
+        self.path = path
+        self.log = log
+        self.sinks = sinks
+        self.generation = 0
+        self.helper = None
+        self.pushers = []
+        self.follower = None
+        self.next = 0
+        self.mounts = []
+
+    # ---- processes
+
+    def tool(self, name, *args):
+        return subprocess.run(
+            [os.path.join(BUILD, name), *map(str, args)], check=True,
+            stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    def configure(self):
+        self.generation += 1
+        log = {'type': 'log', 'name': 'log', 'at': 'test:1',
+               'path': os.path.join(self.logs, self.path)}
+        log.update(self.log)
+        conf = {'v': 2, 'generation': self.generation, 'build': '0.1.0',
+                'layout': 2, 'edge': 'edge',
+                'ring': {'dir': self.ring, 'epoch': self.epoch,
+                         'lane_size': 1, 'lanes': 1, 'at': 'test:2'},
+                'helper': {'threads': 1, 'external': True, 'at': 'test:3'},
+                'sinks': [log] if self.sinks is None else self.sinks}
+        if self.spool:
+            conf['spool'] = {'dir': self.spool, 'size': 1 << 30,
+                             'min_free': 0, 'at': 'test:4'}
+        size = os.path.getsize(os.path.join(self.ring, 'ring.' + self.epoch))
+        conf['ring'].update(self.geometry(size))
+        name = os.path.join(self.ring, 'beacon.json')
+        with open(name, 'w') as file:
+            json.dump(conf, file)
+        return name
+
+    def geometry(self, size):
+        """lane_size and lanes from the control page."""
+        import struct
+        with open(os.path.join(self.ring, 'ring.' + self.epoch), 'rb') as f:
+            head = f.read(32)
+        _, _, lanes, _, lane_size = struct.unpack('<QIIQQ', head)
+        return {'lane_size': lane_size, 'lanes': lanes}
+
+    def start(self, nofile=None, **environ):
+        name = self.configure()
+        argv = [os.path.join(BUILD, 'beacond'), '-c', name]
+        if nofile:
+            argv = ['prlimit', '--nofile=%d:%d' % (nofile, nofile)] + argv
+        with open(self.errors, 'ab') as log:
+            self.helper = subprocess.Popen(
+                argv, stderr=log, stdin=subprocess.DEVNULL,
+                env=dict(os.environ, **environ))
+
+    def send(self, signum):
+        self.helper.send_signal(signum)
+
+    def stop(self, signum=signal.SIGTERM, seconds=20):
+        """Ends the helper; its exit code, None if it does not end."""
+        if self.helper is None:
+            return None
+        self.helper.send_signal(signum)
+        try:
+            code = self.helper.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.helper.kill()
+            self.helper.wait()
+            code = None
+        self.helper = None
+        return code
+
+    def kill(self):
+        return self.stop(signal.SIGKILL)
+
+    def died(self, seconds=20):
+        """Waits until the helper was killed (at a point)."""
+        try:
+            code = self.helper.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        self.helper = None
+        return code == -signal.SIGKILL
+
+    def push(self, count, wait=True, **options):
+        """Commits the next hits; False: they did not fit in time."""
+        argv = [os.path.join(BUILD, 'fill_cli'), self.ring, self.epoch,
+                str(self.next), str(count)]
+        argv += ['%s=%s' % item for item in options.items()]
+        self.next += count
+        pusher = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+        self.pushers.append(pusher)
+        return self.pushed() if wait else pusher
+
+    def pushed(self, seconds=30):
+        end = time.monotonic() + seconds
+        for pusher in list(self.pushers):
+            try:
+                if pusher.wait(max(0.01, end - time.monotonic())) != 0:
+                    return False
+            except subprocess.TimeoutExpired:
+                return False
+            self.pushers.remove(pusher)
+        return True
+
+    def follow(self, name):
+        """tail -F of a file, into another one."""
+        self.followed = os.path.join(self.top, 'followed')
+        out = open(self.followed, 'wb')
+        self.follower = subprocess.Popen(
+            ['tail', '-s', '0.05', '-n', '+1', '-F',
+             os.path.join(self.logs, name)],
+            stdout=out, stderr=subprocess.DEVNULL)
+        out.close()
+
+    def unfollow(self):
+        """Lines that tail wrote more than once."""
+        time.sleep(0.3)         # it polls; what it misses is not judged
+        self.follower.kill()
+        self.follower.wait()
+        self.follower = None
+        with open(self.followed, 'rb') as file:
+            lines = file.read().split(b'\n')
+        return len(lines) - len(set(lines)), len(lines)
+
+    # ---- the books
+
+    def books(self):
+        try:
+            return json.loads(self.tool('books_cli', self.ring))
+        except (subprocess.CalledProcessError, ValueError):
+            return {'accepted': -1, 'sinks': {}}
+
+    def sink(self, name='log'):
+        return self.books()['sinks'].get(name, {})
+
+    def wait(self, count=None, seconds=30, name='log'):
+        """Until so many hits (default: all) are done, as the books say."""
+        count = self.next if count is None else count
+        return wait_until(lambda: self.sink(name).get('done', 0) >= count,
+                          seconds, 0.02)
+
+    def told(self, key, good, seconds=10):
+        """The member of the log's status, once it is good (it lags)."""
+        wait_until(lambda: good(self.sink().get(key)), seconds, 0.05)
+        return self.sink().get(key)
+
+    # ---- files
+
+    def files(self):
+        found = []
+        for top, _, names in os.walk(self.logs):
+            found += [os.path.join(top, name) for name in names
+                      if os.path.isfile(os.path.join(top, name))
+                      and not os.path.islink(os.path.join(top, name))]
+        return sorted(found)
+
+    def numbers(self, name):
+        """A file's hits; None stands for a line that is none."""
+        found = []
+        with open(name, 'rb') as file:
+            data = file.read()
+        for line in data.split(b'\n')[:-1]:
+            try:
+                hit = json.loads(line)
+                found.append((hit['id'].rsplit('-', 1)[0],
+                              int(hit['args'][HITS])))
+            except (ValueError, KeyError, TypeError):
+                found.append(None)
+        if data and not data.endswith(b'\n'):
+            found.append(None)
+        return found
+
+    def faults(self, count=None, lost=False):
+        """What is wrong with the files, as a list of sentences."""
+        count = self.next if count is None else count
+        seen = {}
+        bad = []
+        for name in self.files():
+            last = {}
+            for hit in self.numbers(name):
+                if hit is None:
+                    bad.append('%s holds a torn line' % name)
+                    continue
+                lane, n = hit
+                if n < last.get(lane, -1):
+                    bad.append('%s: %d after %d' % (name, n, last[lane]))
+                last[lane] = n
+                seen[n] = seen.get(n, 0) + 1
+        doubled = [n for n in seen if seen[n] > 1]
+        missing = [n for n in range(count) if n not in seen]
+        if doubled:
+            bad.append('%d doubled, first %d' % (len(doubled), min(doubled)))
+        if missing and not lost:
+            bad.append('%d missing, first %d' % (len(missing), missing[0]))
+        self.found = len(seen)
+        return bad
+
+    def check(self, name, count=None):
+        bad = self.faults(count)
+        if not ok(not bad, name):
+            diag('\n'.join(bad[:10]))
+            self.show_errors()
+        return not bad
+
+    def show_errors(self, lines=20):
+        with open(self.errors) as file:
+            diag(''.join(file.readlines()[-lines:]))
+
+    def error_text(self):
+        with open(self.errors) as file:
+            return file.read()
+
+    # ---- file systems
+
+    def mount(self, argv, point=None):
+        point = point or self.logs
+        done = subprocess.run(['mount', *argv, point],
+                              stderr=subprocess.DEVNULL)
+        if done.returncode == 0:
+            self.mounts.append(point)
+        return done.returncode == 0
+
+    def tmpfs(self, size):
+        return self.mount(['-t', 'tmpfs', '-o', 'size=%s' % size, 'none'])
+
+    def loop(self, megabytes=64):
+        image = os.path.join(self.top, 'disk')
+        with open(image, 'wb') as file:
+            file.truncate(megabytes << 20)
+        return (subprocess.run(['mkfs.ext4', '-q', '-F', image],
+                               stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL).returncode == 0
+                and self.mount(['-o', 'loop', image]))
+
+    def freeze(self, frozen=True):
+        subprocess.run(['fsfreeze', '-f' if frozen else '-u', self.logs],
+                       check=True)
+        self.frozen = frozen
+
+    def remove(self):
+        """Everything goes; also by atexit."""
+        if not os.path.isdir(self.top):
+            return
+        if getattr(self, 'frozen', False):
+            self.freeze(False)
+        for process in [self.helper, self.follower] + self.pushers:
+            if process and process.poll() is None:
+                process.kill()
+                process.wait()
+        for point in reversed(self.mounts):
+            subprocess.run(['umount', '-l', point], stderr=subprocess.DEVNULL)
+        self.mounts = []
+        shutil.rmtree(self.top, ignore_errors=True)
