@@ -14,8 +14,10 @@ OTHER = free_port()
 FLOW = '''
     location = /from-rewrite { rewrite ^ /px.gif last; }
     location = /from-error { return 404; error_page 404 /px.gif?$args; }
-    location = /from-error-200 { return 404; error_page 404 =200 /px.gif?$args; }
-    location = /from-try { root %%ROOT%%/nowhere; try_files $uri /px.gif?$args; }
+    location = /from-error-200 { return 404;
+                                 error_page 404 =200 /px.gif?$args; }
+    location = /from-try { root %%ROOT%%/nowhere;
+                           try_files $uri /px.gif?$args; }
     location = /from-named { root %%ROOT%%/nowhere; try_files $uri @named; }
     location @named { beacon gif; beacon_site named; }
     location = /from-accel { proxy_pass http://127.0.0.1:%%OTHER%%/accel; }

@@ -12,7 +12,9 @@ from beacon_ring import capture_env             # noqa: E402
 env, ring = capture_env(
     workers=2, ring_options='lane_size=64k lanes=4',
     log=['%%LOG%%/a', '%%LOG%%/b name=second', '%%LOG%%/c'],
-    spool='%%SPOOL%% size=1g', http='beacon_ids %%ROOT%%/ids/ids; large_client_header_buffers 4 32k;',
+    spool='%%SPOOL%% size=1g',
+    http='''beacon_ids %%ROOT%%/ids/ids;
+            large_client_header_buffers 4 32k;''',
     server='''
     location = /json { beacon_status json; }
     location = /drop { beacon empty if=0; beacon_site shop; }

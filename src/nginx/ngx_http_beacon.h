@@ -283,6 +283,7 @@ ngx_http_beacon_query(ngx_http_request_t *r)
     return query;
 }
 
+
 /* ngx_http_beacon_worker.c: what a worker opens */
 ngx_int_t ngx_http_beacon_worker_create(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf);
