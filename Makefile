@@ -176,7 +176,8 @@ TESTS     ?= t/*.t
 PROVE      = $(TEST_ENV) BEACON_BUILD=$(B) prove --timer
 TEST_ENV   = $(if $(SERVER),TEST_NGINX_BINARY=$$PWD/$(SERVER)) \
              $(if $(SANITIZE),$(SAN_ENV))
-SAN_ENV    = ASAN_OPTIONS=detect_leaks=1:halt_on_error=1:use_sigaltstack=0:detect_odr_violation=0 \
+SAN_ASAN   = detect_leaks=1:halt_on_error=1:use_sigaltstack=0
+SAN_ENV    = ASAN_OPTIONS=$(SAN_ASAN):detect_odr_violation=0 \
              LSAN_OPTIONS=suppressions=$$PWD/t/lib/lsan.supp \
              UBSAN_OPTIONS=print_stacktrace=1 \
              TSAN_OPTIONS=halt_on_error=1
