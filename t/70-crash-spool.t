@@ -66,6 +66,7 @@ env = trial.env
 mount_tmpfs(env, env.log, '1m')
 env.start()
 trial.begin()
+env.allow('exited on signal 9')
 wait_until(lambda: env.status()['capture']['refused'] > 100, 40)
 for _ in range(count(3, 30)):
     pid = env.kill_helper()
@@ -100,6 +101,9 @@ is_(env.unbalanced(), [], 'ring emptied: the books balance')
 is_([line for line in env.lines() if 'fields' in line], [],
     'ring emptied: old hits are read with the names they were written with')
 trial.more(rate=1000, count=500).wait()
-trial.finish('ring emptied, spool kept')
+ok(env.wait_drained(30), 'ring emptied: new hits are drained')
+check_log(env, trial.loads, name='ring emptied: new hits stand behind the '
+          'old ones')
+is_(env.unbalanced(), [], 'ring emptied: the books balance with new hits')
 
 done_testing()

@@ -354,6 +354,7 @@ beacond_sink_log_flush(beacond_sink_t *sink, bool force)
     beacond_slog_t  *slog = sink->data;
 
     slog->now = beacond_slog_clock();
+    beacond_slog_checkpoint_keep(slog);
 
     if (slog->failed && !force && slog->now < slog->retry_ms) {
         return (int) (slog->retry_ms - slog->now);

@@ -360,6 +360,9 @@ bool beacond_slog_checkpoint(beacond_slog_t *slog, uint64_t seq);
 /* At the end, without the engine: lists only what is not covered. */
 void beacond_slog_checkpoint_last(beacond_slog_t *slog);
 
+/* The spool's copy of the last one, if it wants one and has none. */
+void beacond_slog_checkpoint_keep(beacond_slog_t *slog);
+
 /* Writes text to dir/<name>.checkpoint. */
 bool beacond_slog_checkpoint_put(beacond_slog_t *slog, const char *dir,
     const char *text, size_t len, bool sync);

@@ -361,6 +361,35 @@ beacond_slog_checkpoint(beacond_slog_t *slog, uint64_t seq)
     return true;
 }
 
+/*
+ * The spool holds hits and has no copy yet.  A sink that is stuck acknowledges
+ * nothing, so no checkpoint would bring one; and should the ring's directory
+ * be emptied now, what stands behind the last checkpoint would be written
+ * again.
+ */
+void
+beacond_slog_checkpoint_keep(beacond_slog_t *slog)
+{
+    size_t       len;
+    const char  *dir;
+
+    if (slog->spooled_ms || slog->engine.text == NULL) {
+        return;
+    }
+
+    dir = beacond_sink_spool_dir(slog->sink);
+
+    if (dir == NULL) {
+        return;
+    }
+
+    len = beacond_slog_text(slog, slog->acked, false);
+
+    if (len && beacond_slog_checkpoint_put(slog, dir, slog->text, len, true)) {
+        slog->spooled_ms = slog->now;
+    }
+}
+
 void
 beacond_slog_checkpoint_last(beacond_slog_t *slog)
 {
