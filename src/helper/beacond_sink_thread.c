@@ -37,7 +37,8 @@ beacond_sinker_drop_queue(beacond_sinker_t *sinker)
     beacond_batch_t  *batch;
 
     while (sinker->queued > 0) {
-        batch = sinker->queue[sinker->head++ % BEACOND_QUEUE];
+        batch = sinker->queue[sinker->head];
+        sinker->head = (sinker->head + 1) % BEACOND_QUEUE;
         sinker->queued--;
         beacond_batch_unref(batch);
     }
