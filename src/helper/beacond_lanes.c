@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define BEACOND_RETIRE_NS  (5000 * BEACOND_MS)
+
 beacond_lane_t *
 beacond_lanes_find(beacond_engine_t *engine, uint64_t epoch, uint32_t number,
     uint32_t *index)
@@ -195,6 +197,7 @@ beacond_lanes_attach(void *data, uint64_t epoch)
     }
 
     engine->rings[engine->nrings].epoch = epoch;
+    engine->rings[engine->nrings].since_ns = beacond_clock_ns();
     engine->rings[engine->nrings++].ring = ring;
     engine->dirty = true;
 
@@ -438,15 +441,24 @@ beacond_lanes_retire_spooled(beacond_engine_t *engine)
     }
 }
 
+/*
+ * A ring that is empty and unowned may be one that a reload has just made, and
+ * is about to hand to its workers and then to us: it is left alone for a
+ * while.
+ */
 void
 beacond_lanes_retire(beacond_engine_t *engine)
 {
     uint32_t  i;
+    uint64_t  now_ns;
 
     beacond_lanes_retire_spooled(engine);
+    now_ns = beacond_clock_ns();
 
     for (i = engine->nrings; i-- > 0; /* void */ ) {
-        if (engine->rings[i].epoch != engine->conf->epoch) {
+        if (engine->rings[i].epoch != engine->conf->epoch
+            && now_ns - engine->rings[i].since_ns >= BEACOND_RETIRE_NS)
+        {
             beacond_lanes_retire_ring(engine, i);
         }
     }

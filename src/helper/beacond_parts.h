@@ -43,6 +43,7 @@
 /* A ring file that is mapped. */
 typedef struct {
     uint64_t        epoch;
+    uint64_t        since_ns;   /* mapped; CLOCK_MONOTONIC */
     beacon_ring_t  *ring;
 } beacond_ring_t;
 
