@@ -54,6 +54,26 @@ beacond_process_init(bool supervised, int *signals, beacon_err_t *err)
 }
 
 beacon_rc_t
+beacond_process_user(const char *dir, beacon_err_t *err)
+{
+    struct stat  st;
+
+    if (stat(dir, &st) != 0) {
+        beacon_err(err, "stat(\"%.100s\") failed: %s", dir, strerror(errno));
+        return BEACON_SYS;
+    }
+
+    if (st.st_uid != geteuid()) {
+        beacon_err(err, "this is user %ld, but \"%.100s\" belongs to user "
+                   "%ld: run beacond as nginx's workers", (long) geteuid(),
+                   dir, (long) st.st_uid);
+        return BEACON_INVALID;
+    }
+
+    return BEACON_OK;
+}
+
+beacon_rc_t
 beacond_process_lock(const char *dir, int *lock, beacon_err_t *err)
 {
     int           i;

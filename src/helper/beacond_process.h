@@ -16,6 +16,13 @@ beacon_rc_t beacond_process_init(bool supervised, int *signals,
     beacon_err_t *err);
 
 /*
+ * INVALID: dir belongs to another user than this process.  Started as root by
+ * mistake, the helper would leave files that the worker user, who supervises,
+ * cannot use.
+ */
+beacon_rc_t beacond_process_user(const char *dir, beacon_err_t *err);
+
+/*
  * Takes dir/beacond.lock.  FULL: another helper has it.  It stays locked until
  * this process is gone, with all its threads and whatever they are still
  * writing: only then may another helper look at our files.

@@ -62,7 +62,8 @@ typedef struct {
     beacond_control_t   control;
     beacond_state_e     state;
     int64_t             deadline_ms;    /* of this state */
-    bool                hurry;          /* STOP 0: make room for another */
+    bool                firm;           /* no lingering: a signal, or STOP 0,
+                                           to make room for another */
     int                 exit_code;
     bool                leave;
 } beacond_t;
@@ -220,15 +221,19 @@ beacond_reopen(void *data)
 }
 
 static void
-beacond_stop(void *data, int ms)
+beacond_drain(beacond_t *b, int ms, bool firm)
 {
-    beacond_t  *b = data;
-
     beacond_log(BEACOND_NOTICE, "stopping, for up to %d ms", ms);
     b->state = BEACOND_DRAINING;
-    b->hurry = (ms == 0);
+    b->firm = firm;
     b->deadline_ms = beacond_now_ms() + ms;
     beacond_engine_stop(b->engine, ms);
+}
+
+static void
+beacond_stop(void *data, int ms)
+{
+    beacond_drain(data, ms, ms == 0);
 }
 
 static void
@@ -259,6 +264,12 @@ beacond_open(beacond_t *b, beacon_err_t *err)
 
     if (b->conf == NULL) {
         return BEACON_INVALID;
+    }
+
+    rc = beacond_process_user(b->conf->dir, err);
+
+    if (rc != BEACON_OK) {
+        return rc;
     }
 
     b->dir = strdup(b->conf->dir);
@@ -333,12 +344,12 @@ beacond_signal(beacond_t *b)
         switch (si.ssi_signo) {
 
         case SIGQUIT:
-            beacond_stop(b, BEACOND_QUIT_MS);
+            beacond_drain(b, BEACOND_QUIT_MS, true);
             break;
 
         case SIGTERM:
         case SIGINT:
-            beacond_stop(b, BEACOND_TERM_MS);
+            beacond_drain(b, BEACOND_TERM_MS, true);
             break;
 
         case SIGUSR1:
@@ -378,7 +389,7 @@ beacond_leaving(beacond_t *b, int64_t now_ms)
                 PRIu64 " hits stay in the ring", left);
     beacond_control_tell(&b->control, "LEFT %" PRIu64, left);
 
-    if (left != 0 || b->hurry) {
+    if (left != 0 || b->firm) {
         b->leave = true;
         return;
     }

@@ -38,7 +38,9 @@ static void ngx_http_beacon_helper_watch(ngx_http_beacon_supervisor_t *sv);
 #define NGX_HTTP_BEACON_BACKOFF_FIRST  100      /* ms; after the first restart,
                                                    which is at once */
 #define NGX_HTTP_BEACON_BACKOFF_LAST   5000
-#define NGX_HTTP_BEACON_PROGRESS       5000     /* lived so long: start anew */
+#define NGX_HTTP_BEACON_BACKOFF_UP     400      /* the most after one that was
+                                                   up, */
+#define NGX_HTTP_BEACON_PROGRESS       1000     /* and for so long: at once */
 #define NGX_HTTP_BEACON_LOCK_TRY       200
 #define NGX_HTTP_BEACON_WATCH          250
 #define NGX_HTTP_BEACON_VACANT         1000
@@ -286,9 +288,13 @@ ngx_http_beacon_helper_gone(ngx_http_beacon_supervisor_t *sv)
     sv->state = NGX_HTTP_BEACON_SEEK;
 
     if (state == NGX_HTTP_BEACON_REPLACE
-        || ngx_current_msec - sv->since >= NGX_HTTP_BEACON_PROGRESS)
+        || (state == NGX_HTTP_BEACON_UP
+            && ngx_current_msec - sv->since >= NGX_HTTP_BEACON_PROGRESS))
     {
         sv->delay = 0;
+
+    } else if (state == NGX_HTTP_BEACON_UP) {
+        sv->delay = ngx_min(sv->delay, NGX_HTTP_BEACON_BACKOFF_UP);
     }
 
     delay = sv->delay;

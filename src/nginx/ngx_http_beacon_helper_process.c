@@ -2,6 +2,7 @@
 
 #include "ngx_http_beacon_supervise.h"
 
+#include <grp.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 
@@ -11,6 +12,8 @@
 
 static void ngx_http_beacon_helper_exec(ngx_http_beacon_main_conf_t *bmcf,
     char *const argv[], ngx_socket_t s);
+static ngx_int_t ngx_http_beacon_helper_user(
+    ngx_http_beacon_main_conf_t *bmcf);
 
 
 ngx_socket_t
@@ -118,10 +121,42 @@ ngx_http_beacon_helper_exec(ngx_http_beacon_main_conf_t *bmcf,
     (void) sigemptyset(&none);
     (void) sigprocmask(SIG_SETMASK, &none, NULL);
 
-    (void) execve(argv[0], argv, environ);
+    if (ngx_http_beacon_helper_user(bmcf) == NGX_OK) {
+        (void) execve(argv[0], argv, environ);
+    }
 
-    ngx_log_stderr(ngx_errno, "beacon: execve(\"%V\") failed", &bmcf->helper);
+    ngx_log_stderr(ngx_errno, "beacon: \"%V\" cannot be started",
+                   &bmcf->helper);
     _exit(127);
+}
+
+
+/* The cache manager is the worker user; with master_process off we are still
+   root. */
+
+static ngx_int_t
+ngx_http_beacon_helper_user(ngx_http_beacon_main_conf_t *bmcf)
+{
+    ngx_core_conf_t            *ccf;
+    ngx_http_beacon_publish_t  *publish;
+
+    publish = bmcf->publish;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(publish->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    if (geteuid() != 0 || ccf->user == (ngx_uid_t) NGX_CONF_UNSET_UINT) {
+        return NGX_OK;
+    }
+
+    if (setgid(ccf->group) == -1
+        || initgroups(ccf->username, ccf->group) == -1
+        || setuid(ccf->user) == -1)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -160,8 +195,17 @@ ngx_http_beacon_helper_connect(ngx_http_beacon_main_conf_t *bmcf,
 ngx_uint_t
 ngx_http_beacon_helper_same(ngx_http_beacon_main_conf_t *bmcf, ngx_pid_t pid)
 {
+    char         self[NGX_INT64_LEN + 1];
     u_char       name[sizeof("/proc//exe") + NGX_INT64_LEN];
+    ssize_t      n;
     struct stat  running, named;
+
+    /* /proc may be that of another pid namespace, or none */
+    n = readlink("/proc/self", self, sizeof(self));
+
+    if (n <= 0 || ngx_atoi((u_char *) self, n) != (ngx_int_t) getpid()) {
+        return 1;
+    }
 
     (void) ngx_sprintf(name, "/proc/%P/exe%Z", pid);
 

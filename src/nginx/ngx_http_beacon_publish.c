@@ -24,6 +24,8 @@ static ngx_uint_t ngx_http_beacon_publish_current(
     ngx_http_beacon_main_conf_t *bmcf, uint64_t epoch);
 static ngx_int_t ngx_http_beacon_publish_prepare(
     ngx_http_beacon_main_conf_t *bmcf, ngx_log_t *log);
+static ngx_int_t ngx_http_beacon_publish_lock(
+    ngx_http_beacon_main_conf_t *bmcf, ngx_log_t *log);
 static ngx_int_t ngx_http_beacon_publish_schemas(
     ngx_http_beacon_main_conf_t *bmcf, ngx_log_t *log);
 static ngx_int_t ngx_http_beacon_publish_write(
@@ -197,7 +199,8 @@ ngx_http_beacon_publish_prepare(ngx_http_beacon_main_conf_t *bmcf,
     bmcf->generation = beacon_counters_generation(&counters);
     beacon_counters_detach(&counters);
 
-    if (ngx_http_beacon_publish_schemas(bmcf, log) != NGX_OK
+    if (ngx_http_beacon_publish_lock(bmcf, log) != NGX_OK
+        || ngx_http_beacon_publish_schemas(bmcf, log) != NGX_OK
         || ngx_http_beacon_publish_ring(bmcf, log) != NGX_OK
         || ngx_http_beacon_json(publish->cycle, bmcf, &publish->tail)
            != NGX_OK)
@@ -206,6 +209,50 @@ ngx_http_beacon_publish_prepare(ngx_http_beacon_main_conf_t *bmcf,
     }
 
     return ngx_http_beacon_publish_write(publish, bmcf->generation, log);
+}
+
+
+/*
+ * beacond.lock, made here so that it is the worker user's whoever opens it
+ * first: with master_process off that may be root.
+ */
+
+static ngx_int_t
+ngx_http_beacon_publish_lock(ngx_http_beacon_main_conf_t *bmcf, ngx_log_t *log)
+{
+    u_char                      name[NGX_MAX_PATH];
+    ngx_fd_t                    fd;
+    struct stat                 st;
+    ngx_http_beacon_publish_t  *publish;
+
+    publish = bmcf->publish;
+
+    (void) ngx_snprintf(name, NGX_MAX_PATH, "%V/beacond.lock%Z", &bmcf->ring);
+
+    fd = open((char *) name, O_RDWR|O_CREAT|O_NOFOLLOW|O_NONBLOCK|O_CLOEXEC,
+              0600);
+
+    if (fd == NGX_INVALID_FILE) {
+        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                      ngx_open_file_n " \"%s\" failed", name);
+        return NGX_ERROR;
+    }
+
+    /* a link to somebody else's file must not become the worker user's */
+    if (fstat(fd, &st) == -1
+        || !S_ISREG(st.st_mode) || st.st_nlink != 1
+        || (publish->uid != (uid_t) -1 && st.st_uid != publish->uid
+            && fchown(fd, publish->uid, publish->gid) == -1))
+    {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "\"%s\" is not a file of the worker user", name);
+        (void) close(fd);
+        return NGX_ERROR;
+    }
+
+    (void) close(fd);
+
+    return NGX_OK;
 }
 
 
@@ -390,8 +437,15 @@ ngx_http_beacon_publish_again(ngx_http_beacon_main_conf_t *bmcf,
 
     publish = bmcf->publish;
 
-    if (beacon_counters_attach((char *) bmcf->ring.data, (uid_t) -1,
-                               (gid_t) -1, &counters, &err)
+    /* the cache manager is the worker user; with master_process off we may
+       still be root */
+    if (geteuid() != 0) {
+        publish->uid = (uid_t) -1;
+        publish->gid = (gid_t) -1;
+    }
+
+    if (beacon_counters_attach((char *) bmcf->ring.data, publish->uid,
+                               publish->gid, &counters, &err)
         != BEACON_OK)
     {
         ngx_log_error(NGX_LOG_ERR, log, 0, "beacon: %s", err.text);
@@ -400,9 +454,6 @@ ngx_http_beacon_publish_again(ngx_http_beacon_main_conf_t *bmcf,
 
     bmcf->generation = beacon_counters_generation(&counters);
     beacon_counters_detach(&counters);
-
-    /* by now we are the worker user */
-    publish->uid = (uid_t) -1;
 
     if (ngx_http_beacon_publish_write(publish, bmcf->generation, log)
         != NGX_OK)
