@@ -81,6 +81,26 @@ for n in range(3):
     ok(wait_until(lambda: taken(env)), 'which captures')
 ok(env.stop(), 'nginx stops')
 
+env, ring = capture_env()
+env.start()
+if os.geteuid() == 0:
+    os.chmod(env.ring, 0)
+    env.allow('exited on signal 9')
+    old = env.worker_pids()
+    env.kill(signal.SIGKILL, old[0])
+    ok(wait_until(lambda: env.worker_pids() not in ([], old)
+                  and env.get(URL).status == 503),
+       'a worker that cannot open the ring refuses hits')
+    ok(env.wait_error('ring in .* cannot be attached'), 'and says so')
+    is_(env.get('/status').status, 200, 'and answers everything else')
+    os.chmod(env.ring, 0o700)
+    ok(wait_until(lambda: taken(env)), 'it captures as soon as it can')
+    is_(len(env.error_lines('cannot be attached, hits')), 1,
+        'the log said it once')
+else:
+    skip('needs root', 5)
+ok(env.stop(), 'nginx stops')
+
 # ---- shutting down
 
 env, ring = capture_env(ring_options='lane_size=64k lanes=3', shutdown='60s')

@@ -70,6 +70,9 @@ typedef struct {
     ngx_connection_t           *idle;       /* is told of the shutdown */
     ngx_connection_t            dummy;      /* what the timer's log line asks */
     ngx_fd_t                    lock;       /* beacond.lock, to ask who holds */
+    u_char                     *lock_name;
+    ngx_str_t                   dir;        /* the ring's, and */
+    uint64_t                    epoch;      /*   its own */
     u_char                     *scratch;    /* decoded arguments of one hit */
     size_t                      scratch_used;
     ngx_msec_t                  warned;     /* when last; 0: never */

@@ -7,8 +7,8 @@
 #include "ngx_http_beacon.h"
 
 
-static void ngx_http_beacon_worker_open(ngx_cycle_t *cycle,
-    ngx_http_beacon_main_conf_t *bmcf);
+static void ngx_http_beacon_worker_try(ngx_http_beacon_worker_t *worker);
+static void ngx_http_beacon_worker_open(ngx_http_beacon_worker_t *worker);
 static void ngx_http_beacon_worker_watch(ngx_http_beacon_worker_t *worker);
 static void ngx_http_beacon_worker_claim(ngx_http_beacon_worker_t *worker);
 static void ngx_http_beacon_worker_release(ngx_http_beacon_worker_t *worker);
@@ -72,6 +72,16 @@ ngx_http_beacon_worker_attach(ngx_cycle_t *cycle,
     cln->handler = ngx_http_beacon_worker_cleanup;
     cln->data = worker;
 
+    worker->lock_name = ngx_pnalloc(cycle->pool, bmcf->ring.len
+                                                 + sizeof("/beacond.lock"));
+    if (worker->lock_name == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(worker->lock_name, "%V/beacond.lock%Z", &bmcf->ring);
+
+    worker->dir = bmcf->ring;
+    worker->epoch = bmcf->epoch;
     worker->log = cycle->log;
     worker->delay = NGX_HTTP_BEACON_CLAIM_FIRST;
 
@@ -82,58 +92,84 @@ ngx_http_beacon_worker_attach(ngx_cycle_t *cycle,
     worker->timer.log = cycle->log;
     worker->timer.cancelable = 1;
 
-    ngx_http_beacon_worker_open(cycle, bmcf);
-
-    if (worker->ring == NULL) {
-        return NGX_OK;
-    }
-
-    ngx_http_beacon_worker_watch(worker);
-    ngx_http_beacon_worker_claim(worker);
+    ngx_http_beacon_worker_try(worker);
 
     return NGX_OK;
 }
 
 
-/* A worker that cannot open them serves everything else, and refuses hits. */
+/*
+ * Opens what is not open, claims a lane, and comes back where it could not: a
+ * worker without descriptors or memory serves everything else meanwhile.  Says
+ * so once.
+ */
 
 static void
-ngx_http_beacon_worker_open(ngx_cycle_t *cycle,
-    ngx_http_beacon_main_conf_t *bmcf)
+ngx_http_beacon_worker_try(ngx_http_beacon_worker_t *worker)
 {
-    u_char                    *name;
-    beacon_rc_t                rc;
-    beacon_err_t               err;
-    ngx_http_beacon_worker_t  *worker;
+    ngx_http_beacon_worker_open(worker);
 
-    worker = bmcf->worker;
-
-    rc = beacon_ring_attach((char *) bmcf->ring.data, bmcf->epoch, 1,
-                            &worker->ring, &err);
-    if (rc != BEACON_OK) {
-        worker->ring = NULL;
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                      "beacon: the ring in \"%V\" cannot be attached, "
-                      "hits are refused: %s", &bmcf->ring, err.text);
+    if (worker->ring && worker->producer.ring == NULL) {
+        ngx_http_beacon_worker_watch(worker);
+        ngx_http_beacon_worker_claim(worker);
     }
 
-    rc = beacon_counters_attach((char *) bmcf->ring.data, (uid_t) -1,
-                                (gid_t) -1, &worker->counters, &err);
-    if (rc == BEACON_OK) {
-        worker->mine = &worker->counters.workers[BEACON_LANES_MAX];
-
-    } else {
-        worker->counters.head = NULL;
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
-                      "beacon: the counters in \"%V\" cannot be attached, "
-                      "refusals are not counted: %s", &bmcf->ring, err.text);
+    if (worker->producer.ring && worker->counters.head) {
+        worker->delay = NGX_HTTP_BEACON_CLAIM_FIRST;
+        return;
     }
 
-    name = ngx_pnalloc(cycle->pool, bmcf->ring.len + sizeof("/beacond.lock"));
+    ngx_add_timer(&worker->timer, worker->delay);
 
-    if (name) {
-        (void) ngx_sprintf(name, "%V/beacond.lock%Z", &bmcf->ring);
-        worker->lock = open((char *) name,
+    worker->delay = ngx_min(2 * worker->delay, NGX_HTTP_BEACON_CLAIM_LAST);
+}
+
+
+static void
+ngx_http_beacon_worker_open(ngx_http_beacon_worker_t *worker)
+{
+    ngx_uint_t    say;
+    beacon_rc_t   rc;
+    beacon_err_t  err;
+
+    say = (worker->delay == NGX_HTTP_BEACON_CLAIM_FIRST);
+
+    if (worker->ring == NULL) {
+        rc = beacon_ring_attach((char *) worker->dir.data, worker->epoch, 1,
+                                &worker->ring, &err);
+        if (rc != BEACON_OK) {
+            worker->ring = NULL;
+
+            if (say) {
+                ngx_log_error(NGX_LOG_CRIT, worker->log, 0,
+                              "beacon: the ring in \"%V\" cannot be attached, "
+                              "hits are refused: %s, trying again",
+                              &worker->dir, err.text);
+            }
+        }
+    }
+
+    if (worker->counters.head == NULL) {
+        rc = beacon_counters_attach((char *) worker->dir.data, (uid_t) -1,
+                                    (gid_t) -1, &worker->counters, &err);
+        if (rc == BEACON_OK) {
+            worker->mine = &worker->counters.workers[worker->producer.ring
+                                                     ? worker->producer.index
+                                                     : BEACON_LANES_MAX];
+        } else {
+            worker->counters.head = NULL;
+
+            if (say) {
+                ngx_log_error(NGX_LOG_CRIT, worker->log, 0,
+                              "beacon: the counters in \"%V\" cannot be "
+                              "attached, refusals are not counted: %s",
+                              &worker->dir, err.text);
+            }
+        }
+    }
+
+    if (worker->lock == NGX_INVALID_FILE) {
+        worker->lock = open((char *) worker->lock_name,
                             O_RDWR|O_CREAT|O_CLOEXEC|O_NOFOLLOW, 0600);
     }
 }
@@ -150,7 +186,7 @@ ngx_http_beacon_worker_watch(ngx_http_beacon_worker_t *worker)
 {
     ngx_connection_t  *c;
 
-    if (ngx_process != NGX_PROCESS_WORKER) {
+    if (ngx_process != NGX_PROCESS_WORKER || worker->idle) {
         return;
     }
 
@@ -196,8 +232,6 @@ ngx_http_beacon_worker_claim(ngx_http_beacon_worker_t *worker)
     rc = beacon_lane_claim(worker->ring, &worker->producer);
 
     if (rc == BEACON_OK) {
-        worker->delay = NGX_HTTP_BEACON_CLAIM_FIRST;
-
         if (worker->counters.head) {
             worker->mine = &worker->counters.workers[worker->producer.index];
         }
@@ -207,11 +241,7 @@ ngx_http_beacon_worker_claim(ngx_http_beacon_worker_t *worker)
 
     worker->producer.ring = NULL;
 
-    if (ngx_exiting) {
-        return;
-    }
-
-    if (worker->delay == NGX_HTTP_BEACON_CLAIM_FIRST) {
+    if (!ngx_exiting && worker->delay == NGX_HTTP_BEACON_CLAIM_FIRST) {
         ngx_log_error(NGX_LOG_WARN, worker->log,
                       (rc == BEACON_SYS) ? ngx_errno : 0,
                       "beacon: %s, trying again",
@@ -219,10 +249,6 @@ ngx_http_beacon_worker_claim(ngx_http_beacon_worker_t *worker)
                       : (rc == BEACON_FULL) ? "no space for a lane"
                                             : "no lane can be claimed");
     }
-
-    ngx_add_timer(&worker->timer, worker->delay);
-
-    worker->delay = ngx_min(2 * worker->delay, NGX_HTTP_BEACON_CLAIM_LAST);
 }
 
 
@@ -252,15 +278,13 @@ ngx_http_beacon_worker_timer(ngx_event_t *ev)
     c = ev->data;
     worker = c->data;
 
-    if (worker->producer.ring) {
+    if (ngx_exiting) {
         /* it was a late hit's */
         ngx_http_beacon_worker_release(worker);
         return;
     }
 
-    if (!ngx_exiting) {
-        ngx_http_beacon_worker_claim(worker);
-    }
+    ngx_http_beacon_worker_try(worker);
 }
 
 
