@@ -85,7 +85,15 @@ beacond_build_frame(beacond_puller_t *puller, beacond_batch_t *batch,
     if ((record->ordinal > need->at.ordinal && !need->spooled)
         || (record->ordinal >= need->limit.ordinal && !need->given_up))
     {
+        puller->passed[need->lane] = 1;
         return BEACON_OK;
+    }
+
+    /* no hole: it was passed over then, so go back for it */
+
+    if (record->ordinal > need->at.ordinal && puller->passed[need->lane]) {
+        puller->journal = false;
+        return BEACON_FULL;
     }
 
     pull = beacond_needs_pull(puller, need);
@@ -128,6 +136,7 @@ beacond_build_spool(beacond_puller_t *puller, beacond_batch_t *batch)
         beacond_spool_seek(&puller->spool,
                            beacond_spool_find(puller->spool.spool,
                                               beacond_needs_wanted, puller));
+        memset(puller->passed, 0, sizeof(puller->passed));
         puller->journal = true;
     }
 

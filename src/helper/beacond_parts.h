@@ -111,6 +111,8 @@ typedef struct {
     uint32_t                 last_need;
     bool                     journal;   /* reading on in the journal */
     int                      rescanned; /* times it was read in vain */
+    uint8_t                  passed[BEACOND_LANES];     /* some of the lane's
+                                           frames, since the last seek */
     int                      spool_error;       /* errno of the last read */
     beacond_spool_reader_t   spool;
     uint64_t                 gaps;
