@@ -91,13 +91,50 @@ beacon_hit_head_valid(const beacon_hit_head_t *head)
            && head->reserved == 0;
 }
 
+/* Points n strings at p and behind one another; each NUL is in *ends. */
+static inline __attribute__((always_inline)) const uint8_t *
+beacon_hit_take(beacon_str_t *str, size_t n, const uint8_t *lengths,
+    const uint8_t *p, unsigned *ends)
+{
+    size_t    i;
+    uint32_t  len;
+
+#pragma GCC unroll 9
+    for (i = 0; i < n; i++) {
+        memcpy(&len, lengths + i * sizeof(len), sizeof(len));
+        str[i].len = len;
+        str[i].data = p;
+        p += (size_t) len + 1;
+        *ends |= p[-1];
+    }
+
+    return p;
+}
+
+/* Bytes of n strings with their NULs. */
+static inline __attribute__((always_inline)) uint64_t
+beacon_hit_sum(size_t n, const uint8_t *lengths)
+{
+    size_t    i;
+    uint32_t  len;
+    uint64_t  sum;
+
+#pragma GCC unroll 9
+    for (sum = n, i = 0; i < n; i++) {
+        memcpy(&len, lengths + i * sizeof(len), sizeof(len));
+        sum += len;
+    }
+
+    return sum;
+}
+
 beacon_rc_t
 beacon_hit_parse(beacon_str_t payload, beacon_hit_t *hit)
 {
-    size_t             n, i, rest;
-    uint32_t           len;
-    beacon_str_t      *str;
-    const uint8_t     *length, *p;
+    size_t             n;
+    uint64_t           size;
+    unsigned           ends;
+    const uint8_t     *first, *rest, *p;
     beacon_hit_head_t  head;
 
     if (payload.len < sizeof(head)) {
@@ -117,35 +154,29 @@ beacon_hit_parse(beacon_str_t payload, beacon_hit_t *hit)
     hit->flags = head.flags;
 
     n = BEACON_HIT_STRINGS + hit->nfields;
-    rest = payload.len - sizeof(head);
+    size = sizeof(head) + n * sizeof(uint32_t);
 
-    if (rest < n * (sizeof(uint32_t) + 1)) {
+    if (payload.len < size) {
         return BEACON_CORRUPT;
     }
 
-    length = payload.data + sizeof(head);
-    p = length + n * sizeof(uint32_t);
-    rest -= n * sizeof(uint32_t);
+    first = payload.data + sizeof(head);
+    rest = first + BEACON_HIT_STRINGS * sizeof(uint32_t);
+    size += beacon_hit_sum(BEACON_HIT_STRINGS, first)
+            + beacon_hit_sum(hit->nfields, rest);
 
-    for (i = 0; i < n; i++) {
-        memcpy(&len, length, sizeof(len));
-        length += sizeof(len);
-
-        if (len >= rest || p[len] != 0) {
-            return BEACON_CORRUPT;
-        }
-
-        str = (i < BEACON_HIT_STRINGS) ? &hit->strings[i]
-                                       : &hit->fields[i - BEACON_HIT_STRINGS];
-        str->len = len;
-        str->data = p;
-
-        p += len + 1;
-        rest -= len + 1;
+    if (payload.len != size) {
+        return BEACON_CORRUPT;
     }
 
+    /* so no string leaves the payload */
+    ends = 0;
+    p = beacon_hit_take(hit->strings, BEACON_HIT_STRINGS, first,
+                        first + n * sizeof(uint32_t), &ends);
+    (void) beacon_hit_take(hit->fields, hit->nfields, rest, p, &ends);
+
     /* a site names files: nobody behind this point has to doubt it */
-    if (rest != 0
+    if (ends != 0
         || hit->strings[BEACON_HIT_IP].len > BEACON_HIT_IP_MAX
         || !beacon_site_valid(hit->strings[BEACON_HIT_SITE].data,
                               hit->strings[BEACON_HIT_SITE].len))

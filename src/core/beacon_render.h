@@ -53,6 +53,21 @@ size_t beacon_render_bound(const beacon_hit_t *hit,
     const beacon_schema_t *schema);
 
 /*
+ * The same from the payload's length alone, for any schema that
+ * beacon_schema_publish() takes: more than the exact one, for a multiplication.
+ * Ask the exact one where this does not fit.
+ *
+ * A byte of a query takes 15 and a sequence of two bytes 12 more; what stands
+ * around a field is covered by its length and its NUL, 5 bytes of payload.
+ * Flags, edge and the line's own text take less than 4096.
+ */
+static inline size_t
+beacon_render_bound_fast(size_t payload_len)
+{
+    return 21 * payload_len + 4096;
+}
+
+/*
  * Renders into dst, which has room for beacon_render_bound() and 64 bytes; what
  * lies behind the line is left undefined.  The hit comes from
  * beacon_hit_parse(): each string ends in a NUL.  It may be loaded 64 bytes

@@ -247,6 +247,37 @@ beacond_build_add(beacond_puller_t *puller, beacond_pull_t *pull,
 }
 
 /*
+ * Is there room for the hit's lines?  FULL: not behind what is in the batch;
+ * SYS: not in an empty one either, however large.
+ */
+static inline beacon_rc_t
+beacond_build_room(beacond_puller_t *puller, const beacon_schema_t *names,
+    size_t payload_len, beacond_batch_t *batch)
+{
+    size_t  room, bound, values;
+
+    room = batch->values_start - batch->lines_len;
+    values = 64 + batch->nvalues * BEACOND_VALUE_SPACE;
+
+    if (beacon_render_bound_fast(payload_len) + values <= room) {
+        return BEACON_OK;
+    }
+
+    bound = beacon_render_bound(&puller->hit, names) + values;
+
+    if (bound <= room) {
+        return BEACON_OK;
+    }
+
+    if (batch->nhits > 0) {
+        return BEACON_FULL;
+    }
+
+    return (bound <= UINT32_MAX) ? beacond_batch_grow(batch, bound)
+                                 : BEACON_SYS;
+}
+
+/*
  * Takes pull->record into the batch.  FULL: no room in it; nothing is changed.
  * A record that is no hit, or cannot be rendered, is passed over: the span
  * then lacks its ordinal.
@@ -255,8 +286,8 @@ beacon_rc_t
 beacond_build_hit(beacond_puller_t *puller, beacond_pull_t *pull,
     beacond_batch_t *batch)
 {
-    size_t                   bound;
     unsigned                 nlines;
+    beacon_rc_t              rc;
     const beacon_record_t   *record = &pull->record;
     const beacond_schema_t  *schema;
     const beacon_schema_t   *names;
@@ -273,21 +304,15 @@ beacond_build_hit(beacond_puller_t *puller, beacond_pull_t *pull,
     schema = beacond_build_schema(puller, record->schema);
     names = schema != NULL ? &schema->schema : NULL;
 
-    bound = beacon_render_bound(&puller->hit, names) + 64
-            + batch->nvalues * BEACOND_VALUE_SPACE;
+    rc = beacond_build_room(puller, names, record->payload.len, batch);
 
-    if (bound > batch->values_start - batch->lines_len) {
+    if (rc == BEACON_FULL) {
+        return rc;
+    }
 
-        if (batch->nhits > 0) {
-            return BEACON_FULL;
-        }
-
-        if (bound > UINT32_MAX
-            || beacond_batch_grow(batch, bound) != BEACON_OK)
-        {
-            puller->corrupt++;
-            goto done;
-        }
+    if (rc != BEACON_OK) {
+        puller->corrupt++;
+        goto done;
     }
 
     nlines = beacon_render(puller->render, record, &puller->hit, names,

@@ -95,6 +95,11 @@ fuzz_variants(const beacon_hit_t *hit, const beacon_schema_t *schema)
     record.offset = hit->strings[BEACON_HIT_QUERY].len;
     record.time_ns = 1795301761204000000ULL;
     bound = beacon_render_bound(hit, schema);
+
+    if (bound > beacon_render_bound_fast(beacon_hit_size(hit))) {
+        abort();
+    }
+
     first = NULL;
     len = 0;
 

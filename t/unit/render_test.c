@@ -172,6 +172,46 @@ test_select(void)
     free(first);
 }
 
+/* Whatever a payload's bytes are: all names as long as they may be. */
+static void
+test_bound(void)
+{
+    size_t           n;
+    uint32_t         i;
+    beacon_hit_t     hit;
+    beacon_schema_t  schema;
+
+    static const uint8_t  long_name[255] = "";
+
+    memset(&schema, 0, sizeof(schema));
+    schema.edge = (beacon_str_t) { 255, long_name };
+    schema.nfields = BEACON_FIELDS_MAX;
+    schema.nflags = BEACON_FLAGS_MAX;
+
+    for (i = 0; i < BEACON_FIELDS_MAX; i++) {
+        schema.fields[i] = (beacon_str_t) { 64, long_name };
+        schema.flags[i % BEACON_FLAGS_MAX] = schema.fields[i];
+    }
+
+    test_hit(&hit);
+    hit.nfields = BEACON_FIELDS_MAX;
+    memset(hit.fields, 0, sizeof(hit.fields));
+    hit.body_kind = BEACON_BODY_FORM;
+    ok(beacon_render_bound(&hit, &schema)
+       <= beacon_render_bound_fast(beacon_hit_size(&hit)),
+       "the bound by length covers the longest names");
+
+    for (n = 1; n < 5; n++) {
+        hit.strings[BEACON_HIT_QUERY].len = n;
+        hit.strings[BEACON_HIT_BODY].len = n;
+        ok(beacon_render_bound(&hit, &schema)
+           <= beacon_render_bound_fast(beacon_hit_size(&hit))
+           && beacon_render_bound(&hit, NULL)
+              <= beacon_render_bound_fast(beacon_hit_size(&hit)),
+           "and query and form of %zu bytes", n);
+    }
+}
+
 int
 main(void)
 {
@@ -186,6 +226,7 @@ main(void)
     test_members();
     test_memory();
     test_select();
+    test_bound();
     beacon_render_destroy(test_render);
 
     return done_testing();
