@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BEACON_GAP_LENGTH  56           /* header, u64, padding */
@@ -70,6 +71,7 @@ beacon_lane_claim(beacon_ring_t *ring, beacon_producer_t *p)
     int          n;
     uint32_t     i;
     beacon_rc_t  rc;
+    struct stat  st;
 
     memset(p, 0, sizeof(beacon_producer_t));
 
@@ -83,6 +85,14 @@ beacon_lane_claim(beacon_ring_t *ring, beacon_producer_t *p)
 
         if (rc != BEACON_OK) {
             return rc;
+        }
+
+        /* a ring that was drained and unlinked while we owned no lane: what
+           went into it would be seen by nobody */
+
+        if (fstat(ring->fd, &st) != 0 || st.st_nlink == 0) {
+            beacon_ring_unlock(ring, i);
+            return BEACON_AGAIN;
         }
 
         /* a hole in a full tmpfs would be a SIGBUS at the first store */

@@ -263,13 +263,13 @@ beacond_keeper_losses(beacond_engine_t *engine)
     beacond_lane_t    *lane;
     beacond_sinker_t  *sinker;
 
-    if (engine->spool != NULL && !engine->spool_full) {
-        return;
-    }
-
     pthread_mutex_lock(&engine->mutex);
 
     for (i = 0; i < engine->nlanes; i++) {
+        if (engine->spool != NULL && !engine->spool_full) {
+            break;
+        }
+
         lane = &engine->lanes[i];
 
         if (!lane->used || lane->ring == NULL || lane->broken
@@ -304,6 +304,8 @@ beacond_keeper_oldest(beacond_engine_t *engine)
     beacon_cursor_t   at;
     beacon_record_t   record;
 
+    pthread_mutex_lock(&engine->mutex);
+
     for (i = 0; i < engine->nlanes; i++) {
         lane = &engine->lanes[i];
 
@@ -323,6 +325,8 @@ beacond_keeper_oldest(beacond_engine_t *engine)
             lane->oldest_ns = record.time_ns;
         }
     }
+
+    pthread_mutex_unlock(&engine->mutex);
 }
 
 static bool
@@ -402,6 +406,8 @@ beacond_keeper_owners(beacond_engine_t *engine)
     uint32_t         i;
     beacond_lane_t  *lane;
 
+    pthread_mutex_lock(&engine->mutex);
+
     for (i = 0; i < engine->nlanes; i++) {
         lane = &engine->lanes[i];
 
@@ -409,6 +415,8 @@ beacond_keeper_owners(beacond_engine_t *engine)
             lane->owned = beacon_lane_owned(lane->ring, lane->number);
         }
     }
+
+    pthread_mutex_unlock(&engine->mutex);
 }
 
 /* Sinks then do not wait to fill their buffers. */

@@ -37,6 +37,15 @@ beacond_spool_close(beacond_spool_t *spool)
     free(spool);
 }
 
+void
+beacond_spool_limits(beacond_spool_t *spool, uint64_t size, unsigned min_free)
+{
+    pthread_mutex_lock(&spool->mutex);
+    spool->size = size;
+    spool->min_free = min_free;
+    pthread_mutex_unlock(&spool->mutex);
+}
+
 beacon_rc_t
 beacond_spool_append(beacond_spool_t *spool, uint64_t epoch, uint32_t lane,
     const beacon_record_t *record)
@@ -94,9 +103,16 @@ beacond_spool_append(beacond_spool_t *spool, uint64_t epoch, uint32_t lane,
 static beacon_rc_t
 beacond_spool_room(beacond_spool_t *spool, size_t n)
 {
+    bool            full;
+    unsigned        min_free;
     struct statvfs  vfs;
 
-    if (beacond_spool_used(spool) + n > spool->size) {
+    pthread_mutex_lock(&spool->mutex);
+    full = spool->used + n > spool->size;
+    min_free = spool->min_free;
+    pthread_mutex_unlock(&spool->mutex);
+
+    if (full) {
         return BEACON_FULL;
     }
 
@@ -105,7 +121,7 @@ beacond_spool_room(beacond_spool_t *spool, size_t n)
     }
 
     if ((uint64_t) vfs.f_bavail * vfs.f_frsize
-        < n + (uint64_t) vfs.f_blocks / 100 * spool->min_free * vfs.f_frsize)
+        < n + (uint64_t) vfs.f_blocks / 100 * min_free * vfs.f_frsize)
     {
         return BEACON_FULL;
     }

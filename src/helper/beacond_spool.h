@@ -123,6 +123,10 @@ beacon_rc_t beacond_spool_open(const char *dir, uint64_t size,
     unsigned min_free, beacond_spool_t **spool, beacon_err_t *err);
 void beacond_spool_close(beacond_spool_t *spool);
 
+/* New limits, from any thread. */
+void beacond_spool_limits(beacond_spool_t *spool, uint64_t size,
+    unsigned min_free);
+
 /* Takes a record into the buffer, which the next write puts into the journal.
    SYS: no memory. */
 beacon_rc_t beacond_spool_append(beacond_spool_t *spool, uint64_t epoch,

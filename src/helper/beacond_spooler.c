@@ -389,6 +389,8 @@ beacond_spooler_save(beacond_engine_t *engine)
 static void
 beacond_spooler_tidy(beacond_engine_t *engine)
 {
+    bool  spooling;
+
     if (beacond_spool_used(engine->spool) == 0) {
         return;
     }
@@ -397,7 +399,11 @@ beacond_spooler_tidy(beacond_engine_t *engine)
         return;
     }
 
-    if (!engine->spooling
+    pthread_mutex_lock(&engine->mutex);
+    spooling = engine->spooling;
+    pthread_mutex_unlock(&engine->mutex);
+
+    if (!spooling
         || beacond_spool_used(engine->spool) > engine->spool->segment_size)
     {
         beacond_spool_drop(engine->spool, false, beacond_spooler_needed,
@@ -411,10 +417,14 @@ static beacon_rc_t
 beacond_spooler_round(beacond_engine_t *engine)
 {
     bool         more = false;
-    uint32_t     i;
+    uint32_t     i, n;
     beacon_rc_t  rc;
 
-    for (i = 0; i < engine->nlanes; i++) {
+    pthread_mutex_lock(&engine->mutex);
+    n = engine->nlanes;
+    pthread_mutex_unlock(&engine->mutex);
+
+    for (i = 0; i < n; i++) {
         rc = beacond_spooler_copy(engine, i);
 
         if (rc != BEACON_OK && rc != BEACON_AGAIN) {
@@ -546,8 +556,8 @@ beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
     if (engine->spool != NULL && conf->spool != NULL
         && strcmp(engine->spool->dir, conf->spool) == 0)
     {
-        engine->spool->size = conf->spool_size;
-        engine->spool->min_free = conf->spool_min_free;
+        beacond_spool_limits(engine->spool, conf->spool_size,
+                             conf->spool_min_free);
         return BEACON_OK;
     }
 
