@@ -17,11 +17,12 @@ seed()
 
 trial = Trial(load={'rate': 5000, 'connections': 16}).start()
 env = trial.env
+env.allow('exited on signal 9')
 kills = count(30, 1000)
 back = 0
 for _ in range(kills):
     pid = env.helper_pid()
-    time.sleep(random.expovariate(1 / 0.15))    # any moment is as good
+    time.sleep(random.expovariate(1 / 0.3))     # any moment is as good
     env.kill_helper()
     back += bool(wait_until(lambda: env.helper_pid() not in (None, pid), 10))
 tally('helper kills', kills)
@@ -34,6 +35,7 @@ ok(status['helper']['restarts'] >= kills, 'the status counts the restarts')
 trial = Trial(load={'rate': 5000, 'connections': 16}, log=[
     '%%LOG%%/$beacon_site.jsonl sync=always', '%%LOG%%2/all.jsonl name=all'])
 env = trial.start().env
+env.allow('exited on signal 9')
 for _ in range(count(10, 100)):
     pid = env.helper_pid()
     wait_until(lambda: random.random() < 0.2, 1)

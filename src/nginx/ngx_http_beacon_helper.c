@@ -274,11 +274,13 @@ ngx_http_beacon_helper_close(ngx_http_beacon_supervisor_t *sv)
 }
 
 
-/* There is no helper (any more): the next one at once, then less and less. */
+/* There is no helper (any more): the next one at once, then less and less;
+   one that got hits done, or lived long, starts this anew. */
 
 static void
 ngx_http_beacon_helper_gone(ngx_http_beacon_supervisor_t *sv)
 {
+    uint64_t                     done;
     ngx_msec_t                   delay;
     ngx_http_beacon_supervise_e  state;
 
@@ -287,7 +289,9 @@ ngx_http_beacon_helper_gone(ngx_http_beacon_supervisor_t *sv)
     ngx_http_beacon_helper_close(sv);
     sv->state = NGX_HTTP_BEACON_SEEK;
 
-    if (state == NGX_HTTP_BEACON_REPLACE
+    done = ngx_http_beacon_helper_done(sv->bmcf);
+
+    if (state == NGX_HTTP_BEACON_REPLACE || done > sv->done
         || (state == NGX_HTTP_BEACON_UP
             && ngx_current_msec - sv->since >= NGX_HTTP_BEACON_PROGRESS))
     {
@@ -296,6 +300,8 @@ ngx_http_beacon_helper_gone(ngx_http_beacon_supervisor_t *sv)
     } else if (state == NGX_HTTP_BEACON_UP) {
         sv->delay = ngx_min(sv->delay, NGX_HTTP_BEACON_BACKOFF_UP);
     }
+
+    sv->done = done;
 
     delay = sv->delay;
     sv->delay = delay ? ngx_min(2 * delay, NGX_HTTP_BEACON_BACKOFF_LAST)

@@ -306,3 +306,35 @@ ngx_http_beacon_helper_unlock(ngx_fd_t fd)
 
     (void) ngx_http_beacon_helper_flock(fd, F_OFD_SETLK, F_UNLCK, &fl);
 }
+
+
+uint64_t
+ngx_http_beacon_helper_done(ngx_http_beacon_main_conf_t *bmcf)
+{
+    uint64_t           done;
+    uint32_t           i;
+    beacon_err_t       err;
+    beacon_books_t    *books;
+    beacon_counters_t  counters;
+
+    if (beacon_counters_attach((char *) bmcf->ring.data, (uid_t) -1,
+                               (gid_t) -1, &counters, &err)
+        != BEACON_OK)
+    {
+        return 0;
+    }
+
+    done = 0;
+    books = ngx_alloc(sizeof(beacon_books_t), ngx_cycle->log);
+
+    if (books && beacon_books_read(&counters, books) == BEACON_OK) {
+        for (i = 0; i < books->nsinks && i < BEACON_BOOKS_SINKS; i++) {
+            done += books->sinks[i].done;
+        }
+    }
+
+    ngx_free(books);
+    beacon_counters_detach(&counters);
+
+    return done;
+}

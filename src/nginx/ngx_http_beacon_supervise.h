@@ -36,6 +36,7 @@ typedef struct {
     ngx_uint_t                    reopen;       /* USR1 came */
     ngx_msec_t                    since;        /* connected */
     ngx_msec_t                    delay;        /* of the next restart */
+    uint64_t                      done;         /* hits, at the last one */
     ngx_fd_t                      lock;
     ngx_uint_t                    held;         /* the lock is */
     ngx_msec_t                    vacant;       /* PASSIVE: since when nobody
@@ -73,6 +74,9 @@ ngx_socket_t ngx_http_beacon_helper_spawn(ngx_http_beacon_main_conf_t *bmcf,
 /* Connects to a helper that runs; -1: there is none. */
 ngx_socket_t ngx_http_beacon_helper_connect(ngx_http_beacon_main_conf_t *bmcf,
     ngx_pid_t *pid);
+
+/* Hits that the books say the sinks are done with, together; 0: no books. */
+uint64_t ngx_http_beacon_helper_done(ngx_http_beacon_main_conf_t *bmcf);
 
 /* 1: what runs as pid is what the configuration names, as far as one can
    tell; 0: the file there is another one by now. */
