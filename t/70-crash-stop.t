@@ -70,6 +70,7 @@ proc.wait_gone(stuck)
 ok(undrained(env) > 0, 'hits are left in the ring')
 env.start()
 trial.more(rate=1000)
+ok(trial.progress(), 'the next start goes on')
 trial.finish('stopped with a helper that hangs')
 
 
