@@ -55,7 +55,8 @@ NGINX_FLAGS = --with-compat --with-debug --with-threads --with-pcre-jit \
 DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libjansson-dev
 DEPS_DEMO  = $(DEPS_BUILD) python3 tzdata
 DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
-             dpkg-dev patch e2fsprogs fuse3 faketime iproute2 procps
+             dpkg-dev patch e2fsprogs fuse3 faketime iproute2 procps \
+             spin
 DEPS_LINT  = $(DEPS_BUILD) python3 clang-tidy cppcheck git
 DEPS_BENCH = $(DEPS_TEST) valgrind wrk
 
