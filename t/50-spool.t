@@ -177,6 +177,26 @@ for damaged in (False, True):
         'the sink that had them gets none again')
     s.finish('reboot')
 
+# ---- rings of an earlier geometry
+
+for point in ('engine.before_retire', 'engine.after_retire'):
+    s = Spool()
+    os.mkdir(s.log)
+    sent = s.push(100)
+    old = s.epoch
+    s.create()
+    sent += s.push(100)
+    s.start(BEACON_KILL_AT=point)
+    is_(s.helper.wait(30), -signal.SIGKILL, 'killed at ' + point)
+    s.start()
+    ok(wait_until(lambda: not os.path.exists(s.ring + '/ring.' + old), 30),
+       'a drained ring goes')
+    ok(wait_until(lambda: s.settled() and s.books()['accepted'] == 200),
+       'its hits are counted once')
+    is_(sorted(s.logged()), sorted(sent), 'and logged once')
+    s.finish('retired')
+
+
 # ---- killed at every point
 
 points = [line.split('\t')[0] for line in tool('beacond', '--points')

@@ -295,7 +295,7 @@ beacond_ids_save(beacond_sink_t *sink)
                              ids->length + (off_t) ids->len, true);
         ids->copied = true;
 
-    } else if (ids->copied) {
+    } else if (ids->copied && ids->copy[0] != '\0') {
         ids->copied = false;
         unlink(ids->copy);
     }
