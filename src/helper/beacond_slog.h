@@ -306,7 +306,8 @@ beacon_rc_t beacond_slog_open(beacond_slog_t *slog,
 /* Goes over to what is now at the path.  false: not yet. */
 bool beacond_slog_reopen(beacond_slog_t *slog, beacond_slog_file_t *file);
 
-/* Marks files for reopening whose path is no longer theirs. */
+/* Before a write: was the file removed, is the path another one by now?  Then
+   it is to be reopened. */
 void beacond_slog_check(beacond_slog_t *slog, beacond_slog_file_t *file);
 
 /* Closes what was idle for long. */

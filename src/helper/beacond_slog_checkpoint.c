@@ -3,7 +3,7 @@
  * directory while the sink reads from there (a ring may go with its tmpfs).
  *
  *     beacon log checkpoint 1
- *     counts <possible duplicates> <overflow> <reopened> <unsynced>
+ *     counts <possible duplicates> <overflow> <reopened> <unsynced> <errors>
  *     file <length> <dev> <ino> <birth, ns> <path>
  *     ...
  *     engine <bytes>
@@ -136,10 +136,11 @@ beacond_slog_text(beacond_slog_t *slog, uint64_t seq, bool last)
     const beacond_slog_file_t  *file;
 
     beacond_slog_print(slog, &len, "beacon log checkpoint 1\ncounts %" PRIu64
-                       " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+                       " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
                        slog->possible_duplicates, slog->overflowed,
                        slog->reopened,
-                       slog->unsynced + beacond_slog_sync_failed(slog));
+                       slog->unsynced + beacond_slog_sync_failed(slog),
+                       slog->sink->errors);
 
     for (file = slog->retired; file; file = file->chain) {
         if (file->recovered || file->marks[file->nmarks - 1].seq > seq) {

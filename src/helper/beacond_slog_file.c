@@ -700,16 +700,21 @@ beacond_slog_check(beacond_slog_t *slog, beacond_slog_file_t *file)
     struct stat  st, now;
 
     if (file->handle == NULL || file->reopen
-        || slog->now - file->checked_ms < BEACOND_SLOG_CHECK_MS)
+        || fstat(file->handle->fd, &now) == -1)
     {
         return;
     }
 
-    file->checked_ms = slog->now;
-
-    if (fstat(file->handle->fd, &now) == -1) {
+    if (now.st_nlink == 0) {
+        file->reopen = true;            /* what it got would be lost */
         return;
     }
+
+    if (slog->now - file->checked_ms < BEACOND_SLOG_CHECK_MS) {
+        return;
+    }
+
+    file->checked_ms = slog->now;
 
     if (fstatat(AT_FDCWD, file->path, &st, AT_SYMLINK_NOFOLLOW) == -1) {
         file->reopen = errno == ENOENT || errno == ENOTDIR;

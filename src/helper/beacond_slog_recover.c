@@ -429,6 +429,7 @@ beacond_slog_parse(beacond_slog_t *slog, char *text, size_t len,
 {
     char                 *p = text, *line;
     size_t                n;
+    uint64_t              errors;
     beacon_rc_t           rc = BEACON_OK;
     beacond_slog_scan_t   scan = { NULL, 0, 0 };
     beacond_slog_entry_t  entry;
@@ -437,11 +438,15 @@ beacond_slog_parse(beacond_slog_t *slog, char *text, size_t len,
         || (line = beacond_slog_line(&p)) == NULL
         || strcmp(line, "beacon log checkpoint 1") != 0
         || (line = beacond_slog_line(&p)) == NULL
-        || sscanf(line, "counts %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
-                  &slog->possible_duplicates, &slog->overflowed,
-                  &slog->reopened, &slog->unsynced) != 4)
+        || sscanf(line, "counts %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+                  " %" SCNu64, &slog->possible_duplicates, &slog->overflowed,
+                  &slog->reopened, &slog->unsynced, &errors) != 5)
     {
         return BEACON_INVALID;
+    }
+
+    if (slog->sink->errors < errors) {
+        slog->sink->errors = errors;
     }
 
     while (rc == BEACON_OK && (line = beacond_slog_line(&p)) != NULL
