@@ -204,6 +204,12 @@ beacond_books_sinks(beacond_engine_t *engine, const beacon_books_t *last,
 
         if (sinker->mode == BEACOND_STARTING) {
             beacond_books_starting(last, accepted, entry);
+
+            if (entry->errors < sinker->errors) {
+                entry->errors = sinker->errors;
+            }
+
+            memcpy(entry->more, sinker->more, sizeof(entry->more));
             continue;
         }
 

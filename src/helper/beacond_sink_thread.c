@@ -226,6 +226,7 @@ beacond_sinker_begin(beacond_sinker_t *sinker)
     while (sinker->sink.ops->load != NULL
            && sinker->sink.ops->load(&sinker->sink, &checkpoint) != BEACON_OK)
     {
+        beacond_sinker_status(sinker);
         pthread_mutex_lock(&engine->mutex);
         beacond_cond_wait(&sinker->cond, &engine->mutex,
                           (uint64_t) sinker->sink.ops->retry_ms * BEACOND_MS);
@@ -268,7 +269,11 @@ beacond_sinker_begin(beacond_sinker_t *sinker)
     pthread_mutex_unlock(&engine->mutex);
     free(at);
 
-    sinker->sink.ops->recover(&sinker->sink, NULL);
+    /* asked to end before all was seen: the sink must not judge by it */
+
+    if (!quit) {
+        sinker->sink.ops->recover(&sinker->sink, NULL);
+    }
 
     return !quit;
 }
