@@ -30,7 +30,7 @@ HITS = 'n'
 
 class Rig:
     def __init__(self, path='all.jsonl', spool=False, sinks=None, lane='4m',
-                 lanes=6, logs=None, **log):
+                 lanes=128, logs=None, **log):
         self.top = tempfile.mkdtemp(prefix='beacon-test.', dir='/dev/shm')
         atexit.register(self.remove)
         self.ring = os.path.join(self.top, 'ring')
