@@ -249,8 +249,12 @@ beacon_lane_lost(const beacon_ring_t *ring, uint32_t lane,
     for ( ;; ) {
         rc = beacon_lane_pair(beacon_ring_lane(ring, lane), &tail, &slot);
 
+        /* a tail that went back is a stranger's: no distance to walk */
+
         if (tail.offset == cursor->offset
-            || tail.offset - bad->offset > ring->lane_size)
+            || tail.offset - bad->offset > ring->lane_size
+            || tail.offset - bad->offset < cursor->offset - bad->offset
+            || (tail.offset & 7) != 0)
         {
             break;
         }

@@ -4,6 +4,7 @@
 #include "ring_fixture.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 
 #define HITS  40
@@ -313,6 +314,66 @@ slots(void)
     beacon_ring_detach(ring);
 }
 
+/* A stranger at the tail, while the reader walks over what is corrupt. */
+
+static beacon_lane_header_t  *flipped;
+static _Atomic int            flipping;
+
+static void *
+flip(void *data)
+{
+    volatile int  i;
+    uint64_t      tail, back;
+
+    back = *(const uint64_t *) data;
+    tail = atomic_load(&flipped->tail);
+
+    while (flipping) {
+        atomic_store(&flipped->tail, tail - back);
+        for (i = 0; i < 1000; i++) { /* void */ }
+        atomic_store(&flipped->tail, tail);
+        for (i = 0; i < 1000; i++) { /* void */ }
+    }
+
+    return NULL;
+}
+
+static void
+backwards(void)
+{
+    int               i, k, bad;
+    uint64_t          lost;
+    pthread_t         thread;
+    beacon_ring_t    *ring;
+    beacon_cursor_t   start, cursor;
+    beacon_record_t   record;
+
+    static uint64_t  back[] = { 4096, 4 };
+
+    for (k = 0, bad = 0; k < 2; k++) {
+        ring = filled(&start);
+        memset(ring->map + 2 * BEACON_PAGE, 0, SIZE);
+        flipped = beacon_ring_lane(ring, 0);
+        flipping = 1;
+        (void) alarm(60);
+        (void) pthread_create(&thread, NULL, flip, &back[k]);
+
+        for (i = 0; i < 5000; i++) {
+            cursor = start;
+            (void) beacon_lane_read(ring, 0, &cursor, &record, &lost);
+            bad += (cursor.offset & 7) != 0;
+        }
+
+        flipping = 0;
+        (void) pthread_join(thread, NULL);
+        (void) alarm(0);
+        beacon_ring_detach(ring);
+    }
+
+    ok(bad == 0, "a tail that goes back while corrupt bytes are skipped does "
+       "not hold the reader");
+}
+
 /* A record within a payload, with right offset and CRC. */
 static void
 forged(void)
@@ -522,6 +583,7 @@ main(int argc, char **argv)
     stretches();
     lane_header();
     slots();
+    backwards();
     forged();
     records();
     files();
