@@ -65,17 +65,51 @@ beacon_lane_continue(beacon_ring_t *ring, uint32_t index,
     return 1;
 }
 
+/* Its bytes are there: only what is drained is ever punched. */
+static int
+beacon_lane_filled(const beacon_ring_t *ring, uint32_t index)
+{
+    beacon_lane_header_t  *lane;
+
+    lane = beacon_ring_lane(ring, index);
+
+    return atomic_load_explicit(&lane->tail, memory_order_relaxed)
+           != atomic_load_explicit(&lane->reclaim, memory_order_relaxed);
+}
+
+/* A hole in a full tmpfs would be a SIGBUS at the first store.  0 or errno. */
+static int
+beacon_lane_fill(const beacon_ring_t *ring, uint32_t index)
+{
+    int  n;
+
+    do {
+        n = posix_fallocate(ring->fd,
+                            (off_t) (beacon_ring_lane_offset(ring, index)
+                                     + BEACON_PAGE),
+                            (off_t) ring->lane_size);
+    } while (n == EINTR);
+
+    return n;
+}
+
 beacon_rc_t
 beacon_lane_claim(beacon_ring_t *ring, beacon_producer_t *p)
 {
-    int          n;
+    int          n, full;
     uint32_t     i;
     beacon_rc_t  rc;
     struct stat  st;
 
     memset(p, 0, sizeof(beacon_producer_t));
 
-    for (i = 0; i < ring->lanes; i++) {
+    for (i = 0, full = 0; i < ring->lanes; i++) {
+
+        /* where there was no space for one there is none for another */
+
+        if (full && !beacon_lane_filled(ring, i)) {
+            continue;
+        }
 
         rc = beacon_ring_lock(ring, i);
 
@@ -95,29 +129,24 @@ beacon_lane_claim(beacon_ring_t *ring, beacon_producer_t *p)
             return BEACON_AGAIN;
         }
 
-        /* a hole in a full tmpfs would be a SIGBUS at the first store */
+        n = beacon_lane_fill(ring, i);
 
-        do {
-            n = posix_fallocate(ring->fd,
-                                (off_t) (beacon_ring_lane_offset(ring, i)
-                                         + BEACON_PAGE),
-                                (off_t) ring->lane_size);
-        } while (n == EINTR);
-
-        if (n != 0) {
-            beacon_ring_unlock(ring, i);
-            errno = n;
-            return n == ENOSPC ? BEACON_FULL : BEACON_SYS;
-        }
-
-        if (beacon_lane_continue(ring, i, p)) {
+        if (n == 0 && beacon_lane_continue(ring, i, p)) {
             return BEACON_OK;
         }
 
         beacon_ring_unlock(ring, i);
+
+        if (n == ENOSPC) {
+            full = 1;
+
+        } else if (n != 0) {
+            errno = n;
+            return BEACON_SYS;
+        }
     }
 
-    return BEACON_AGAIN;
+    return full ? BEACON_FULL : BEACON_AGAIN;
 }
 
 void

@@ -105,9 +105,10 @@ typedef struct {
 } beacon_producer_t;
 
 /*
- * Takes the first free lane: lock, posix_fallocate of its bytes, then go on at
- * its tail.  AGAIN: all are owned.  FULL: no space on the file system.
- * Neither blocks.  p need not be initialized.
+ * Takes the first free lane that has its bytes or gets them: lock,
+ * posix_fallocate, then go on at its tail.  AGAIN: all are owned.  FULL: no
+ * space on the file system for those that are not.  Neither blocks.  p need
+ * not be initialized.
  */
 beacon_rc_t beacon_lane_claim(beacon_ring_t *ring, beacon_producer_t *p);
 

@@ -405,6 +405,20 @@ no_space(void)
     ok(rc == BEACON_FULL && !beacon_lane_owned(ring, 1),
        "one that the tmpfs has no room for is not");
 
+    /* 1 gets its bytes and a hit that is not drained, 0 loses them */
+
+    ok(mount("none", dir, "tmpfs", MS_REMOUNT, "size=200k") == 0
+       && beacon_lane_claim(ring, &q) == BEACON_OK && q.index == 1
+       && push(&q, 1) == BEACON_OK, "with more space it is");
+    beacon_lane_release(&p);
+    beacon_lane_release(&q);
+    ok(beacon_lane_punch(ring, 0) == BEACON_OK
+       && mount("none", dir, "tmpfs", MS_REMOUNT, "size=108k") == 0
+       && beacon_lane_claim(ring, &p) == BEACON_OK && p.index == 1,
+       "a free lane that has its bytes is claimed behind one that gets none");
+    ok(beacon_lane_claim(ring, &q) == BEACON_FULL,
+       "when that is owned, space is what is missing");
+
     beacon_ring_detach(ring);
     g.lanes = 100;
     ok(beacon_ring_create(dir, &g, &e, &err) == BEACON_SYS
