@@ -325,8 +325,9 @@ beacon_rc_t
 beacon_schema_publish(const char *dir, beacon_schema_t *schema, uid_t uid,
     gid_t gid, beacon_err_t *err)
 {
-    int          parent, dirfd, made, keep;
+    int          parent, dirfd, keep;
     beacon_rc_t  rc;
+    struct stat  st;
 
     if (!beacon_schema_valid(schema)) {
         beacon_err(err, "the names of edge, fields and flags are not valid");
@@ -341,9 +342,7 @@ beacon_schema_publish(const char *dir, beacon_schema_t *schema, uid_t uid,
         goto done;
     }
 
-    made = mkdirat(parent, "schemas", 0700) == 0;
-
-    if (!made && errno != EEXIST) {
+    if (mkdirat(parent, "schemas", 0700) == -1 && errno != EEXIST) {
         goto done;
     }
 
@@ -353,7 +352,12 @@ beacon_schema_publish(const char *dir, beacon_schema_t *schema, uid_t uid,
         goto done;
     }
 
-    if (made && uid != (uid_t) -1 && fchown(dirfd, uid, gid) == -1) {
+    /* also where its maker died before this, or had another user */
+
+    if (uid != (uid_t) -1
+        && (fstat(dirfd, &st) == -1
+            || (st.st_uid != uid && fchown(dirfd, uid, gid) == -1)))
+    {
         goto done;
     }
 

@@ -71,6 +71,28 @@ names(void)
        "but not what would break a line, a word or JSON");
 }
 
+/* Its maker was killed before it gave the directory to the worker user. */
+static void
+unowned(void)
+{
+    char             name[300];
+    struct stat      st;
+    beacon_schema_t  schema;
+
+    if (geteuid() != 0) {
+        ok(1, "a directory of root's is not given away # SKIP: not root");
+        return;
+    }
+
+    schema = example();
+    (void) snprintf(name, sizeof(name), "%s/schemas", dir);
+    (void) !chown(name, 0, 0);
+
+    ok(beacon_schema_publish(dir, &schema, 1001, 1001, NULL) == BEACON_OK
+       && stat(name, &st) == 0 && st.st_uid == 1001 && st.st_gid == 1001,
+       "a directory that is still root's is given to the worker user");
+}
+
 static void
 race(void)
 {
@@ -163,6 +185,7 @@ main(void)
        == BEACON_SYS, "a missing directory is an error of the system");
 
     race();
+    unowned();
 
     (void) snprintf(command, sizeof(command),
                     "ls -A %s/schemas | grep -q '^\\.'", dir);
