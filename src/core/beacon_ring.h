@@ -76,6 +76,15 @@ beacon_rc_t beacon_ring_find(const char *dir,
 beacon_rc_t beacon_ring_scan(const char *dir,
     void (*found)(void *data, uint64_t epoch), void *data);
 
+/*
+ * Gives what another worker user left in dir and dir/schemas to uid:gid, or
+ * neither a worker nor the helper could open it.  For root, before it attaches
+ * or finds anything.  Regular files with one name, not root's own; others are
+ * left as they are.  SYS: errno.
+ */
+beacon_rc_t beacon_ring_give(const char *dir, uid_t uid, gid_t gid,
+    beacon_err_t *err);
+
 /* Renames ring.<epoch> to ring.<epoch>.aside: never written to again. */
 beacon_rc_t beacon_ring_set_aside(const char *dir, uint64_t epoch);
 

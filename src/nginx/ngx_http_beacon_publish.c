@@ -188,6 +188,18 @@ ngx_http_beacon_publish_prepare(ngx_http_beacon_main_conf_t *bmcf,
 
     publish = bmcf->publish;
 
+    /* the directory is the user's by now; what another user left is not */
+
+    if (publish->uid != (uid_t) -1
+        && beacon_ring_give((char *) bmcf->ring.data, publish->uid,
+                            publish->gid, &err)
+           != BEACON_OK)
+    {
+        ngx_log_error(NGX_LOG_EMERG, log, 0, "\"beacon_ring\": %s in %V",
+                      err.text, &bmcf->ring_at);
+        return NGX_ERROR;
+    }
+
     rc = beacon_counters_attach((char *) bmcf->ring.data, publish->uid,
                                 publish->gid, &counters, &err);
     if (rc != BEACON_OK) {

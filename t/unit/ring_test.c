@@ -152,6 +152,76 @@ foreign(void)
     (void) beacon_ring_set_aside(dir, theirs);
 }
 
+static uid_t
+owner(const char *name)
+{
+    char         path[300];
+    struct stat  st;
+
+    (void) snprintf(path, sizeof(path), "%s/%s", dir, name);
+
+    return lstat(path, &st) == 0 ? st.st_uid : (uid_t) -1;
+}
+
+static void
+plant(const char *name, uid_t uid)
+{
+    int   fd;
+    char  path[300];
+
+    (void) snprintf(path, sizeof(path), "%s/%s", dir, name);
+    fd = open(path, O_WRONLY | O_CREAT, 0600);
+    (void) !fchown(fd, uid, (gid_t) -1);
+    (void) close(fd);
+}
+
+/* After "user" has changed in nginx.conf. */
+static void
+given(void)
+{
+    char                    name[300], more[300];
+    uint64_t                e;
+    beacon_ring_geometry_t  g;
+
+    if (geteuid() != 0) {
+        ok(1, "files are not given to another user # SKIP: not root");
+        return;
+    }
+
+    g = geometry(1, 0);
+    g.uid = 1001;
+    g.gid = 1001;
+
+    (void) beacon_ring_create(dir, &g, &e, &err);
+    plant("log.checkpoint", 1001);
+    plant("roots", 0);
+    plant("linked", 1003);
+    (void) snprintf(name, sizeof(name), "%s/schemas", dir);
+    (void) mkdir(name, 0700);
+    plant("schemas/00000001.json", 1001);
+    (void) snprintf(name, sizeof(name), "%s/linked", dir);
+    (void) snprintf(more, sizeof(more), "%s/again", dir);
+    (void) !link(name, more);
+    (void) snprintf(more, sizeof(more), "%s/symbolic", dir);
+    (void) !symlink("/etc/passwd", more);
+
+    ok(beacon_ring_give(dir, 1002, 1002, &err) == BEACON_OK,
+       "files are given to another worker user");
+    (void) snprintf(name, sizeof(name), "ring.%016llx",
+                    (unsigned long long) e);
+    ok(owner(name) == 1002 && owner("log.checkpoint") == 1002
+       && owner("schemas/00000001.json") == 1002,
+       "all that the last one had, schemas too");
+    ok(owner("roots") == 0 && owner("linked") == 1003
+       && owner("symbolic") == 0 && owner("/../../../etc/passwd") == 0,
+       "but not what is root's, or has another name elsewhere");
+    ok(beacon_ring_give("/nowhere", 1002, 1002, &err) == BEACON_SYS
+       && strstr(err.text, "/nowhere"), "a missing directory is an error");
+
+    (void) snprintf(more, sizeof(more), "rm -rf %s/*", dir);
+    ok(system(more) == 0, "the directory is empty");
+}
+
 static void
 full(uint64_t start)
 {
@@ -641,6 +711,7 @@ main(void)
 
     files();
     foreign();
+    given();
     full(0);
     full((1ULL << 32) - 4096);
     full(SIZE - 64);
