@@ -1,7 +1,7 @@
 /*
  * The keeper: attaches and retires rings, gives space back, decides what is
- * spooled and what is lost, publishes the books.  A turn every millisecond
- * while hits come in, every 20 ms else.
+ * spooled and what is lost, publishes the books.  A turn every 20 ms, every
+ * millisecond while a lane is more than a quarter full.
  */
 
 #include "beacond_parts.h"
@@ -14,7 +14,7 @@
 #define BEACOND_TURN_MAX   (20 * BEACOND_MS)
 #define BEACOND_SCAN       (1000 * BEACOND_MS)
 #define BEACOND_OWNERS     (200 * BEACOND_MS)
-#define BEACOND_BOOKS_MIN  (10 * BEACOND_MS)
+#define BEACOND_BOOKS_MIN  (50 * BEACOND_MS)
 #define BEACOND_BOOKS_MAX  (1000 * BEACOND_MS)
 
 /* Up to where a durable sink has no use for the ring's bytes. */
@@ -419,9 +419,10 @@ beacond_keeper_owners(beacond_engine_t *engine)
     pthread_mutex_unlock(&engine->mutex);
 }
 
-/* Sinks then do not wait to fill their buffers. */
+/* Is some lane fuller than an eighth, times n?  More than four eighths: sinks
+   do not wait to fill their buffers. */
 static bool
-beacond_keeper_tight(beacond_engine_t *engine)
+beacond_keeper_fuller(beacond_engine_t *engine, unsigned n)
 {
     uint32_t               i;
     const beacond_lane_t  *lane;
@@ -431,7 +432,7 @@ beacond_keeper_tight(beacond_engine_t *engine)
 
         if (lane->used && lane->ring != NULL
             && lane->tail.offset - lane->reclaim.offset
-               > lane->ring->lane_size / 2)
+               > lane->ring->lane_size / 8 * n)
         {
             return true;
         }
@@ -440,11 +441,11 @@ beacond_keeper_tight(beacond_engine_t *engine)
     return false;
 }
 
-/* One turn; returns whether something moved. */
-static bool
+/* One turn; returns when the next one is due. */
+static uint64_t
 beacond_keeper_turn(beacond_engine_t *engine)
 {
-    bool      dirty;
+    bool      dirty, soon;
     uint64_t  now = beacond_clock_ns();
 
     pthread_mutex_lock(&engine->admin);
@@ -468,7 +469,8 @@ beacond_keeper_turn(beacond_engine_t *engine)
     }
 
     pthread_mutex_lock(&engine->mutex);
-    engine->tight = beacond_keeper_tight(engine);
+    engine->tight = beacond_keeper_fuller(engine, 4);
+    soon = engine->stopping || beacond_keeper_fuller(engine, 2);
     dirty = engine->dirty;
     pthread_mutex_unlock(&engine->mutex);
 
@@ -481,18 +483,17 @@ beacond_keeper_turn(beacond_engine_t *engine)
 
     pthread_mutex_unlock(&engine->admin);
 
-    return dirty;
+    return soon ? BEACOND_TURN_MIN : BEACOND_TURN_MAX;
 }
 
 void *
 beacond_keeper_run(void *data)
 {
-    uint64_t           idle = BEACOND_TURN_MIN;
+    uint64_t           idle;
     beacond_engine_t  *engine = data;
 
     for ( ;; ) {
-        idle = beacond_keeper_turn(engine) ? BEACOND_TURN_MIN
-               : idle < BEACOND_TURN_MAX ? idle + idle / 4 : idle;
+        idle = beacond_keeper_turn(engine);
 
         pthread_mutex_lock(&engine->mutex);
 

@@ -186,6 +186,8 @@ typedef struct {
     beacond_engine_t  *engine;
     pthread_t          thread;
     uint32_t           index;
+    uint64_t           filled;          /* of a lane, by the last turn: 1/1024
+                                           of its bytes */
     beacond_puller_t   puller;
 } beacond_reader_t;
 

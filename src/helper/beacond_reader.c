@@ -8,9 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BEACOND_IDLE_MIN   BEACOND_MS
-#define BEACOND_IDLE_MAX   (20 * BEACOND_MS)
+#define BEACOND_PAUSE_MIN  BEACOND_MS
+#define BEACOND_PAUSE_MAX  (20 * BEACOND_MS)
+#define BEACOND_PAUSE_BLOCKED  (5 * BEACOND_MS)
 #define BEACOND_HUNGRY     (20 * BEACOND_MS)
+
+/* What a reader wants to find after a pause: enough hits that the turn, the
+   sink's and the keeper's cost each of them little, and no fuller a lane. */
+#define BEACOND_TURN_HITS   384
+#define BEACOND_TURN_SHARE  8
 
 /*
  * May the readers go on?  Yes, if some sink takes what they would read, or
@@ -111,7 +117,7 @@ static void
 beacond_reader_commit(beacond_reader_t *reader, beacond_batch_t *batch)
 {
     uint32_t           i;
-    uint64_t           ordinals = 0;
+    uint64_t           bytes, share, ordinals = 0;
     beacond_span_t    *span;
     beacond_engine_t  *engine = reader->engine;
 
@@ -122,6 +128,13 @@ beacond_reader_commit(beacond_reader_t *reader, beacond_batch_t *batch)
 
     for (i = 0; i < batch->nspans; i++) {
         span = &batch->spans[i];
+        bytes = span->to.offset - span->from.offset;
+        share = engine->lanes[span->lane].ring->lane_size / 1024;
+
+        if (reader->filled < bytes / share) {
+            reader->filled = bytes / share;
+        }
+
         engine->lanes[span->lane].reader = span->to;
         ordinals += span->to.ordinal - span->from.ordinal;
     }
@@ -135,7 +148,7 @@ beacond_reader_commit(beacond_reader_t *reader, beacond_batch_t *batch)
     }
 }
 
-/* Returns hits read, -1: nothing to do now. */
+/* Returns hits read; -1: somebody else has to move first. */
 static int
 beacond_reader_turn(beacond_reader_t *reader)
 {
@@ -150,7 +163,7 @@ beacond_reader_turn(beacond_reader_t *reader)
     beacond_reader_prepare(reader);
 
     if (!reader->puller.building) {
-        return -1;
+        return 0;
     }
 
     batch = beacond_pool_get(&engine->pool);
@@ -176,37 +189,73 @@ beacond_reader_turn(beacond_reader_t *reader)
     return n;
 }
 
+/* The next pause, after one of this length that n hits came together in. */
+static uint64_t
+beacond_reader_pause(const beacond_reader_t *reader, uint64_t pause, int n)
+{
+    uint64_t  hits, share;
+
+    if (n == 0) {
+        pause += pause / 4;
+
+    } else {
+        hits = pause * BEACOND_TURN_HITS / (uint64_t) n;
+        share = pause * (1024 / BEACOND_TURN_SHARE)
+                / (reader->filled + 1);
+        pause = hits < share ? hits : share;
+    }
+
+    if (pause < BEACOND_PAUSE_MIN) {
+        return BEACOND_PAUSE_MIN;
+    }
+
+    return pause < BEACOND_PAUSE_MAX ? pause : BEACOND_PAUSE_MAX;
+}
+
+/* Sleeps; that a sink moves is no reason to wake, hits are to gather. */
+static void
+beacond_reader_rest(beacond_engine_t *engine, uint64_t pause)
+{
+    uint64_t  now, until;
+
+    now = beacond_clock_ns();
+    until = now + pause;
+
+    while (!engine->reader_quit && now < until) {
+        beacond_cond_wait(&engine->work, &engine->mutex, until - now);
+        now = beacond_clock_ns();
+    }
+}
+
 static void *
 beacond_reader_run(void *data)
 {
     int                n;
-    uint64_t           idle;
+    uint64_t           pause;
     beacond_reader_t  *reader = data;
     beacond_engine_t  *engine = reader->engine;
 
-    idle = BEACOND_IDLE_MIN;
+    pause = BEACOND_PAUSE_MIN;
 
     pthread_mutex_lock(&engine->mutex);
 
     while (!engine->reader_quit) {
         n = beacond_reader_turn(reader);
 
-        /* a batch that is not half full: let more come together */
-
         if (n >= BEACOND_BATCH_HITS / 2) {
-            idle = BEACOND_IDLE_MIN;
+            pause = BEACOND_PAUSE_MIN;
             continue;
         }
 
-        if (n > 0) {
-            idle = BEACOND_IDLE_MIN;
+        if (n == -1) {
+            beacond_cond_wait(&engine->work, &engine->mutex,
+                              BEACOND_PAUSE_BLOCKED);
+            continue;
         }
 
-        beacond_cond_wait(&engine->work, &engine->mutex, idle);
-
-        if (n <= 0 && idle < BEACOND_IDLE_MAX) {
-            idle += idle / 4;
-        }
+        pause = engine->stopping ? BEACOND_PAUSE_MIN
+                                 : beacond_reader_pause(reader, pause, n);
+        beacond_reader_rest(engine, pause);
     }
 
     pthread_mutex_unlock(&engine->mutex);
