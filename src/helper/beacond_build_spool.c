@@ -122,6 +122,22 @@ beacond_build_frame(beacond_puller_t *puller, beacond_batch_t *batch,
     return BEACON_OK;
 }
 
+/* Frames of lanes of which nothing is wanted now will be passed over. */
+static void
+beacond_needs_passed(beacond_puller_t *puller)
+{
+    uint8_t   wanted[BEACOND_LANES] = { 0 };
+    uint32_t  i;
+
+    for (i = 0; i < puller->nneeds; i++) {
+        wanted[puller->needs[i].lane] = 1;
+    }
+
+    for (i = 0; i < BEACOND_LANES; i++) {
+        puller->passed[i] |= !wanted[i];
+    }
+}
+
 void
 beacond_build_spool(beacond_puller_t *puller, beacond_batch_t *batch)
 {
@@ -139,6 +155,8 @@ beacond_build_spool(beacond_puller_t *puller, beacond_batch_t *batch)
         memset(puller->passed, 0, sizeof(puller->passed));
         puller->journal = true;
     }
+
+    beacond_needs_passed(puller);
 
     for ( ;; ) {
         position = puller->spool.position;

@@ -168,6 +168,11 @@ beacon_books(beacon_counters_t *counters)
        "accepted_is_what_was_committed");
 
     for (i = 0; i < books->nsinks; i++) {
+        printf("# %s: done %llu lost %llu pending %llu\n",
+               books->sinks[i].name,
+               (unsigned long long) books->sinks[i].done,
+               (unsigned long long) books->sinks[i].lost,
+               (unsigned long long) books->sinks[i].pending);
         ok(books->sinks[i].done == accepted && books->sinks[i].lost == 0
            && books->sinks[i].pending == 0, "sink_%s_has_done_all_of_it",
            books->sinks[i].name);
