@@ -32,8 +32,8 @@ def refused(what, says, name, **options):
     env.allow(says)
     code, text = env.check()
     place = r' in %s:%d( \(\d+: .*\))?$' % (re.escape(env.conf_file), line_of(what))
-    if not ok(code != 0 and re.search(r'\[emerg\].*%s.*%s' % (says, place),
-                                      text, re.M), name):
+    pattern = r'\[emerg\].*%s.*%s' % (says, place)
+    if not ok(code != 0 and re.search(pattern, text, re.M), name):
         diag('%d %s' % (code, text))
     env.configure(**saved)
 

@@ -3,8 +3,10 @@
 killed, its manager killed, reload, upgrade of nginx and of beacond."""
 
 import os
+import pwd
 import shutil
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -274,6 +276,46 @@ sent += 1
 is_(env.get('/px.gif?site=shop&n=%d' % sent).status, 200, 'hits wait')
 env.install_helper(env.helper + '.kept')
 ok(env.wait_drained(accepted=sent), 'until it does')
+one_drainer('there is one helper')
+
+# ---- nothing to start one with
+
+def limited(limit, says, name):
+    """The manager meets a limit while it should start a helper."""
+    global sent
+    manager = env.manager_pid()
+    same = {}
+    if env.user:
+        same = dict(user=env.user, group=pwd.getpwnam(env.user).pw_gid,
+                    extra_groups=[])
+
+    def prlimit(*args):
+        return subprocess.run(['prlimit', '--pid', str(manager), *args],
+                              check=True, stdout=subprocess.PIPE, text=True,
+                              **same).stdout.strip()
+
+    old = prlimit('--noheadings', '--output', 'SOFT', '--' + limit)
+
+    def set_limit(value):
+        prlimit('--%s=%s:' % (limit, value))
+
+    set_limit('1')
+    env.kill_helper()
+    before = len(env.error_lines(says))
+    ok(wait_until(lambda: len(env.error_lines(says)) >= before + 3),
+       '%s: it is tried again' % name)
+    sent += 1
+    is_(env.get('/px.gif?site=shop&n=%d' % sent).status, 200, 'hits wait')
+    is_(env.manager_pid(), manager, 'the manager lives on')
+    set_limit(old)
+    ok(env.wait_drained(accepted=sent), 'until there is enough again')
+
+
+if env.user:
+    limited('nproc', r'fork\(\) failed', 'no process')
+else:
+    skip('limits of processes do not concern the only user', 4)
+limited('nofile', r'socketpair\(\) failed', 'no file descriptor')
 one_drainer('there is one helper')
 
 is_(sorted(int(line['args']['n']) for line in env.lines('shop.jsonl')),

@@ -288,12 +288,30 @@ beacond_conf_sinks(beacond_conf_check_t *check, beacond_conf_t *conf)
 
 /* The whole. */
 
+static void
+beacond_conf_general(beacond_conf_check_t *check, beacond_conf_t *conf)
+{
+    const char  *edge;
+
+    conf->generation = (uint64_t) beacond_conf_integer(check, conf->json,
+                                      "generation", 0, 0, INT64_MAX);
+    conf->build = beacond_conf_string(check, conf->json, "build", false);
+    conf->edge = edge = beacond_conf_string(check, conf->json, "edge", true);
+
+    if (edge != NULL
+        && !beacon_schema_edge_valid((const uint8_t *) edge, strlen(edge)))
+    {
+        beacond_conf_fail(check, "edge \"%s\" must be 1 to 255 characters "
+                          "without space, control characters, quote or "
+                          "backslash", edge);
+    }
+}
+
 static beacond_conf_t *
 beacond_conf_load(json_t *json, beacond_conf_check_t *check)
 {
     bool             unusable;
     json_int_t       version;
-    const char      *edge;
     beacond_conf_t  *conf;
 
     conf = calloc(1, sizeof(beacond_conf_t));
@@ -317,19 +335,7 @@ beacond_conf_load(json_t *json, beacond_conf_check_t *check)
         return NULL;
     }
 
-    conf->generation = (uint64_t) beacond_conf_integer(check, json,
-                                      "generation", 0, 0, INT64_MAX);
-    conf->build = beacond_conf_string(check, json, "build", false);
-    conf->edge = edge = beacond_conf_string(check, json, "edge", true);
-
-    if (edge != NULL
-        && !beacon_schema_edge_valid((const uint8_t *) edge, strlen(edge)))
-    {
-        beacond_conf_fail(check, "edge \"%s\" must be 1 to 255 characters "
-                          "without space, control characters, quote or "
-                          "backslash", edge);
-    }
-
+    beacond_conf_general(check, conf);
     beacond_conf_ring(check, conf);
     beacond_conf_helper(check, conf);
     beacond_conf_spool(check, conf);

@@ -82,3 +82,24 @@ beacond_options(beacond_options_t *o, int argc, char *argv[])
 
     return -1;
 }
+
+static void
+beacond_say_check(void *data, const char *at, const char *text)
+{
+    (void) data;
+
+    printf("%s: %s\n", at[0] != '\0' ? at : "beacond", text);
+}
+
+int
+beacond_check(const char *file)
+{
+    bool             good;
+    beacond_conf_t  *conf;
+
+    conf = beacond_conf_read(file, beacond_say_check, NULL);
+    good = (conf != NULL && !conf->flawed);
+    beacond_conf_destroy(conf);
+
+    return good ? 0 : 1;
+}

@@ -15,4 +15,7 @@ typedef struct {
    are printed. */
 int beacond_options(beacond_options_t *o, int argc, char *argv[]);
 
+/* -t: prints what is wrong with a configuration; returns what to exit with. */
+int beacond_check(const char *file);
+
 #endif /* BEACOND_OPTIONS_H */

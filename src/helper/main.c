@@ -81,14 +81,6 @@ beacond_now_ms(void)
 /* Configuration. */
 
 static void
-beacond_say_check(void *data, const char *at, const char *text)
-{
-    (void) data;
-
-    printf("%s: %s\n", at[0] != '\0' ? at : "beacond", text);
-}
-
-static void
 beacond_say_log(void *data, const char *at, const char *text)
 {
     static const char  warning[] = "warning: ";
@@ -471,19 +463,6 @@ beacond_finish(beacond_t *b)
     beacond_log(BEACOND_NOTICE, "gone");
 }
 
-static int
-beacond_check(const beacond_t *b)
-{
-    bool             good;
-    beacond_conf_t  *conf;
-
-    conf = beacond_conf_read(b->options.file, beacond_say_check, NULL);
-    good = (conf != NULL && !conf->flawed);
-    beacond_conf_destroy(conf);
-
-    return good ? BEACOND_EXIT_DONE : BEACOND_EXIT_CONF;
-}
-
 int
 main(int argc, char *argv[])
 {
@@ -497,7 +476,7 @@ main(int argc, char *argv[])
     }
 
     if (b.options.check) {
-        return beacond_check(&b);
+        return beacond_check(b.options.file);
     }
 
     beacond_point_init();

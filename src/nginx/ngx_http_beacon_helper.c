@@ -21,6 +21,7 @@ static ngx_int_t ngx_http_beacon_helper_start(
     ngx_http_beacon_main_conf_t *bmcf);
 static void ngx_http_beacon_helper_timer(ngx_event_t *ev);
 static void ngx_http_beacon_helper_read(ngx_event_t *rev);
+static void ngx_http_beacon_helper_room(ngx_http_beacon_supervisor_t *sv);
 static void ngx_http_beacon_helper_seek(ngx_http_beacon_supervisor_t *sv);
 static ngx_int_t ngx_http_beacon_helper_connected(
     ngx_http_beacon_supervisor_t *sv, ngx_socket_t s);
@@ -160,44 +161,44 @@ ngx_http_beacon_helper_timer(ngx_event_t *ev)
         sv->held = ngx_http_beacon_helper_lock(sv->lock);
     }
 
-    switch (sv->state) {
-
-    case NGX_HTTP_BEACON_SEEK:
+    if (sv->state == NGX_HTTP_BEACON_SEEK) {
         ngx_http_beacon_helper_seek(sv);
-        break;
 
-    case NGX_HTTP_BEACON_REPLACE:
-        if (ngx_current_msec - sv->since >= NGX_HTTP_BEACON_ROOM
-            && sv->pid > 0)
-        {
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "beacon: helper %P does not make room: killing it",
-                          sv->pid);
-            (void) kill(sv->pid, SIGKILL);
-            sv->pid = -1;
-        }
-
-        break;
-
-    default:
-        break;
+    } else if (sv->state == NGX_HTTP_BEACON_REPLACE) {
+        ngx_http_beacon_helper_room(sv);
     }
 
-    if (sv->reopen) {
-        sv->reopen = 0;
-
-        if (sv->state == NGX_HTTP_BEACON_ADOPT
-            || sv->state == NGX_HTTP_BEACON_UP)
-        {
-            (void) ngx_http_beacon_helper_send(sv->fd, "REOPEN", 1);
-        }
+    /* one that is not there yet opens its files anew by itself */
+    if (sv->reopen && (sv->state == NGX_HTTP_BEACON_ADOPT
+                       || sv->state == NGX_HTTP_BEACON_UP))
+    {
+        (void) ngx_http_beacon_helper_send(sv->fd, "REOPEN", 1);
     }
+
+    sv->reopen = 0;
 
     if (!sv->timer.timer_set
         && (!sv->held || sv->state == NGX_HTTP_BEACON_REPLACE))
     {
         ngx_add_timer(&sv->timer, NGX_HTTP_BEACON_LOCK_TRY);
     }
+}
+
+
+/* REPLACE: one that hangs does not hear us.  It survives a SIGKILL. */
+
+static void
+ngx_http_beacon_helper_room(ngx_http_beacon_supervisor_t *sv)
+{
+    if (ngx_current_msec - sv->since < NGX_HTTP_BEACON_ROOM || sv->pid <= 0) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "beacon: helper %P does not make room: killing it", sv->pid);
+
+    (void) kill(sv->pid, SIGKILL);
+    sv->pid = -1;
 }
 
 

@@ -10,6 +10,7 @@ static void ngx_http_beacon_helper_hook(ngx_cycle_t *cycle,
 static void ngx_http_beacon_helper_flush(ngx_open_file_t *file,
     ngx_log_t *log);
 static int64_t ngx_http_beacon_helper_now(void);
+static void ngx_http_beacon_helper_wait(ngx_socket_t s, int64_t ms);
 
 
 #define NGX_HTTP_BEACON_STOP_QUIT      4000
@@ -140,10 +141,7 @@ void
 ngx_http_beacon_helper_exit(void)
 {
     char                           line[NGX_HTTP_BEACON_LINE];
-    ssize_t                        n;
-    int64_t                        ms, now, until;
-    ngx_uint_t                     quit;
-    struct pollfd                  pfd;
+    int64_t                        ms;
     ngx_http_beacon_supervisor_t  *sv;
 
     sv = ngx_http_beacon_supervisor;
@@ -154,9 +152,7 @@ ngx_http_beacon_helper_exit(void)
         return;
     }
 
-    quit = !ngx_terminate;
-    ms = quit ? NGX_HTTP_BEACON_STOP_QUIT : NGX_HTTP_BEACON_STOP_TERM;
-    until = ngx_http_beacon_helper_now() + ms + NGX_HTTP_BEACON_STOP_MARGIN;
+    ms = ngx_terminate ? NGX_HTTP_BEACON_STOP_TERM : NGX_HTTP_BEACON_STOP_QUIT;
 
     /* an old master's manager may take over as soon as we are on our way */
     if (sv->held) {
@@ -166,30 +162,41 @@ ngx_http_beacon_helper_exit(void)
     (void) snprintf(line, sizeof(line), "STOP %lld %llu", (long long) ms,
                     (unsigned long long) sv->generation);
 
-    if (ngx_http_beacon_helper_send(sv->fd, line, 0) != NGX_OK) {
-        return;
+    if (ngx_http_beacon_helper_send(sv->fd, line, 0) == NGX_OK) {
+        ngx_http_beacon_helper_wait(sv->fd, ms);
     }
+}
 
-    pfd.fd = sv->fd;
+
+/* Until it has drained and is gone, says that it will not, or time is up. */
+
+static void
+ngx_http_beacon_helper_wait(ngx_socket_t s, int64_t ms)
+{
+    char           line[NGX_HTTP_BEACON_LINE];
+    ssize_t        n;
+    int64_t        now, until;
+    ngx_uint_t     quit;
+    struct pollfd  pfd;
+
+    quit = !ngx_terminate;
+    now = ngx_http_beacon_helper_now();
+    until = now + ms + NGX_HTTP_BEACON_STOP_MARGIN;
+
+    pfd.fd = s;
     pfd.events = POLLIN;
 
-    for ( ;; ) {
-        now = ngx_http_beacon_helper_now();
-
-        if (now >= until) {
-            return;
-        }
-
+    while (now < until) {
         (void) poll(&pfd, 1, (int) (until - now));
+        now = ngx_http_beacon_helper_now();
 
         /* QUIT, then TERM: less patience */
         if (quit && ngx_terminate) {
             quit = 0;
-            until = ngx_min(until, ngx_http_beacon_helper_now()
-                                   + NGX_HTTP_BEACON_STOP_TERM);
+            until = ngx_min(until, now + NGX_HTTP_BEACON_STOP_TERM);
         }
 
-        n = recv(sv->fd, line, sizeof(line) - 1, MSG_DONTWAIT);
+        n = recv(s, line, sizeof(line) - 1, MSG_DONTWAIT);
 
         if (n == -1 && (ngx_errno == NGX_EAGAIN || ngx_errno == NGX_EINTR)) {
             continue;
@@ -209,8 +216,7 @@ ngx_http_beacon_helper_exit(void)
 
         if (ngx_strncmp(line, "DRAINED", 7) == 0) {
             /* let it put things in order: end of file */
-            until = ngx_min(until, ngx_http_beacon_helper_now()
-                                   + NGX_HTTP_BEACON_STOP_MARGIN);
+            until = ngx_min(until, now + NGX_HTTP_BEACON_STOP_MARGIN);
         }
     }
 }

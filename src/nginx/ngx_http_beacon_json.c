@@ -9,6 +9,8 @@
 static size_t ngx_http_beacon_json_size(ngx_http_beacon_main_conf_t *bmcf);
 static u_char *ngx_http_beacon_json_string(u_char *p, const char *key,
     ngx_str_t *value);
+static u_char *ngx_http_beacon_json_ring(u_char *p, ngx_cycle_t *cycle,
+    ngx_http_beacon_main_conf_t *bmcf);
 static u_char *ngx_http_beacon_json_sink(u_char *p,
     ngx_http_beacon_sink_t *sink);
 static const char *ngx_http_beacon_json_level(ngx_cycle_t *cycle);
@@ -33,22 +35,7 @@ ngx_http_beacon_json(ngx_cycle_t *cycle, ngx_http_beacon_main_conf_t *bmcf,
                     BEACON_VERSION, (int) BEACON_LAYOUT);
     p = ngx_http_beacon_json_string(p, ",\"edge\":", &bmcf->edge);
 
-    p = ngx_http_beacon_json_string(p, ",\n\"ring\":{\"dir\":", &bmcf->ring);
-
-    if (bmcf->epoch) {
-        p = ngx_sprintf(p, ",\"epoch\":\"%016xL\"", bmcf->epoch);
-    }
-
-    p = ngx_sprintf(p, ",\"lane_size\":%uL,\"lanes\":%ui", bmcf->lane_size,
-                    ngx_http_beacon_lanes(cycle, bmcf));
-    p = ngx_http_beacon_json_string(p, ",\"at\":", &bmcf->ring_at);
-
-    p = ngx_sprintf(p, "},\n\"helper\":{\"threads\":%ui,\"external\":%s,"
-                    "\"log\":\"%s\"", bmcf->threads,
-                    bmcf->external ? "true" : "false",
-                    ngx_http_beacon_json_level(cycle));
-    p = ngx_http_beacon_json_string(p, ",\"at\":", &bmcf->helper_at);
-    *p++ = '}';
+    p = ngx_http_beacon_json_ring(p, cycle, bmcf);
 
     if (bmcf->spool.data) {
         p = ngx_http_beacon_json_string(p, ",\n\"spool\":{\"dir\":",
@@ -75,6 +62,33 @@ ngx_http_beacon_json(ngx_cycle_t *cycle, ngx_http_beacon_main_conf_t *bmcf,
     tail->len = p - tail->data;
 
     return NGX_OK;
+}
+
+
+/* The ring, and the helper. */
+
+static u_char *
+ngx_http_beacon_json_ring(u_char *p, ngx_cycle_t *cycle,
+    ngx_http_beacon_main_conf_t *bmcf)
+{
+    p = ngx_http_beacon_json_string(p, ",\n\"ring\":{\"dir\":", &bmcf->ring);
+
+    if (bmcf->epoch) {
+        p = ngx_sprintf(p, ",\"epoch\":\"%016xL\"", bmcf->epoch);
+    }
+
+    p = ngx_sprintf(p, ",\"lane_size\":%uL,\"lanes\":%ui", bmcf->lane_size,
+                    ngx_http_beacon_lanes(cycle, bmcf));
+    p = ngx_http_beacon_json_string(p, ",\"at\":", &bmcf->ring_at);
+
+    p = ngx_sprintf(p, "},\n\"helper\":{\"threads\":%ui,\"external\":%s,"
+                    "\"log\":\"%s\"", bmcf->threads,
+                    bmcf->external ? "true" : "false",
+                    ngx_http_beacon_json_level(cycle));
+    p = ngx_http_beacon_json_string(p, ",\"at\":", &bmcf->helper_at);
+    *p++ = '}';
+
+    return p;
 }
 
 

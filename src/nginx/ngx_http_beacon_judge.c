@@ -29,6 +29,8 @@ static ngx_uint_t ngx_http_beacon_judge_mode(ngx_http_beacon_user_t *user,
     struct stat *st, mode_t want);
 static ngx_int_t ngx_http_beacon_judge_ring(ngx_cycle_t *cycle,
     ngx_http_beacon_main_conf_t *bmcf, ngx_log_t *log);
+static ngx_int_t ngx_http_beacon_judge_room(ngx_cycle_t *cycle,
+    ngx_http_beacon_main_conf_t *bmcf, struct statfs *fs, ngx_log_t *log);
 static off_t ngx_http_beacon_judge_own(ngx_str_t *path);
 
 
@@ -180,8 +182,6 @@ static ngx_int_t
 ngx_http_beacon_judge_ring(ngx_cycle_t *cycle,
     ngx_http_beacon_main_conf_t *bmcf, ngx_log_t *log)
 {
-    off_t          room, worst;
-    ngx_uint_t     lanes;
     struct statfs  fs;
 
     if (statfs((char *) bmcf->ring.data, &fs) == -1) {
@@ -202,9 +202,19 @@ ngx_http_beacon_judge_ring(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
-    if (!ngx_test_config) {
-        return NGX_OK;
-    }
+    return ngx_test_config ? ngx_http_beacon_judge_room(cycle, bmcf, &fs, log)
+                           : NGX_OK;
+}
+
+
+/* What the ring takes at worst is told, and compared with what there is. */
+
+static ngx_int_t
+ngx_http_beacon_judge_room(ngx_cycle_t *cycle,
+    ngx_http_beacon_main_conf_t *bmcf, struct statfs *fs, ngx_log_t *log)
+{
+    off_t       room, worst;
+    ngx_uint_t  lanes;
 
     lanes = ngx_http_beacon_lanes(cycle, bmcf);
     worst = (off_t) lanes * (bmcf->lane_size + BEACON_PAGE) + 2 * BEACON_PAGE;
@@ -216,11 +226,11 @@ ngx_http_beacon_judge_ring(ngx_cycle_t *cycle,
     }
 
     /* a tmpfs without a limit has no blocks */
-    if (fs.f_blocks == 0) {
+    if (fs->f_blocks == 0) {
         return NGX_OK;
     }
 
-    room = (off_t) fs.f_bavail * fs.f_bsize
+    room = (off_t) fs->f_bavail * fs->f_bsize
            + ngx_http_beacon_judge_own(&bmcf->ring);
 
     if (room < (off_t) (bmcf->lane_size + 2 * BEACON_PAGE)) {
