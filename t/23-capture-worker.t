@@ -190,6 +190,17 @@ if os.geteuid() == 0:
     is_(os.stat(env.ring).st_uid, user.pw_uid, 'the ring is that user\'s')
     ok(env.stop(), 'it stops')
 
+    env, ring = capture_env()
+    env.start()
+    ok(taken(env) and env.stop(), 'a hit is taken, nginx stops')
+    env.user = 'nobody nogroup'
+    env.configure()
+    env.start()
+    ok(wait_until(lambda: taken(env)), 'as another user: a hit is taken')
+    is_([hit['site'] for hit in ring.all()], ['shop'] * 2,
+        'the ring is the same')
+    ok(env.stop(), 'it stops')
+
     env, ring = capture_env(daemon='off')
     child = env.spawn(['unshare', '-fp', '--mount-proc', *env.command()],
                       stderr=subprocess.DEVNULL)
@@ -205,6 +216,6 @@ if os.geteuid() == 0:
     else:
         ok(False, 'as PID 1: nginx answers')
 else:
-    skip('needs root', 7)
+    skip('needs root', 11)
 
 done_testing()
