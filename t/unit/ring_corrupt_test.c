@@ -314,6 +314,65 @@ slots(void)
     beacon_ring_detach(ring);
 }
 
+/* What a header says against what is there, with nothing else wrong. */
+static void
+contradictions(void)
+{
+    uint8_t                  raw[128];
+    uint64_t                 lost;
+    beacon_ring_t           *ring;
+    beacon_cursor_t          start, cursor;
+    beacon_record_t          record;
+    beacon_lane_header_t    *lane;
+    beacon_record_header_t   header;
+
+    memset(raw, 0, sizeof(raw));
+    memset(&header, 0, sizeof(header));
+    header.length = BEACON_RECORD_HEADER + 4;
+    header.type = BEACON_RECORD_GAP;
+    header.version = BEACON_RECORD_VERSION;
+    header.payload_len = 4;
+    memcpy(raw, &header, BEACON_RECORD_HEADER);
+    header.crc = beacon_crc32c_record(raw, BEACON_RECORD_HEADER + 4);
+    memcpy(raw, &header, BEACON_RECORD_HEADER);
+    ok(beacon_record_check(raw, header.length, &record) == BEACON_CORRUPT,
+       "a GAP whose payload is no u64 is none");
+
+    ring = fresh(1, SIZE - 4096);
+    lane = beacon_ring_lane(ring, 0);
+    beacon_lane_reclaimed(ring, 0, &start);
+    memset(&header, 0, sizeof(header));
+    header.length = 4096;
+    header.type = BEACON_RECORD_PAD;
+    header.offset = SIZE - 4096;
+    memcpy(ring->map + 2 * BEACON_PAGE + SIZE - 4096, &header,
+           BEACON_RECORD_HEADER);
+    lane->tail = SIZE - 4000;
+    cursor = start;
+    ok(beacon_lane_read(ring, 0, &cursor, &record, &lost) == BEACON_CORRUPT
+       && cursor.offset == lane->tail, "a PAD does not lead beyond the tail");
+    beacon_ring_detach(ring);
+
+    ring = fresh(1, SIZE - 40);
+    lane = beacon_ring_lane(ring, 0);
+    beacon_lane_reclaimed(ring, 0, &cursor);
+    lane->tail = SIZE - 32;
+    ok(beacon_lane_read(ring, 0, &cursor, &record, &lost) == BEACON_CORRUPT
+       && cursor.offset == lane->tail, "nor does the end of a lap");
+    beacon_ring_detach(ring);
+
+    ring = filled(&start);
+    lane = beacon_ring_lane(ring, 0);
+    memset(ring->map + 2 * BEACON_PAGE, 0, SIZE);
+    lane->commit[0].ordinal = 1000000;
+    lane->commit[1].ordinal = 1000000;
+    cursor = start;
+    ok(beacon_lane_read(ring, 0, &cursor, &record, &lost) == BEACON_CORRUPT
+       && lost == 0 && cursor.ordinal == start.ordinal,
+       "a lane does not lose more hits than it has room for");
+    beacon_ring_detach(ring);
+}
+
 /* A stranger at the tail, while the reader walks over what is corrupt. */
 
 static beacon_lane_header_t  *flipped;
@@ -583,6 +642,7 @@ main(int argc, char **argv)
     stretches();
     lane_header();
     slots();
+    contradictions();
     backwards();
     forged();
     records();

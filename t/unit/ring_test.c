@@ -352,7 +352,7 @@ static void
 claims(void)
 {
     int                i, status, bad, fds[2];
-    char               c;
+    char               c, name[300];
     pid_t              pids[5];
     uint64_t           lost;
     beacon_ring_t     *ring, *second;
@@ -407,6 +407,14 @@ claims(void)
 
     beacon_lane_release(&p);
     beacon_lane_release(&q);
+    beacon_ring_detach(ring);
+
+    ring = fresh(2, 0);
+    (void) snprintf(name, sizeof(name), "%s/ring.%016llx", dir,
+                    (unsigned long long) epoch);
+    ok(unlink(name) == 0 && beacon_lane_claim(ring, &p) == BEACON_AGAIN
+       && !beacon_lane_owned(ring, 0),
+       "a ring that was unlinked gives no lane any more");
     beacon_ring_detach(ring);
 
     /* five processes, four lanes */
