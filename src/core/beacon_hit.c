@@ -91,29 +91,13 @@ beacon_hit_head_valid(const beacon_hit_head_t *head)
            && head->reserved == 0;
 }
 
-/* Points n strings at p and behind one another; each NUL is in *ends. */
-static inline __attribute__((always_inline)) const uint8_t *
-beacon_hit_take(beacon_str_t *str, size_t n, const uint8_t *lengths,
-    const uint8_t *p, unsigned *ends)
-{
-    size_t    i;
-    uint32_t  len;
-
-#pragma GCC unroll 9
-    for (i = 0; i < n; i++) {
-        memcpy(&len, lengths + i * sizeof(len), sizeof(len));
-        str[i].len = len;
-        str[i].data = p;
-        p += (size_t) len + 1;
-        *ends |= p[-1];
-    }
-
-    return p;
-}
-
-/* Bytes of n strings with their NULs. */
+/*
+ * Takes over n lengths, and returns the bytes of their strings with their
+ * NULs.  A length is loaded here and nowhere else: what is summed up and
+ * checked is what is used, even if someone writes to it meanwhile.
+ */
 static inline __attribute__((always_inline)) uint64_t
-beacon_hit_sum(size_t n, const uint8_t *lengths)
+beacon_hit_sum(beacon_str_t *str, size_t n, const uint8_t *lengths)
 {
     size_t    i;
     uint32_t  len;
@@ -122,10 +106,27 @@ beacon_hit_sum(size_t n, const uint8_t *lengths)
 #pragma GCC unroll 9
     for (sum = n, i = 0; i < n; i++) {
         memcpy(&len, lengths + i * sizeof(len), sizeof(len));
+        str[i].len = len;
         sum += len;
     }
 
     return sum;
+}
+
+/* Points n strings at p and behind one another; each NUL is in *ends. */
+static inline __attribute__((always_inline)) const uint8_t *
+beacon_hit_take(beacon_str_t *str, size_t n, const uint8_t *p, unsigned *ends)
+{
+    size_t  i;
+
+#pragma GCC unroll 9
+    for (i = 0; i < n; i++) {
+        str[i].data = p;
+        p += str[i].len + 1;
+        *ends |= p[-1];
+    }
+
+    return p;
 }
 
 beacon_rc_t
@@ -162,8 +163,8 @@ beacon_hit_parse(beacon_str_t payload, beacon_hit_t *hit)
 
     first = payload.data + sizeof(head);
     rest = first + BEACON_HIT_STRINGS * sizeof(uint32_t);
-    size += beacon_hit_sum(BEACON_HIT_STRINGS, first)
-            + beacon_hit_sum(hit->nfields, rest);
+    size += beacon_hit_sum(hit->strings, BEACON_HIT_STRINGS, first)
+            + beacon_hit_sum(hit->fields, hit->nfields, rest);
 
     if (payload.len != size) {
         return BEACON_CORRUPT;
@@ -171,9 +172,9 @@ beacon_hit_parse(beacon_str_t payload, beacon_hit_t *hit)
 
     /* so no string leaves the payload */
     ends = 0;
-    p = beacon_hit_take(hit->strings, BEACON_HIT_STRINGS, first,
+    p = beacon_hit_take(hit->strings, BEACON_HIT_STRINGS,
                         first + n * sizeof(uint32_t), &ends);
-    (void) beacon_hit_take(hit->fields, hit->nfields, rest, p, &ends);
+    (void) beacon_hit_take(hit->fields, hit->nfields, p, &ends);
 
     /* a site names files: nobody behind this point has to doubt it */
     if (ends != 0

@@ -1,6 +1,8 @@
 #include "beacon_hit.h"
 #include "tap.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -228,12 +230,87 @@ test_query_arg(void)
     }
 }
 
+/* A payload in shared memory that a stranger writes to. */
+
+static uint8_t      test_shared[1024];
+static _Atomic int  test_writing;
+
+static void *
+test_write(void *data)
+{
+    volatile uint32_t  *length = data;
+    uint32_t            right = *length;
+
+    while (test_writing) {
+        *length = 0x7fffff00;
+        *length = right;
+    }
+
+    return NULL;
+}
+
+static void
+test_stranger(void)
+{
+    int              i, bad;
+    uint32_t         k;
+    uint8_t         *length, address[256] = { 0 };
+    pthread_t        thread;
+    beacon_hit_t     hit, read;
+    beacon_str_t     payload;
+    const uint8_t   *end;
+
+    test_fill(&hit);
+    beacon_hit_write(&hit, test_shared);
+    payload.data = test_shared;
+    payload.len = beacon_hit_size(&hit);
+    end = payload.data + payload.len;
+    length = test_shared + sizeof(beacon_hit_head_t)
+             + BEACON_HIT_PATH * sizeof(uint32_t);
+
+    test_writing = 1;
+    (void) pthread_create(&thread, NULL, test_write, length);
+
+    for (i = 0, bad = 0; i < 500000; i++) {
+        if (beacon_hit_parse(payload, &read) != BEACON_OK) {
+            continue;
+        }
+
+        for (k = 0; k < BEACON_HIT_STRINGS; k++) {
+            bad += read.strings[k].data + read.strings[k].len >= end;
+        }
+    }
+
+    test_writing = 0;
+    (void) pthread_join(thread, NULL);
+
+    ok(bad == 0, "lengths that change while they are read lead nowhere");
+
+    hit.strings[BEACON_HIT_IP].data = address;
+    hit.strings[BEACON_HIT_IP].len = 255;
+    beacon_hit_write(&hit, test_shared);
+    payload.len = beacon_hit_size(&hit);
+    ok(payload.len < sizeof(test_shared)
+       && beacon_hit_parse(payload, &read) == BEACON_OK,
+       "an address has up to 255 bytes");
+    hit.strings[BEACON_HIT_IP].len = 256;
+    hit.strings[BEACON_HIT_USER_AGENT].len = 0;
+    beacon_hit_write(&hit, test_shared);
+    payload.len = beacon_hit_size(&hit);
+    ok(payload.len < sizeof(test_shared)
+       && beacon_hit_parse(payload, &read) == BEACON_CORRUPT, "not more");
+}
+
 int
 main(void)
 {
     test_payload();
     test_head();
     test_query_arg();
+
+#if !defined(__SANITIZE_THREAD__)        /* it is a race */
+    test_stranger();
+#endif
 
     return done_testing();
 }
