@@ -249,6 +249,7 @@ test_write(void *data)
     return NULL;
 }
 
+__attribute__((unused))
 static void
 test_stranger(void)
 {

@@ -417,7 +417,7 @@ backwards(void)
         (void) alarm(60);
         (void) pthread_create(&thread, NULL, flip, &back[k]);
 
-        for (i = 0; i < 5000; i++) {
+        for (i = 0; i < 1000; i++) {
             cursor = start;
             (void) beacon_lane_read(ring, 0, &cursor, &record, &lost);
             bad += (cursor.offset & 7) != 0;
