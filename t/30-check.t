@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 
@@ -145,7 +146,22 @@ if env.user:
 else:
     skip('not root', 4)
 
-env.configure(log='%%LOG%%/$beacon_site.jsonl', ring_options='lane_size=1m')
+env.configure(log='%%LOG%%/$beacon_site.jsonl', ring_options='lane_size=2m')
+with socket.socket() as taken:
+    taken.bind(('127.0.0.1', 0))
+    taken.listen()
+    env.configure(http='server { listen 127.0.0.1:%d; }'
+                  % taken.getsockname()[1])
+    env.allow(r'bind\(\) to|still could not bind')
+    env.kill(signal.SIGHUP)
+    ok(env.wait_error('still could not bind'),
+       'a reload that fails after the ring was made')
+is_([name for name in files() if '.new.' in name], [],
+    'leaves no half-published configuration')
+is_(env.get('/px.gif?site=shop').status, 200, 'hits pass')
+is_(env.hello()[1], generation, 'with the old configuration')
+
+env.configure(ring_options='lane_size=1m', http='')
 
 
 # ---- another nginx with the same directory

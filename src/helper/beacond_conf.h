@@ -39,8 +39,7 @@ typedef struct {
     unsigned              spool_min_free;       /* per cent */
     beacond_conf_sink_t  *sinks;
     size_t                nsinks;
-    bool                  flawed;       /* a sink's own part is wrong: the sink
-                                           waits, the others run */
+    bool                  flawed;       /* a sink's own part is wrong */
 } beacond_conf_t;
 
 /* One complaint: at may be "".  A text that starts with "warning: " is one
@@ -51,7 +50,7 @@ typedef void (*beacond_conf_say_pt)(void *data, const char *at,
 /*
  * Reads and checks a file ("-": standard input), sinks' own parts too.  Each
  * complaint goes to say(), all of them, not only the first.
- * NULL: unusable.  With conf->flawed it can run, but should not be published.
+ * NULL: unusable.  conf->flawed: readable, but should not be published.
  */
 beacond_conf_t *beacond_conf_read(const char *file, beacond_conf_say_pt say,
     void *data);

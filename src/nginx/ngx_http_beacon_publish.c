@@ -16,6 +16,7 @@ static ngx_int_t ngx_http_beacon_publish_init_zone(ngx_shm_zone_t *zone,
     void *data);
 static ngx_http_beacon_publish_t *ngx_http_beacon_publish_create(
     ngx_cycle_t *cycle, ngx_http_beacon_main_conf_t *bmcf);
+static void ngx_http_beacon_publish_cleanup(void *data);
 static ngx_int_t ngx_http_beacon_publish_geometry(
     ngx_http_beacon_main_conf_t *bmcf, beacon_ring_geometry_t *geometry);
 static ngx_int_t ngx_http_beacon_publish_ring(
@@ -30,6 +31,8 @@ static ngx_int_t ngx_http_beacon_publish_schemas(
     ngx_http_beacon_main_conf_t *bmcf, ngx_log_t *log);
 static ngx_int_t ngx_http_beacon_publish_write(
     ngx_http_beacon_publish_t *publish, uint64_t generation, ngx_log_t *log);
+static ngx_int_t ngx_http_beacon_publish_rename(
+    ngx_http_beacon_publish_t *publish, ngx_uint_t level, ngx_log_t *log);
 
 
 #define NGX_HTTP_BEACON_ZONE_PAGES  8           /* the least nginx takes */
@@ -74,12 +77,21 @@ static ngx_http_beacon_publish_t *
 ngx_http_beacon_publish_create(ngx_cycle_t *cycle,
     ngx_http_beacon_main_conf_t *bmcf)
 {
+    ngx_pool_cleanup_t         *cln;
     ngx_http_beacon_publish_t  *publish;
 
     publish = ngx_pcalloc(cycle->pool, sizeof(ngx_http_beacon_publish_t));
     if (publish == NULL) {
         return NULL;
     }
+
+    cln = ngx_pool_cleanup_add(cycle->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_beacon_publish_cleanup;
+    cln->data = publish;
 
     publish->cycle = cycle;
     publish->file = ngx_pnalloc(cycle->pool, bmcf->ring.len
@@ -93,6 +105,19 @@ ngx_http_beacon_publish_create(ngx_cycle_t *cycle,
     (void) ngx_sprintf(publish->file, "%V/beacon.json%Z", &bmcf->ring);
 
     return publish;
+}
+
+
+/* A reload that failed after the preparation: nothing is published. */
+
+static void
+ngx_http_beacon_publish_cleanup(void *data)
+{
+    ngx_http_beacon_publish_t  *publish = data;
+
+    if (publish->written) {
+        (void) unlink((char *) publish->temp);
+    }
 }
 
 
@@ -416,6 +441,25 @@ ngx_http_beacon_publish_write(ngx_http_beacon_publish_t *publish,
     }
 
     (void) close(fd);
+    publish->written = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_beacon_publish_rename(ngx_http_beacon_publish_t *publish,
+    ngx_uint_t level, ngx_log_t *log)
+{
+    publish->written = 0;
+
+    if (rename((char *) publish->temp, (char *) publish->file) == -1) {
+        ngx_log_error(level, log, ngx_errno,
+                      "beacon: the helper does not learn of this "
+                      "configuration: rename(\"%s\", \"%s\") failed",
+                      publish->temp, publish->file);
+        return NGX_ERROR;
+    }
 
     return NGX_OK;
 }
@@ -424,16 +468,8 @@ ngx_http_beacon_publish_write(ngx_http_beacon_publish_t *publish,
 void
 ngx_http_beacon_publish(ngx_cycle_t *cycle, ngx_http_beacon_main_conf_t *bmcf)
 {
-    ngx_http_beacon_publish_t  *publish;
-
-    publish = bmcf->publish;
-
-    if (rename((char *) publish->temp, (char *) publish->file) == -1) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                      "beacon: the helper does not learn of this "
-                      "configuration: rename(\"%s\", \"%s\") failed",
-                      publish->temp, publish->file);
-    }
+    (void) ngx_http_beacon_publish_rename(bmcf->publish, NGX_LOG_EMERG,
+                                          cycle->log);
 
     ngx_http_beacon_helper_renew(cycle, bmcf);
 }
@@ -473,12 +509,5 @@ ngx_http_beacon_publish_again(ngx_http_beacon_main_conf_t *bmcf,
         return NGX_ERROR;
     }
 
-    if (rename((char *) publish->temp, (char *) publish->file) == -1) {
-        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
-                      "beacon: rename(\"%s\", \"%s\") failed", publish->temp,
-                      publish->file);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return ngx_http_beacon_publish_rename(publish, NGX_LOG_ERR, log);
 }

@@ -19,6 +19,7 @@ typedef struct {
                                                generation */
     u_char                     *file;       /* <ring>/beacon.json */
     u_char                     *temp;       /* <ring>/beacon.json.new.<pid> */
+    ngx_uint_t                  written;    /* temp is there */
     uid_t                       uid;        /* of the worker; -1: our own */
     gid_t                       gid;
 } ngx_http_beacon_publish_t;

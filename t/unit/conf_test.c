@@ -179,7 +179,7 @@ static void
 test_flawed(void)
 {
     ok(flawed(OWN("\"max_files\":1"), "n.conf:5|\"path\""),
-       "a log without a path can wait, the others run");
+       "a log without a path is told");
     ok(flawed(OWN("\"path\":\"/l/$nope\""), "n.conf:5|\"/l/$nope\""),
        "an unknown variable is told with its place");
     ok(flawed(OWN("\"path\":\"l/x\""), "n.conf:5|\"l/x\""),
