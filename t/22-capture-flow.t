@@ -3,14 +3,17 @@
 phases in front, and error pages that must not touch our answers."""
 
 import os
+import socket
 import sys
+import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
 from beacon_ring import Counted, capture_env    # noqa: E402
 
-OTHER = free_port()
+OTHER, BAD, DEAD = free_port(), free_port(), free_port()
 FLOW = '''
     location = /from-rewrite { rewrite ^ /px.gif last; }
     location = /from-error { return 404; error_page 404 /px.gif?$args; }
@@ -21,6 +24,18 @@ FLOW = '''
     location = /from-named { root %%ROOT%%/nowhere; try_files $uri @named; }
     location @named { beacon gif; beacon_site named; }
     location = /from-accel { proxy_pass http://127.0.0.1:%%OTHER%%/accel; }
+
+    location /bad { proxy_pass http://127.0.0.1:%%BAD%%;
+                    proxy_http_version 1.1;
+                    proxy_intercept_errors on; error_page 502 =200 @named; }
+    location /bad/unbuffered { proxy_pass http://127.0.0.1:%%BAD%%;
+                               proxy_http_version 1.1;
+                               proxy_request_buffering off;
+                               proxy_intercept_errors on;
+                               error_page 502 =200 @named; }
+    location /dead { proxy_pass http://127.0.0.1:%%DEAD%%;
+                     proxy_http_version 1.1; proxy_request_buffering off;
+                     error_page 502 =200 @named; }
 
     location = /twice { beacon gif; beacon_site $beacon_arg_site;
                         mirror /m1; mirror /m2; }
@@ -42,7 +57,8 @@ FLOW = '''
     location = /s1 { beacon empty; beacon_site ssi; }
 '''
 
-env, ring = capture_env(values={'OTHER': str(OTHER)}, http='''
+env, ring = capture_env(values={'OTHER': str(OTHER), 'BAD': str(BAD),
+                                'DEAD': str(DEAD)}, http='''
     limit_req_zone $server_name zone=one:64k rate=1r/m;
     server {
         listen 127.0.0.1:%%OTHER%%;
@@ -95,6 +111,57 @@ for target in ('/from-error-200', '/from-rewrite', '/from-try'):
         (400, 'site', b'GIF'),
         '%s: a refusal stays one, whatever error_page says' % target)
 is_(count.since(), {'site': 3}, 'each is rejected once')
+
+# ---- error pages of a POST that another location has read, or still reads
+
+
+def serve_bad(listener):
+    """Answers 502 when the body has come to its END."""
+    while True:
+        peer, _ = listener.accept()
+        with peer:
+            data = b''
+            while b'END' not in data:
+                more = peer.recv(65536)
+                if not more:
+                    break
+                data += more
+            peer.sendall(b'HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n'
+                         b'Connection: close\r\n\r\n')
+
+
+threading.Thread(target=serve_bad, daemon=True, args=(
+    socket.create_server(('127.0.0.1', BAD)),)).start()
+
+FRAMES = (('Content-Length: 10', 'hello', 'xxEND'),
+          ('Transfer-Encoding: chunked', '5\r\nhello\r\n',
+           '5\r\nxxEND\r\n0\r\n\r\n'))
+pids = env.worker_pids()
+
+
+def halves(target, frame):
+    """A POST in two pieces: its answer, and the record."""
+    header, first, second = frame
+    with env.client() as client:
+        client.send('POST %s HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n%s'
+                    % (target, header, first))
+        time.sleep(0.2)
+        client.send(second)
+        r = client.response()
+    return (r.status, r.header('x-beacon-error'), r.header('connection'),
+            [h.get('body') for h in ring.new()])
+
+
+count.since()
+for frame in FRAMES:
+    is_(halves('/bad', frame), (200, None, 'keep-alive', ['helloxxEND']),
+        'a body that another location has read is recorded: ' + frame[0])
+    is_(halves('/bad/unbuffered', frame), (413, 'body', 'close', []),
+        'one that it has used up is refused')
+    is_(halves('/dead', frame), (413, 'body', 'close', []),
+        'so is one that it still reads')
+is_(count.since(), {'accepted': 2, 'body': 4}, 'each is counted')
+is_(env.worker_pids(), pids, 'and the worker lives')
 
 # ---- subrequests
 

@@ -55,6 +55,16 @@ ngx_http_beacon_body(ngx_http_request_t *r)
                                       NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
     }
 
+    if (r->reading_body) {
+        /*
+         * The error page of a location that reads unbuffered itself: part of
+         * the body may be gone, and nginx would call that one's handler at
+         * its end.
+         */
+        return ngx_http_beacon_body_reject(r,
+                                           NGX_HTTP_REQUEST_ENTITY_TOO_LARGE);
+    }
+
     r->request_body_no_buffering = 1;
     r->request_body_in_file_only = 0;
 
@@ -238,7 +248,8 @@ ngx_http_beacon_body_room(ngx_http_request_t *r, ngx_http_beacon_body_t *body,
 
 /*
  * A whole body: in place if it is one piece.  One that another location put
- * into a file (a mirrored upload) counts as too large: files are not read here.
+ * into a file (a mirrored upload) counts as too large: files are not read here;
+ * so does one of which another location has used up a part.
  */
 
 static ngx_int_t
@@ -277,7 +288,9 @@ ngx_http_beacon_body_shared(ngx_http_request_t *r, beacon_str_t *str,
         len += ngx_buf_size(cl->buf);
     }
 
-    if (len > (off_t) max) {
+    /* nginx has set a chunked body's length, too, by now */
+
+    if (len > (off_t) max || len < r->headers_in.content_length_n) {
         return NGX_DECLINED;
     }
 
