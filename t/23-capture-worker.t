@@ -159,6 +159,12 @@ hits = ring.new()
 is_([(h['site'], h.get('fields'), h.get('flags')) for h in hits],
     [('shop', None, None), ('new', {'a': '1'}, ['b'])],
     'both records are in the ring, each by its schema')
+beacon_json = os.path.join(env.ring, 'beacon.json')
+os.unlink(beacon_json)
+os.mkfifo(beacon_json)
+ok(env.reload(), 'a FIFO in the place of beacon.json does not hold the master')
+ok(taken(env), 'hits are taken')
+ok(os.path.isfile(beacon_json), 'and it is a file again')
 ok(env.stop(), 'nginx stops')
 
 # ---- one process

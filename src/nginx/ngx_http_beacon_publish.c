@@ -372,7 +372,10 @@ ngx_http_beacon_publish_current(ngx_http_beacon_main_conf_t *bmcf,
 
     publish = bmcf->publish;
 
-    fd = open((char *) publish->file, O_RDONLY|O_NOFOLLOW|O_CLOEXEC);
+    /* a FIFO must not hold the master, which is here on a reload */
+
+    fd = open((char *) publish->file,
+              O_RDONLY|O_NOFOLLOW|O_NONBLOCK|O_CLOEXEC);
     if (fd == NGX_INVALID_FILE) {
         return 0;
     }
