@@ -6,6 +6,8 @@
  *     beacond_slog_file.c        the files: opening, closing, reopening
  *     beacond_slog_write.c       from pieces to write(2), and to the disk
  *     beacond_slog_checkpoint.c  what is written down before it is acknowledged
+ *     beacond_slog_load.c        the checkpoint read back
+ *     beacond_slog_scan.c        what stands in files behind it
  *     beacond_slog_recover.c     rolling forward after a death
  *     beacond_slog_ids.c         the set of ids that files hold already
  *     beacond_slog_sync.c        fdatasync in a thread of its own
@@ -299,9 +301,9 @@ beacon_rc_t beacond_slog_file(beacond_slog_t *slog, const char *path,
     size_t len, int64_t until, int64_t seconds, bool overflow,
     beacond_slog_file_t **file);
 
-/* Opens a file that has no handle; as above. */
-beacon_rc_t beacond_slog_open(beacond_slog_t *slog,
-    beacond_slog_file_t *file);
+/* Gives a descriptor back: of the file that was used least lately. */
+bool beacond_slog_spare(beacond_slog_t *slog,
+    const beacond_slog_file_t *but);
 
 /* Goes over to what is now at the path.  false: not yet. */
 bool beacond_slog_reopen(beacond_slog_t *slog, beacond_slog_file_t *file);
@@ -312,6 +314,18 @@ void beacond_slog_check(beacond_slog_t *slog, beacond_slog_file_t *file);
 
 /* Closes what was idle for long. */
 void beacond_slog_tidy(beacond_slog_t *slog);
+
+/* Sets what a checkpoint says of a file.  false: no memory. */
+bool beacond_slog_describe(beacond_slog_file_t *file);
+
+void beacond_slog_file_free(beacond_slog_file_t *file);
+
+
+/* beacond_slog_open.c */
+
+/* Opens a file that has no handle; as above. */
+beacon_rc_t beacond_slog_open(beacond_slog_t *slog,
+    beacond_slog_file_t *file);
 
 beacond_slog_handle_t *beacond_slog_handle(int fd);
 void beacond_slog_handle_unref(beacond_slog_handle_t *handle);
@@ -324,11 +338,6 @@ bool beacond_slog_identity(int fd, uint64_t *dev, uint64_t *ino,
    following links; create: makes it and its directories.  -1: errno. */
 int beacond_slog_walk(const char *dir, size_t dir_len, const char *path,
     bool create);
-
-/* Sets what a checkpoint says of a file.  false: no memory. */
-bool beacond_slog_describe(beacond_slog_file_t *file);
-
-void beacond_slog_file_free(beacond_slog_file_t *file);
 
 
 /* beacond_slog_write.c */
@@ -369,7 +378,30 @@ bool beacond_slog_checkpoint_put(beacond_slog_t *slog, const char *dir,
     const char *text, size_t len, bool sync);
 
 
-/* beacond_slog_recover.c */
+/* beacond_slog_scan.c */
+
+/* A file as the checkpoint lists it. */
+typedef struct {
+    uint64_t     length;
+    uint64_t     dev;
+    uint64_t     ino;
+    int64_t      btime;
+    const char  *path;
+} beacond_slog_entry_t;
+
+/* What a scan of a file keeps between two reads. */
+typedef struct {
+    uint8_t  *buf;
+    size_t    size;
+    size_t    len;              /* of an unfinished line, at buf's start */
+} beacond_slog_scan_t;
+
+/* Reads a listed file.  AGAIN: it cannot be read now. */
+beacon_rc_t beacond_slog_load_file(beacond_slog_t *slog,
+    const beacond_slog_entry_t *entry, beacond_slog_scan_t *scan);
+
+
+/* beacond_slog_load.c, beacond_slog_recover.c */
 
 beacon_rc_t beacond_slog_load(beacond_slog_t *slog,
     beacond_checkpoint_t *checkpoint);

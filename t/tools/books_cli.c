@@ -23,6 +23,7 @@ main(int argc, char **argv)
                                   &err) != BEACON_OK
         || beacon_books_read(&counters, books) != BEACON_OK)
     {
+        free(books);
         return 1;
     }
 
