@@ -101,7 +101,8 @@ $(B)/ngx_http_beacon_module.so: config ngx_http_beacon_module.c \
 	t/lib/nginx_build modules $(NGINX_SRC) $(B)/nginx \
 	    "-Wall -Wextra -Werror -Wno-unused-parameter -g -O2 $(HARDEN) \
 	    $(SANFLAGS) -D_GNU_SOURCE" "$(LDFLAGS)" $(if $(SERVER),$(NGINX_FLAGS))
-	@cp $(B)/nginx/objs/ngx_http_beacon_module.so $@
+	@cp $(B)/nginx/objs/ngx_http_beacon_module.so $@.new
+	@mv $@.new $@
 
 # nginx itself has undefined behaviour that is not ours to report.
 $(if $(SERVER),$(SERVER),unused-server):
