@@ -4,8 +4,9 @@
 #include "ring_fixture.h"
 
 #include <fcntl.h>
-#include <pthread.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #define HITS  40
 
@@ -375,47 +376,49 @@ contradictions(void)
 
 /* A stranger at the tail, while the reader walks over what is corrupt. */
 
-static beacon_lane_header_t  *flipped;
-static _Atomic int            flipping;
-
-static void *
-flip(void *data)
+static pid_t
+flip(beacon_lane_header_t *lane, uint64_t back)
 {
     volatile int  i;
-    uint64_t      tail, back;
+    pid_t         pid;
+    uint64_t      tail;
 
-    back = *(const uint64_t *) data;
-    tail = atomic_load(&flipped->tail);
+    tail = atomic_load(&lane->tail);
+    pid = fork();
 
-    while (flipping) {
-        atomic_store(&flipped->tail, tail - back);
+    if (pid == 0) {
+        (void) alarm(90);       /* should its parent not come to kill it */
+    }
+
+    while (pid == 0) {
+        atomic_store(&lane->tail, tail - back);
         for (i = 0; i < 1000; i++) { /* void */ }
-        atomic_store(&flipped->tail, tail);
+        atomic_store(&lane->tail, tail);
         for (i = 0; i < 1000; i++) { /* void */ }
     }
 
-    return NULL;
+    return pid;
 }
 
 static void
 backwards(void)
 {
     int               i, k, bad;
+    pid_t             pid;
     uint64_t          lost;
-    pthread_t         thread;
     beacon_ring_t    *ring;
     beacon_cursor_t   start, cursor;
     beacon_record_t   record;
 
-    static uint64_t  back[] = { 4096, 4 };
+    static const uint64_t  back[] = { 4096, 4 };
+
+    (void) fflush(stdout);
 
     for (k = 0, bad = 0; k < 2; k++) {
         ring = filled(&start);
         memset(ring->map + 2 * BEACON_PAGE, 0, SIZE);
-        flipped = beacon_ring_lane(ring, 0);
-        flipping = 1;
+        pid = flip(beacon_ring_lane(ring, 0), back[k]);
         (void) alarm(60);
-        (void) pthread_create(&thread, NULL, flip, &back[k]);
 
         for (i = 0; i < 1000; i++) {
             cursor = start;
@@ -423,9 +426,9 @@ backwards(void)
             bad += (cursor.offset & 7) != 0;
         }
 
-        flipping = 0;
-        (void) pthread_join(thread, NULL);
         (void) alarm(0);
+        (void) kill(pid, SIGKILL);
+        (void) waitpid(pid, NULL, 0);
         beacon_ring_detach(ring);
     }
 
