@@ -3,8 +3,8 @@
  *
  * A template is evaluated once for each (site, values) and period of time; the
  * answer is cached, in one of two places, so that a hit costs a hash and a
- * memcmp of its key.  A period ends where the time text can change: at the next day,
- * hour, ... of the hit's zone, or where the zone's offset changes.
+ * memcmp of its key.  A period ends where the time text can change: at the
+ * next day, hour, ... of the hit's zone, or where the zone's offset changes.
  *
  * Overflow.  At most max_files different paths have a place in the table; a
  * path gives up its place when its time text is over or nothing came for it
