@@ -286,6 +286,21 @@ beacond_engine_make(beacond_engine_t *engine, const beacond_conf_t *conf,
     return BEACON_OK;
 }
 
+/* The numbers of the old sink, for one of its name without a checkpoint. */
+static void
+beacond_engine_succeed(const beacond_sinker_t *old, beacond_sinker_t **made,
+    size_t n)
+{
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (made[i] != NULL && strcmp(made[i]->name, old->name) == 0) {
+            made[i]->before = old->before;
+            made[i]->done = old->done;
+        }
+    }
+}
+
 /* The table in the order of the new configuration. */
 static void
 beacond_engine_swap(beacond_engine_t *engine, const beacond_conf_t *conf,
@@ -311,6 +326,7 @@ beacond_engine_swap(beacond_engine_t *engine, const beacond_conf_t *conf,
 
         if (i == conf->nsinks) {
             beacond_sinker_stop(engine->sinks[k]);
+            beacond_engine_succeed(engine->sinks[k], made, conf->nsinks);
             old[n++] = engine->sinks[k];
         }
     }

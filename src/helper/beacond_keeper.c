@@ -113,6 +113,9 @@ beacond_keeper_overtake(beacond_engine_t *engine, beacond_lane_t *lane)
     for (i = 0; hits && i < engine->nsinks; i++) {
         if (engine->sinks[i]->sink.ops->durable) {
             beacond_sinker_behind(engine->sinks[i]);
+
+        } else {
+            engine->sinks[i]->missed = true;
         }
     }
 }

@@ -284,6 +284,14 @@ beacond_lanes_drained(beacond_engine_t *engine, uint32_t index)
     for (i = 0; i < engine->nsinks; i++) {
         sinker = engine->sinks[i];
 
+        /* one that is not durable is given some time */
+
+        if (!sinker->sink.ops->durable
+            && beacond_clock_ns() - sinker->progress_ns >= BEACOND_RETIRE_NS)
+        {
+            continue;
+        }
+
         if (sinker->mode == BEACOND_STARTING
             || sinker->stands[index].taken.ordinal != lane->tail.ordinal
             || sinker->stands[index].acked.prefix.ordinal
@@ -328,6 +336,19 @@ beacond_lanes_pulled(beacond_engine_t *engine, const beacon_ring_t *ring)
     return 0;
 }
 
+static void
+beacond_lanes_leave(beacond_engine_t *engine, uint32_t index)
+{
+    uint32_t  i;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        beacond_sinker_leave(engine->sinks[i], index);
+    }
+
+    engine->accepted_base += engine->lanes[index].tail.ordinal;
+    engine->lanes[index].used = false;
+}
+
 /* Takes the ring's lanes out of the table, their hits into the base. */
 static int
 beacond_lanes_remove(beacond_engine_t *engine, beacon_ring_t *ring)
@@ -353,8 +374,7 @@ beacond_lanes_remove(beacond_engine_t *engine, beacon_ring_t *ring)
 
     for (i = 0; i < engine->nlanes; i++) {
         if (engine->lanes[i].used && engine->lanes[i].ring == ring) {
-            engine->accepted_base += engine->lanes[i].tail.ordinal;
-            engine->lanes[i].used = false;
+            beacond_lanes_leave(engine, i);
         }
     }
 
@@ -432,8 +452,7 @@ beacond_lanes_retire_spooled(beacond_engine_t *engine)
         pthread_mutex_lock(&engine->mutex);
 
         if (!seek.have && beacond_lanes_drained(engine, i)) {
-            engine->accepted_base += lane->tail.ordinal;
-            lane->used = false;
+            beacond_lanes_leave(engine, i);
             engine->dirty = true;
         }
 

@@ -161,6 +161,7 @@ struct beacond_sink_engine_s {
     uint32_t            head;
     uint32_t            queued;
     uint64_t            full_ns;        /* since when the queue is full */
+    bool                missed;         /* hits, and is not durable */
     beacond_unacked_t   unacked[BEACOND_UNACKED];
     uint32_t            nunacked;
     beacond_stand_t     stands[BEACOND_LANES];
@@ -328,6 +329,9 @@ void beacond_sinker_take(beacond_sinker_t *sinker,
     const beacond_batch_t *batch);                      /* locked */
 void beacond_sinker_ack_all(beacond_sinker_t *sinker,
     const beacond_batch_t *batch);                      /* locked */
+void beacond_sinker_miss(beacond_sinker_t *sinker);     /* locked */
+void beacond_sinker_leave(beacond_sinker_t *sinker,
+    uint32_t index);                                    /* locked */
 uint64_t beacond_sinker_pending(beacond_sinker_t *sinker);      /* locked */
 
 /* beacond_sink_load.c */

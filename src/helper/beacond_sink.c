@@ -5,12 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const beacond_sink_ops_t *const  beacond_sinks[] = {
-    &beacond_sink_log,
-    &beacond_sink_ids,
-    NULL
-};
-
 static const beacond_sink_ops_t *
 beacond_sink_ops(const char *type)
 {
@@ -39,21 +33,25 @@ beacond_sinker_json(const json_t *json)
     return copy;
 }
 
-/* The last helper's books had it. */
-static bool
-beacond_sinker_known(const beacond_engine_t *engine, const char *name)
+/* Did the last helper's books have it?  Its numbers there are all that is
+   left of a sink without a checkpoint. */
+static void
+beacond_sinker_known(beacond_sinker_t *sinker)
 {
-    uint32_t  i;
+    uint32_t                    i;
+    const beacon_books_sink_t  *old;
 
-    for (i = 0; i < engine->prev.nsinks && i < BEACON_BOOKS_SINKS; i++) {
-        if (strncmp(engine->prev.sinks[i].name, name,
-                    sizeof(engine->prev.sinks[i].name)) == 0)
-        {
-            return true;
+    for (i = 0; i < sinker->engine->prev.nsinks && i < BEACON_BOOKS_SINKS;
+         i++)
+    {
+        old = &sinker->engine->prev.sinks[i];
+
+        if (strncmp(old->name, sinker->name, sizeof(old->name)) == 0) {
+            sinker->known = true;
+            sinker->before = old->before;
+            sinker->done = old->done;
         }
     }
-
-    return false;
 }
 
 beacond_sinker_t *
@@ -85,7 +83,7 @@ beacond_sinker_create(beacond_engine_t *engine, const beacond_conf_t *conf,
     s->sink.conf = conf;
     s->sink.engine = s;
     s->json = beacond_sinker_json(sink->json);
-    s->known = beacond_sinker_known(engine, s->name);
+    beacond_sinker_known(s);
 
     if (s->json == NULL
         || beacond_puller_init(&s->puller, engine) != BEACON_OK

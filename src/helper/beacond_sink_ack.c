@@ -70,6 +70,53 @@ beacond_sinker_take(beacond_sinker_t *sinker, const beacond_batch_t *batch)
     sinker->engine->dirty = true;
 }
 
+/*
+ * What a sink that is not durable has missed, with nothing in its queue.  Most
+ * is a hole before its next batch; but there may be none for long.
+ */
+void
+beacond_sinker_miss(beacond_sinker_t *sinker)
+{
+    uint32_t               i;
+    beacon_cursor_t        taken;
+    beacond_stand_t       *stand;
+    const beacond_lane_t  *lane;
+
+    sinker->missed = false;
+
+    for (i = 0; i < sinker->engine->nlanes; i++) {
+        lane = &sinker->engine->lanes[i];
+        stand = &sinker->stands[i];
+
+        if (lane->used && stand->taken.ordinal < lane->reader.ordinal) {
+            taken = stand->taken;
+            stand->taken = lane->reader;
+            sinker->inflight += lane->reader.ordinal - taken.ordinal;
+            beacond_sinker_settle(sinker, stand, &taken, &lane->reader, 0);
+        }
+    }
+}
+
+/* The lane goes.  What the sink has not done of it, nobody waits for: it is
+   not durable. */
+void
+beacond_sinker_leave(beacond_sinker_t *sinker, uint32_t index)
+{
+    uint64_t                hits, lost, unacked;
+    const beacond_lane_t   *lane = &sinker->engine->lanes[index];
+    const beacond_stand_t  *stand = &sinker->stands[index];
+
+    if (sinker->mode == BEACOND_STARTING) {
+        return;
+    }
+
+    beacond_ranges_ahead(&stand->acked, &hits, &lost);
+    unacked = stand->taken.ordinal - stand->acked.prefix.ordinal - hits - lost;
+
+    sinker->inflight -= unacked;
+    sinker->lost += unacked + lane->tail.ordinal - stand->taken.ordinal;
+}
+
 /* The pieces of the spans that hits [first, first + n) stand for. */
 static void
 beacond_pieces(const beacond_batch_t *batch, uint32_t first, uint32_t n,

@@ -148,8 +148,10 @@ static void
 beacond_load_books(beacond_sinker_t *sinker, json_t *json, const json_t *lanes)
 {
     uint32_t           i;
+    uint64_t           have, accepted;
     beacond_engine_t  *engine = sinker->engine;
 
+    accepted = beacond_lanes_accepted(engine);
     sinker->lost = 0;
     sinker->inflight = 0;
 
@@ -159,6 +161,15 @@ beacond_load_books(beacond_sinker_t *sinker, json_t *json, const json_t *lanes)
         sinker->lost = beacond_load_number(json, "lost");
         beacond_load_flags(sinker, json_object_get(json, "flags"));
         beacond_load_gone(sinker, lanes);
+        return;
+    }
+
+    /* what it may have been given by the last helper, nobody knows */
+
+    have = accepted - beacond_sinker_pending(sinker);
+
+    if (!sinker->sink.ops->durable && sinker->known && sinker->done <= have) {
+        sinker->lost = have - sinker->done;
         return;
     }
 
@@ -174,7 +185,7 @@ beacond_load_books(beacond_sinker_t *sinker, json_t *json, const json_t *lanes)
         }
     }
 
-    sinker->before = sinker->done = beacond_lanes_accepted(engine)
+    sinker->before = sinker->done = accepted
                                     - beacond_sinker_pending(sinker);
 }
 

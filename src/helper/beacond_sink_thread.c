@@ -73,6 +73,9 @@ beacond_sinker_offer(beacond_sinker_t *sinker, beacond_batch_t *batch)
 
         if (sinker->sink.ops->durable) {
             beacond_sinker_behind(sinker);
+
+        } else {
+            sinker->missed = true;
         }
 
         return;
@@ -111,6 +114,10 @@ beacond_sinker_pop(beacond_sinker_t *sinker)
     beacond_batch_t  *batch;
 
     if (sinker->queued == 0) {
+        if (sinker->missed) {
+            beacond_sinker_miss(sinker);
+        }
+
         return NULL;
     }
 

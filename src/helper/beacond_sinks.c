@@ -1,0 +1,9 @@
+/* The types of sinks.  A file of its own, so that a test may have others. */
+
+#include "beacond_sink.h"
+
+const beacond_sink_ops_t *const  beacond_sinks[] = {
+    &beacond_sink_log,
+    &beacond_sink_ids,
+    NULL
+};
