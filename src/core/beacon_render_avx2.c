@@ -125,73 +125,104 @@ beacon_loop_find(const beacon_render_t *r, uint16_t tag, uint32_t from,
 #include "beacon_render_simd.h"
 #include "beacon_render_loops.h"
 
-/* Four groups {first, digit, digit, none}: the digits of those in bits, and
-   nothing but the first byte of the others. */
+/* Four groups {first, second, third, none}; which: sixteen times the place in
+   r->squeeze[], whose last byte says how many are taken. */
 BEACON_LOOP uint8_t *
 beacon_avx2_squeeze(const beacon_render_t *r, uint8_t *d, __m128i groups,
-    unsigned bits)
+    size_t which)
 {
-    __m128i  order;
+    __m128i         taken;
+    const uint8_t  *order;
 
-    order = _mm_loadu_si128((const __m128i *) r->squeeze[bits]);
-    _mm_storeu_si128((__m128i *) d, _mm_shuffle_epi8(groups, order));
+    order = r->squeeze[0] + which;
+    taken = _mm_shuffle_epi8(groups,
+                             _mm_load_si128((const __m128i *) order));
+    _mm_storeu_si128((__m128i *) d, taken);
 
-    return d + 4 + 2 * __builtin_popcount(bits);
+    return d + order[15];
 }
 
-/* Sixteen bytes without quote or backslash; bits: which become %XX. */
+/* 32 bytes, of which some become %XX, and some get a backslash. */
 BEACON_LOOP uint8_t *
-beacon_avx2_digits(const beacon_render_t *r, uint8_t *d, __m128i c,
-    __m128i plain, unsigned bits)
+beacon_avx2_digits(const beacon_render_t *r, uint8_t *d, __m256i c,
+    __m256i plain, __m256i quoted, uint64_t escapes, uint64_t quotes)
 {
-    __m128i  digits, high, low, first, a, b;
+    __m256i  digits, first, second, third, a, b, groups[4];
 
-    digits = _mm_loadu_si128((const __m128i *) "0123456789ABCDEF");
-    high = _mm_and_si128(_mm_srli_epi16(c, 4), _mm_set1_epi8(15));
-    high = _mm_shuffle_epi8(digits, high);
-    low = _mm_and_si128(c, _mm_set1_epi8(15));
-    low = _mm_shuffle_epi8(digits, low);
-    first = _mm_blendv_epi8(_mm_set1_epi8('%'), c, plain);
+    digits = _mm256_broadcastsi128_si256(_mm_loadu_si128(
+                               (const __m128i *) "0123456789ABCDEF"));
+    second = _mm256_and_si256(_mm256_srli_epi16(c, 4), _mm256_set1_epi8(15));
+    second = _mm256_shuffle_epi8(digits, second);
+    third = _mm256_and_si256(c, _mm256_set1_epi8(15));
+    third = _mm256_shuffle_epi8(digits, third);
+    first = _mm256_blendv_epi8(_mm256_set1_epi8('%'), c, plain);
 
-    a = _mm_unpacklo_epi8(first, high);
-    b = _mm_unpacklo_epi8(low, low);
-    d = beacon_avx2_squeeze(r, d, _mm_unpacklo_epi16(a, b), bits & 15);
-    d = beacon_avx2_squeeze(r, d, _mm_unpackhi_epi16(a, b), bits >> 4 & 15);
+    if (quotes) {
+        first = _mm256_blendv_epi8(first, _mm256_set1_epi8('\\'), quoted);
+        second = _mm256_blendv_epi8(second, c, quoted);
+    }
 
-    a = _mm_unpackhi_epi8(first, high);
-    b = _mm_unpackhi_epi8(low, low);
-    d = beacon_avx2_squeeze(r, d, _mm_unpacklo_epi16(a, b), bits >> 8 & 15);
+    a = _mm256_unpacklo_epi8(first, second);
+    b = _mm256_unpacklo_epi8(third, third);
+    groups[0] = _mm256_unpacklo_epi16(a, b);
+    groups[1] = _mm256_unpackhi_epi16(a, b);
+    a = _mm256_unpackhi_epi8(first, second);
+    b = _mm256_unpackhi_epi8(third, third);
+    groups[2] = _mm256_unpacklo_epi16(a, b);
+    groups[3] = _mm256_unpackhi_epi16(a, b);
 
-    return beacon_avx2_squeeze(r, d, _mm_unpackhi_epi16(a, b), bits >> 12);
+#define beacon_avx2_group(groups, at)                                          \
+    d = beacon_avx2_squeeze(r, d, groups,                                     \
+                            ((escapes << 4 >> (at)) & 0xf0)                   \
+                            | ((quotes << 8 >> (at)) & 0xf00))
+
+#define beacon_avx2_low(i)   _mm256_castsi256_si128(groups[i])
+#define beacon_avx2_high(i)  _mm256_extracti128_si256(groups[i], 1)
+
+    beacon_avx2_group(beacon_avx2_low(0), 0);
+    beacon_avx2_group(beacon_avx2_low(1), 4);
+    beacon_avx2_group(beacon_avx2_low(2), 8);
+    beacon_avx2_group(beacon_avx2_low(3), 12);
+    beacon_avx2_group(beacon_avx2_high(0), 16);
+    beacon_avx2_group(beacon_avx2_high(1), 20);
+    beacon_avx2_group(beacon_avx2_high(2), 24);
+    beacon_avx2_group(beacon_avx2_high(3), 28);
+
+#undef beacon_avx2_low
+#undef beacon_avx2_high
+#undef beacon_avx2_group
+
+    return d;
 }
 
 static BEACON_TARGET uint8_t *
 beacon_avx2_percent(beacon_render_t *r, uint8_t *d, const beacon_str_t *str)
 {
     size_t        i;
-    __m128i       c, plain, quoted;
-    unsigned      bits;
+    __m256i       c, plain, quoted;
+    uint64_t      escapes, quotes;
     beacon_str_t  part;
 
-    for (i = 0; str->len - i >= 16; i += 16) {
-        c = _mm_loadu_si128((const __m128i *) (str->data + i));
-        plain = _mm_and_si128(_mm_cmpgt_epi8(c, _mm_set1_epi8(0x1f)),
-                              _mm_cmpgt_epi8(_mm_set1_epi8(0x7f), c));
-        quoted = _mm_or_si128(_mm_cmpeq_epi8(c, _mm_set1_epi8('"')),
-                              _mm_cmpeq_epi8(c, _mm_set1_epi8('\\')));
-        bits = ~(unsigned) _mm_movemask_epi8(plain) & 0xffff;
+    for (i = 0; str->len - i >= 32; i += 32) {
+        c = _mm256_loadu_si256((const __m256i *) (str->data + i));
+        plain = _mm256_and_si256(
+                    _mm256_cmpgt_epi8(c, _mm256_set1_epi8(0x1f)),
+                    _mm256_cmpgt_epi8(_mm256_set1_epi8(0x7f), c));
+        quoted = _mm256_or_si256(
+                     _mm256_cmpeq_epi8(c, beacon_avx2_wide(r, QUOTE)),
+                     _mm256_cmpeq_epi8(c, beacon_avx2_wide(r, BACKSLASH)));
+        escapes = ~(uint32_t) _mm256_movemask_epi8(plain);
+        quotes = (uint32_t) _mm256_movemask_epi8(quoted);
 
-        if (_mm_movemask_epi8(quoted)) {
-            part.data = str->data + i;
-            part.len = 16;
-            d = beacon_render_percent(r, d, &part);
+        if ((escapes | quotes) == 0) {
+            _mm256_storeu_si256((__m256i *) d, c);
+            d += 32;
 
-        } else if (bits == 0) {
-            _mm_storeu_si128((__m128i *) d, c);
-            d += 16;
+        } else if (quotes == 0) {
+            d = beacon_avx2_digits(r, d, c, plain, quoted, escapes, 0);
 
         } else {
-            d = beacon_avx2_digits(r, d, c, plain, bits);
+            d = beacon_avx2_digits(r, d, c, plain, quoted, escapes, quotes);
         }
     }
 

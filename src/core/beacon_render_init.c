@@ -12,8 +12,9 @@
 
 #define BEACON_KEPT_FIRST  4096
 
-/* Which bytes of four groups {first, digit, digit, none} to take: of group i
-   three if bit i is set, else one. */
+/* Which bytes of four groups {first, second, third, none} to take: of group i
+   three if bit i is set, two if bit i + 4 is, else one.  The last byte, which
+   takes nothing that counts, is their number. */
 static void
 beacon_render_squeeze(uint8_t *order, unsigned bits)
 {
@@ -24,11 +25,16 @@ beacon_render_squeeze(uint8_t *order, unsigned bits)
     for (n = 0, i = 0; i < 4; i++) {
         order[n++] = (uint8_t) (4 * i);
 
-        if (bits >> i & 1) {
+        if (bits >> i & 0x11) {
             order[n++] = (uint8_t) (4 * i + 1);
+        }
+
+        if (bits >> i & 1) {
             order[n++] = (uint8_t) (4 * i + 2);
         }
     }
+
+    order[15] = (uint8_t) n;
 }
 
 static void
@@ -38,7 +44,7 @@ beacon_render_tables(beacon_render_t *r)
     static const char  wide[BEACON_WIDES] = " \"\\+\x0b%&=";
     static const char  shorts[] = "\bb\ff\nn\rr\tt\"\"\\\\";
 
-    unsigned     c;
+    unsigned     c, i;
     uint8_t     *e;
     const char  *s;
 
@@ -48,6 +54,7 @@ beacon_render_tables(beacon_render_t *r)
 
     for (c = 0; c < 256; c++) {
         r->hex[c] = -1;
+        beacon_render_squeeze(r->squeeze[c], c);
         r->digits[c][0] = (uint8_t) "0123456789abcdef"[c >> 4];
         r->digits[c][1] = (uint8_t) "0123456789abcdef"[c & 15];
 
@@ -65,17 +72,28 @@ beacon_render_tables(beacon_render_t *r)
     }
 
     for (c = 0; c < 16; c++) {
-        beacon_render_squeeze(r->squeeze[c], c);
         r->hex[(uint8_t) digits[c]] = (int8_t) c;
         r->hex[(uint8_t) digits[c] | 0x20] = (int8_t) c;
     }
 
     for (c = 0; c < 128; c++) {
         r->utf8[c] = beacon_utf8_lead((uint8_t) (c + 0x80));
+
+        for (i = 0x80; i <= 0xbf; i += 16) {
+            if (r->utf8[c].need && i - r->utf8[c].low <= r->utf8[c].span) {
+                r->follow[c] |= (uint16_t) (1 << (i >> 4));
+            }
+        }
+
+        memcpy(r->escape[c + 0x80], r->utf8[c].need
+                                    ? "\xef\xbf\xbd\0\0\0\0\0"
+                                    : "\xef\xbf\xbd\0\0\0\1\3", 8);
+
         e = r->escape[c];
 
         if (c < 0x20) {
             snprintf((char *) e, 8, "\\u%04x", c);
+            e[6] = 0;
             e[7] = 6;
 
         } else {
@@ -102,17 +120,12 @@ beacon_render_tables(beacon_render_t *r)
 
     r->plain[BEACON_PLAIN_QUERY]['+'] = ' ';
 
-    for (c = 0; c < 128; c++) {
-        r->escape[c][6] = (r->escape[c][7] > 1) ? BEACON_LOOP_CREDIT + 1 : 0;
-    }
-
     memcpy(r->key, r->escape, sizeof(r->key));
     r->key['+'][0] = ' ';
+    r->key['%'][7] = 0;
     r->key['&'][7] = 0;
-    r->key[0][7] = 0;
     memcpy(r->value, r->key, sizeof(r->value));
     r->key['='][7] = 0;
-    r->value['='][6] = BEACON_LOOP_CREDIT + 1;
 }
 
 /* Random bytes; where the kernel has none to give, what differs by process:

@@ -39,8 +39,8 @@ enum {
     BEACON_PLAIN_QUERY          /* and % & =; and '+' becomes a space */
 };
 
-/* Bytes that an event buys: see beacon_loop_rare(). */
-#define BEACON_LOOP_CREDIT  3
+/* Bytes taken singly from an event of a string on. */
+#define BEACON_LOOP_BYTES  12
 
 /* Vectors in r->wide. */
 enum {
@@ -112,16 +112,19 @@ struct beacon_render_s {
 
     /* what a byte becomes: see beacon_render_tables() */
     uint8_t                     plain[2][256];  /* itself; 0: an event */
-    uint8_t                     escape[128][8]; /* JSON text; [7] its length,
-                                                   [6] the credit it gives */
-    uint8_t                     key[128][8];    /* the same; '+' is a space, */
-    uint8_t                     value[128][8];  /*   0 long: NUL & (key) = */
+    uint8_t                     escape[256][8]; /* JSON text; [7] its length,
+                                                   0: a lead byte, as if it
+                                                   were broken; [6] bytes are
+                                                   lost */
+    uint8_t                     key[256][8];    /* the same; '+' is a space, */
+    uint8_t                     value[256][8];  /*   0 long: % & (key) = */
     int8_t                      hex[256];       /* -1: no digit */
     uint8_t                     digits[256][2]; /* in hex */
     beacon_utf8_t               utf8[128];
+    uint16_t                    follow[128];    /* bit i: 0xi0 .. 0xif may */
     uint8_t                     percent[256][4];    /* "query"; [3] length */
 
-    uint8_t                     squeeze[16][16];    /* AVX2 variant */
+    _Alignas(16) uint8_t        squeeze[256][16];   /* AVX2 variant */
 
     uint16_t                    tags[BEACON_TAGS + 32];
 };

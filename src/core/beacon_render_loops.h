@@ -12,6 +12,7 @@
  *                                 event
  *     beacon_loop_step(l)         takes that event's one byte
  *     beacon_loop_skip(l)         l->s was moved, over any number of events
+ *     beacon_loop_until(l)        up to where bytes are best taken singly
  *     beacon_loop_find(r, tag, from, n)
  *                                 first i >= from with tags[i] == tag, or n
  *
@@ -29,6 +30,13 @@ beacon_loop_hex(const beacon_render_t *r, const uint8_t *s)
 {
     return (r->hex[s[1]] * 16) | r->hex[s[2]];
 }
+
+/* The length in an entry of r->escape, loaded as a word. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define beacon_loop_len(entry)  (size_t) ((entry) >> 56)
+#else
+#define beacon_loop_len(entry)  (size_t) ((entry) & 0xff)
+#endif
 
 /* A decoded byte < 0x80; returns where the next goes. */
 BEACON_LOOP uint8_t *
@@ -50,28 +58,28 @@ beacon_loop_replace(beacon_render_t *r, uint8_t *d)
 }
 
 /*
- * A sequence whose lead byte is >= 0x80: itself, or (query) as an escape, as
- * may be the bytes behind it.  s: behind the lead.
+ * A sequence whose lead byte is >= 0x80, of a query: it and any byte behind it
+ * may be an escape.  s: behind the lead.
  */
 BEACON_LOOP beacon_place_t
 beacon_loop_utf8(beacon_render_t *r, unsigned lead, const uint8_t *s,
-    uint8_t *d, int query)
+    uint8_t *d)
 {
     unsigned        value, need;
     beacon_utf8_t   utf8;
     const uint8_t  *next;
 
     /* a continuation byte into d[k], or the end of what is decodable */
-#define beacon_loop_next(k, low, high)                                        \
+#define beacon_loop_next(k, low, span)                                        \
     value = *s;                                                               \
     next = s + 1;                                                             \
                                                                               \
-    if (query && value == '%') {                                              \
+    if (value == '%') {                                                       \
         value = (unsigned) beacon_loop_hex(r, s);                             \
         next = s + 3;                                                         \
     }                                                                         \
                                                                               \
-    if (value - (low) > (unsigned) (high) - (low)) {                          \
+    if (value - (low) > (unsigned) (span)) {                                  \
         return (beacon_place_t) { s, beacon_loop_replace(r, d) };             \
     }                                                                         \
                                                                               \
@@ -79,7 +87,7 @@ beacon_loop_utf8(beacon_render_t *r, unsigned lead, const uint8_t *s,
     s = next
 
     /* what is broken is mostly alone */
-    if (*s - 0x80U > 0x3f && !(query && *s == '%')) {
+    if (*s - 0x80U > 0x3f && *s != '%') {
         return (beacon_place_t) { s, beacon_loop_replace(r, d) };
     }
 
@@ -91,119 +99,185 @@ beacon_loop_utf8(beacon_render_t *r, unsigned lead, const uint8_t *s,
     }
 
     d[0] = (uint8_t) lead;
-    beacon_loop_next(1, utf8.low, utf8.high);
+    beacon_loop_next(1, utf8.low, utf8.span);
 
     if (need == 1) {
         return (beacon_place_t) { s, d + 2 };
     }
 
-    beacon_loop_next(2, 0x80, 0xbf);
+    beacon_loop_next(2, 0x80, 0x3f);
 
     if (need == 2) {
         return (beacon_place_t) { s, d + 3 };
     }
 
-    beacon_loop_next(3, 0x80, 0xbf);
+    beacon_loop_next(3, 0x80, 0x3f);
 
     return (beacon_place_t) { s, d + 4 };
 
 #undef beacon_loop_next
 }
 
-/*
- * A string from an event on, a byte at a time.  Each event buys some bytes
- * more: where events are dense that is cheaper than to go back to the vectors
- * after each.
- */
+/* Where escapes are among a sequence's bytes. */
 static BEACON_TARGET __attribute__((noinline)) beacon_place_t
-beacon_loop_rare(beacon_render_t *r, const uint8_t *s, uint8_t *d,
-    const uint8_t *end)
+beacon_loop_utf8_query(beacon_render_t *r, unsigned lead, const uint8_t *s,
+    uint8_t *d)
 {
-    const uint8_t   *until, *escape;
-    beacon_place_t   at = { s, d };
+    return beacon_loop_utf8(r, lead, s, d);
+}
 
-    until = s + 1;
+/*
+ * A byte at s that may begin a sequence.  What is broken ends before the byte
+ * that cannot follow; it is a U+FFFD, which stands at d already.
+ */
+BEACON_LOOP beacon_place_t
+beacon_loop_lead(beacon_render_t *r, const uint8_t *s, uint8_t *d, int query)
+{
+    unsigned  lead, k;
+
+    lead = s[0];
+
+    if (!(r->follow[lead - 0x80] >> (s[1] >> 4) & 1)) {
+        k = 1;
+
+        if (query && s[1] == '%') {
+            if (beacon_loop_hex(r, s + 1) >= 0) {
+                return beacon_loop_utf8_query(r, lead, s + 1, d);
+            }
+
+            d[3] = '%';
+            r->malformed = 1;
+
+            return (beacon_place_t) { s + 2, d + 4 };
+        }
+
+        /* a run of such */
+        while (s[k] >= 0xc0 && (s[k + 1] & 0xc0) != 0x80
+               && !(query && s[k + 1] == '%'))
+        {
+            d = beacon_loop_replace(r, d + 3) - 3;
+            k++;
+        }
+
+    } else if (lead < 0xe0) {
+        memcpy(d, s, 2);
+        return (beacon_place_t) { s + 2, d + 2 };
+
+    } else if ((s[2] & 0xc0) != 0x80) {
+        k = 2;
+
+    } else if (lead < 0xf0) {
+        memcpy(d, s, 4);
+        return (beacon_place_t) { s + 3, d + 3 };
+
+    } else if ((s[3] & 0xc0) != 0x80) {
+        k = 3;
+
+    } else {
+        memcpy(d, s, 4);
+        return (beacon_place_t) { s + 4, d + 4 };
+    }
+
+    if (query && k > 1 && s[k] == '%') {
+        return beacon_loop_utf8_query(r, lead, s + 1, d);
+    }
+
+    r->malformed = 1;
+
+    return (beacon_place_t) { s + k, d + 3 };
+}
+
+/* The '%' at s, which stands at d already. */
+BEACON_LOOP beacon_place_t
+beacon_loop_escape(beacon_render_t *r, const uint8_t *s, uint8_t *d)
+{
+    int             value;
+    const uint8_t  *entry;
+
+    if (r->hex[s[1]] < 0 || r->hex[s[2]] < 0) {
+        r->malformed = 1;
+
+        do {
+            *d++ = '%';
+            s++;
+        } while (s[0] == '%' && s[1] == '%');
+
+        return (beacon_place_t) { s, d };
+    }
+
+    value = beacon_loop_hex(r, s);
+    entry = r->escape[value];
+
+    if (entry[7] == 0) {
+        return beacon_loop_utf8_query(r, (unsigned) value, s + 3, d);
+    }
+
+    memcpy(d, entry, 8);
+    r->malformed |= entry[6];
+
+    return (beacon_place_t) { s + 3, d + entry[7] };
+}
+
+/*
+ * Bytes from an event on, one at a time, up to "until" or (query) to what ends
+ * a key or value.  Where events are dense that is cheaper than to go back to
+ * the vectors after each, and it bounds what a byte can cost.
+ *
+ * An entry of the table is what a byte becomes; 0 long is what begins
+ * something, or ends it.
+ */
+BEACON_LOOP beacon_place_t
+beacon_loop_bytes(beacon_render_t *r, const uint8_t (*table)[8],
+    beacon_place_t at, const uint8_t *until, int query)
+{
+    size_t    len;
+    uint8_t   lost[8], c;
+    uint64_t  entry, entries;
+
+    entries = 0;
 
     do {
-        while (*at.s >= 0x80) {
-            at = beacon_loop_utf8(r, *at.s, at.s + 1, at.d, 0);
-            until = at.s + BEACON_LOOP_CREDIT;
-        }
+        c = *at.s;
+        memcpy(&entry, table[c], 8);
+        memcpy(at.d, &entry, 8);
+        entries |= entry;
+        len = beacon_loop_len(entry);
 
-        if (at.s == end) {
+        if (len) {
+            at.d += len;
+            at.s++;
+
+        } else if (query && c == '%') {
+            at = beacon_loop_escape(r, at.s, at.d);
+
+        } else if (c >= 0x80) {
+            at = beacon_loop_lead(r, at.s, at.d, query);
+
+        } else {
             break;
         }
-
-        escape = r->escape[*at.s++];
-        memcpy(at.d, escape, 8);
-        until += escape[6];
-        at.d += escape[7];
     } while (at.s < until);
+
+    memcpy(lost, &entries, 8);
+    r->malformed |= lost[6];
 
     return at;
 }
 
-/*
- * The same for a key (r->key) or value (r->value) of a query, where escapes
- * are decoded, and what ends it stands in the table with length 0; so does
- * NUL, which may be the end.
- */
+static BEACON_TARGET __attribute__((noinline)) beacon_place_t
+beacon_loop_rare(beacon_render_t *r, const uint8_t *s, uint8_t *d,
+    const uint8_t *until)
+{
+    return beacon_loop_bytes(r, r->escape, (beacon_place_t) { s, d }, until,
+                             0);
+}
+
+/* The same for a key (r->key) or value (r->value) of a query. */
 static BEACON_TARGET __attribute__((noinline)) beacon_place_t
 beacon_loop_rare_query(beacon_render_t *r, const uint8_t (*table)[8],
-    const uint8_t *s, uint8_t *d, const uint8_t *end)
+    const uint8_t *s, uint8_t *d, const uint8_t *until)
 {
-    int              value;
-    const uint8_t   *until, *escape;
-    beacon_place_t   at = { s, d };
-
-    until = s + 1;
-
-    do {
-        if (*at.s >= 0x80) {
-            do {
-                at = beacon_loop_utf8(r, *at.s, at.s + 1, at.d, 1);
-            } while (*at.s >= 0x80);
-
-            until = at.s + BEACON_LOOP_CREDIT;
-        }
-
-        if (*at.s == '%') {
-            value = beacon_loop_hex(r, at.s);
-
-            if (value < 0) {
-                *at.d++ = '%';
-                at.s++;
-                r->malformed = 1;
-
-            } else if (value < 0x80) {
-                at.d = beacon_loop_ascii(r->escape, (unsigned) value, at.d);
-                at.s += 3;
-
-            } else {
-                at = beacon_loop_utf8(r, (unsigned) value, at.s + 3, at.d, 1);
-            }
-
-            until = at.s + BEACON_LOOP_CREDIT;
-            continue;
-        }
-
-        escape = table[*at.s];
-
-        if (escape[7] == 0) {
-            if (*at.s != 0 || at.s == end) {
-                break;
-            }
-
-            escape = r->escape[0];
-        }
-
-        memcpy(at.d, escape, 8);
-        until += escape[6];
-        at.d += escape[7];
-        at.s++;
-    } while (at.s < until);
-
-    return at;
+    return beacon_loop_bytes(r, table, (beacon_place_t) { s, d }, until, 1);
 }
 
 /* The rest of a string, from an event on. */
@@ -212,7 +286,9 @@ beacon_loop_string_rest(beacon_render_t *r, beacon_place_t at,
     const uint8_t *end)
 {
     do {
-        at = beacon_loop_rare(r, at.s, at.d, end);
+        at = beacon_loop_rare(r, at.s, at.d,
+                              (end - at.s > BEACON_LOOP_BYTES)
+                              ? at.s + BEACON_LOOP_BYTES : end);
         at = beacon_loop_plain(r, at);
     } while (at.s != end);
 
@@ -232,6 +308,72 @@ beacon_loop_string(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str)
     return (at.s == end) ? at.d : beacon_loop_string_rest(r, at, end);
 }
 
+/* A run of escapes that are whole characters. */
+BEACON_LOOP void
+beacon_loop_escapes(beacon_loop_t *l)
+{
+    int             value, second, third, fourth;
+    beacon_utf8_t   utf8;
+    const uint8_t  *s;
+
+    /* a continuation byte as an escape; 0: something else */
+#define beacon_loop_more(s)  ((*(s) == '%') ? beacon_loop_hex(l->r, s) : 0)
+
+    for (s = l->s; *s == '%'; l->s = s) {
+        value = beacon_loop_hex(l->r, s);
+
+        if ((unsigned) value < 0x80) {
+            l->d = beacon_loop_ascii(l->r->escape, (unsigned) value, l->d);
+            s += 3;
+            continue;
+        }
+
+        second = beacon_loop_more(s + 3);
+
+        if (value < 0xc2 || (second & ~0x3f) != 0x80) {
+            break;
+        }
+
+        l->d[0] = (uint8_t) value;
+        l->d[1] = (uint8_t) second;
+
+        if (value < 0xe0) {
+            l->d += 2;
+            s += 6;
+            continue;
+        }
+
+        utf8 = l->r->utf8[value - 0x80];
+        third = beacon_loop_more(s + 6);
+
+        if ((unsigned) second - utf8.low > utf8.span
+            || (third & ~0x3f) != 0x80)
+        {
+            break;
+        }
+
+        l->d[2] = (uint8_t) third;
+
+        if (utf8.need == 2) {
+            l->d += 3;
+            s += 9;
+            continue;
+        }
+
+        fourth = beacon_loop_more(s + 9);
+
+        if (utf8.need != 3 || (fourth & ~0x3f) != 0x80) {
+            break;
+        }
+
+        l->d[3] = (uint8_t) fourth;
+        l->d += 4;
+        s += 12;
+    }
+
+#undef beacon_loop_more
+}
+
 /*
  * Decodes up to the next '&', the end, or (key) the next '='; returns which,
  * the end as 0.  l->s stands at it.
@@ -239,9 +381,9 @@ beacon_loop_string(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str)
 BEACON_LOOP uint8_t
 beacon_loop_decode(beacon_loop_t *l, const uint8_t *end, int key)
 {
-    int             value, second;
     uint8_t         c;
     beacon_place_t  at;
+    const uint8_t  *until;
 
     for ( ;; ) {
         beacon_loop_run(l);
@@ -251,32 +393,14 @@ beacon_loop_decode(beacon_loop_t *l, const uint8_t *end, int key)
             return c;
         }
 
-        /* a run of escapes that are ASCII, or two to a character */
-        while (*l->s == '%') {
-            value = beacon_loop_hex(l->r, l->s);
-
-            if ((unsigned) value < 0x80) {
-                l->d = beacon_loop_ascii(l->r->escape, (unsigned) value,
-                                         l->d);
-                l->s += 3;
-                continue;
-            }
-
-            second = (l->s[3] == '%') ? beacon_loop_hex(l->r, l->s + 3) : 0;
-
-            if (value < 0xc2 || value > 0xdf || (second & ~0x3f) != 0x80) {
-                break;
-            }
-
-            l->d[0] = (uint8_t) value;
-            l->d[1] = (uint8_t) second;
-            l->d += 2;
-            l->s += 6;
+        if (c == '%') {
+            beacon_loop_escapes(l);
         }
 
         if (*l->s == '%' || c != '%') {
+            until = beacon_loop_until(l);
             at = beacon_loop_rare_query(l->r, key ? l->r->key : l->r->value,
-                                        l->s, l->d, end);
+                                        l->s, l->d, until < end ? until : end);
             l->s = at.s;
             l->d = at.d;
         }

@@ -16,6 +16,7 @@ typedef struct {
 #define beacon_loop_start(l)
 #define beacon_loop_skip(l)
 #define beacon_loop_step(l)   ((l)->s++)
+#define beacon_loop_until(l)  ((l)->s + BEACON_LOOP_BYTES)
 
 BEACON_LOOP beacon_place_t
 beacon_portable_copy(const uint8_t *plain, beacon_place_t at)

@@ -77,3 +77,21 @@ beacon_loop_skip(beacon_loop_t *l)
         beacon_loop_start(l);
     }
 }
+
+/* Singly where three events or more are near: a run of plain bytes, or a call
+   for one event, must not be paid for by a few bytes. */
+BEACON_LOOP const uint8_t *
+beacon_loop_until(beacon_loop_t *l)
+{
+    uint32_t  near;
+
+    if (l->s - l->base > 32) {
+        beacon_loop_start(l);
+    }
+
+    near = (uint32_t) (l->bits >> (l->s - l->base));
+    near &= near - 1;
+    near &= near - 1;
+
+    return near ? l->s + 64 : l->s + 1;
+}
