@@ -81,7 +81,7 @@ beacon_render_tables(beacon_render_t *r)
 
         for (i = 0x80; i <= 0xbf; i += 16) {
             if (r->utf8[c].need && i - r->utf8[c].low <= r->utf8[c].span) {
-                r->follow[c] |= (uint16_t) (1 << (i >> 4));
+                r->follow[c + 0x80] |= (uint16_t) (1 << (i >> 4));
             }
         }
 

@@ -121,7 +121,7 @@ struct beacon_render_s {
     int8_t                      hex[256];       /* -1: no digit */
     uint8_t                     digits[256][2]; /* in hex */
     beacon_utf8_t               utf8[128];
-    uint16_t                    follow[128];    /* bit i: 0xi0 .. 0xif may */
+    uint16_t                    follow[256];    /* bit i: 0xi0 .. 0xif may */
     uint8_t                     percent[256][4];    /* "query"; [3] length */
 
     _Alignas(16) uint8_t        squeeze[256][16];   /* AVX2 variant */

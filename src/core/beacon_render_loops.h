@@ -126,72 +126,101 @@ beacon_loop_utf8_query(beacon_render_t *r, unsigned lead, const uint8_t *s,
     return beacon_loop_utf8(r, lead, s, d);
 }
 
-/*
- * A byte at s that may begin a sequence.  What is broken ends before the byte
- * that cannot follow; it is a U+FFFD, which stands at d already.
- */
+/* May c be the second byte of a sequence? */
+#define beacon_loop_follows(r, lead, c)                                       \
+    ((r)->follow[lead] >> ((c) >> 4) & 1)
+
+/* 0x80 .. 0xbf; as a signed byte, one comparison. */
+#define beacon_loop_continues(c)  ((int8_t) (c) < -64)
+
+/* What is broken from s on: a U+FFFD, which stands at d already, and one for
+   each byte >= 0xc0 behind it that nothing follows either. */
 BEACON_LOOP beacon_place_t
-beacon_loop_lead(beacon_render_t *r, const uint8_t *s, uint8_t *d, int query)
+beacon_loop_broken(beacon_render_t *r, const uint8_t *s, uint8_t *d,
+    int query)
 {
-    unsigned  lead, k;
+    r->malformed = 1;
+    d += 3;
 
-    lead = s[0];
+    while (*s >= 0xc0 && !beacon_loop_continues(s[1])
+           && !(query && s[1] == '%'))
+    {
+        memcpy(d, "\xef\xbf\xbd", 4);
+        d += 3;
+        s++;
+    }
 
-    if (!(r->follow[lead - 0x80] >> (s[1] >> 4) & 1)) {
-        k = 1;
+    return (beacon_place_t) { s, d };
+}
 
-        if (query && s[1] == '%') {
-            if (beacon_loop_hex(r, s + 1) >= 0) {
-                return beacon_loop_utf8_query(r, lead, s + 1, d);
-            }
+/* A byte at s that may begin a sequence.  What is broken ends before the byte
+   that cannot follow. */
+BEACON_LOOP beacon_place_t
+beacon_loop_lead(beacon_render_t *r, unsigned lead, const uint8_t *s,
+    uint8_t *d, int query)
+{
+    int             value;
+    const uint8_t  *next;
 
+    if (!beacon_loop_follows(r, lead, s[1])) {
+        if (!query || s[1] != '%') {
+            return beacon_loop_broken(r, s + 1, d, query);
+        }
+
+        value = beacon_loop_hex(r, s + 1);
+
+        if (value >= 0 && beacon_loop_follows(r, lead, (unsigned) value)) {
+            return beacon_loop_utf8_query(r, lead, s + 1, d);
+        }
+
+        r->malformed = 1;
+
+        if (value < 0) {
             d[3] = '%';
-            r->malformed = 1;
-
             return (beacon_place_t) { s + 2, d + 4 };
         }
 
-        /* a run of such */
-        while (s[k] >= 0xc0 && (s[k + 1] & 0xc0) != 0x80
-               && !(query && s[k + 1] == '%'))
-        {
-            d = beacon_loop_replace(r, d + 3) - 3;
-            k++;
+        if (value < 0x80) {
+            d = beacon_loop_ascii(r->escape, (unsigned) value, d + 3);
+            return (beacon_place_t) { s + 4, d };
         }
 
-    } else if (lead < 0xe0) {
-        memcpy(d, s, 2);
-        return (beacon_place_t) { s + 2, d + 2 };
-
-    } else if ((s[2] & 0xc0) != 0x80) {
-        k = 2;
-
-    } else if (lead < 0xf0) {
-        memcpy(d, s, 4);
-        return (beacon_place_t) { s + 3, d + 3 };
-
-    } else if ((s[3] & 0xc0) != 0x80) {
-        k = 3;
-
-    } else {
-        memcpy(d, s, 4);
-        return (beacon_place_t) { s + 4, d + 4 };
+        return (beacon_place_t) { s + 1, d + 3 };
     }
 
-    if (query && k > 1 && s[k] == '%') {
+    if (lead < 0xe0) {
+        memcpy(d, s, 2);
+        return (beacon_place_t) { s + 2, d + 2 };
+    }
+
+    next = s + 2;
+
+    if (beacon_loop_continues(*next)) {
+        if (lead < 0xf0) {
+            memcpy(d, s, 4);
+            return (beacon_place_t) { s + 3, d + 3 };
+        }
+
+        if (beacon_loop_continues(*++next)) {
+            memcpy(d, s, 4);
+            return (beacon_place_t) { s + 4, d + 4 };
+        }
+    }
+
+    if (query && *next == '%') {
         return beacon_loop_utf8_query(r, lead, s + 1, d);
     }
 
     r->malformed = 1;
 
-    return (beacon_place_t) { s + k, d + 3 };
+    return (beacon_place_t) { next, d + 3 };
 }
 
 /* The '%' at s, which stands at d already. */
 BEACON_LOOP beacon_place_t
 beacon_loop_escape(beacon_render_t *r, const uint8_t *s, uint8_t *d)
 {
-    int             value;
+    int             value, second;
     const uint8_t  *entry;
 
     if (r->hex[s[1]] < 0 || r->hex[s[2]] < 0) {
@@ -208,11 +237,20 @@ beacon_loop_escape(beacon_render_t *r, const uint8_t *s, uint8_t *d)
     value = beacon_loop_hex(r, s);
     entry = r->escape[value];
 
+    memcpy(d, entry, 8);
+
     if (entry[7] == 0) {
-        return beacon_loop_utf8_query(r, (unsigned) value, s + 3, d);
+        second = (s[3] == '%') ? beacon_loop_hex(r, s + 3) : s[3];
+
+        if (second >= 0 && beacon_loop_follows(r, value, second)) {
+            return beacon_loop_utf8_query(r, (unsigned) value, s + 3, d);
+        }
+
+        r->malformed = 1;
+
+        return (beacon_place_t) { s + 3, d + 3 };
     }
 
-    memcpy(d, entry, 8);
     r->malformed |= entry[6];
 
     return (beacon_place_t) { s + 3, d + entry[7] };
@@ -251,7 +289,7 @@ beacon_loop_bytes(beacon_render_t *r, const uint8_t (*table)[8],
             at = beacon_loop_escape(r, at.s, at.d);
 
         } else if (c >= 0x80) {
-            at = beacon_loop_lead(r, at.s, at.d, query);
+            at = beacon_loop_lead(r, c, at.s, at.d, query);
 
         } else {
             break;

@@ -93,5 +93,5 @@ beacon_loop_until(beacon_loop_t *l)
     near &= near - 1;
     near &= near - 1;
 
-    return near ? l->s + 64 : l->s + 1;
+    return near ? l->s + 128 : l->s + 1;
 }

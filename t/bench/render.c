@@ -2,6 +2,8 @@
  * Renders one kind of hit many times.
  *
  *     render KIND VARIANT [ROUNDS]
+ *     render all VARIANT
+ *     render random VARIANT SEED N
  *
  * KIND: "normal", 4,096 different requests with ten arguments, twenty escapes
  * in six runs and some 550 bytes of strings; or one of the hostile 16 KiB
@@ -9,6 +11,11 @@
  * hit (best of five); for instructions run it under callgrind with
  * --toggle-collect=beacon_render, whose total is that of ROUNDS passes over
  * the kind's hits (the number printed as "hits").
+ *
+ * "all" renders one hit of each kind, and 64 normal ones; "random" N queries
+ * made up of a few bytes that are hard on a renderer, repeated.  Each goes
+ * through bench_one(), whose name it prints: with --dump-after=bench_one,
+ * callgrind says what each took.
  */
 
 #include "beacon_render.h"
@@ -19,8 +26,10 @@
 #include <time.h>
 
 #define BENCH_NORMAL   4096
+#define BENCH_FEW      64
 #define BENCH_HOSTILE  16384
 #define BENCH_SLACK    64
+#define BENCH_UNIT     256
 
 typedef struct {
     beacon_str_t     payload;
@@ -171,33 +180,32 @@ static const struct {
 
 #define BENCH_KINDS  (sizeof(bench_kinds) / sizeof(bench_kinds[0]))
 
+/* A query of a unit over and over; unit_len 0: with a number in it. */
 static void
-bench_hostile(bench_hit_t *b, size_t kind, uint16_t max_args)
+bench_hostile(bench_hit_t *b, const char *unit, size_t unit_len)
 {
-    int            n;
-    char          *query, unit[128];
-    size_t         len, i;
+    char          *query, text[128];
+    size_t         n, len, i;
     beacon_hit_t   hit;
 
-    query = malloc(BENCH_HOSTILE + sizeof(unit));
+    query = malloc(BENCH_HOSTILE + BENCH_UNIT);
     len = 0;
 
     for (i = 0; len < BENCH_HOSTILE; i++) {
-        n = (int) bench_kinds[kind].len;
+        n = unit_len;
 
         if (n) {
-            memcpy(unit, bench_kinds[kind].unit, (size_t) n);
+            memcpy(query + len, unit, n);
 
         } else {
-            n = snprintf(unit, sizeof(unit), bench_kinds[kind].unit, (int) i);
+            n = (size_t) snprintf(text, sizeof(text), unit, (int) i);
+            memcpy(query + len, text, n);
         }
 
-        memcpy(query + len, unit, (size_t) n);
-        len += (size_t) n;
+        len += n;
     }
 
     bench_common(&hit);
-    hit.max_args = max_args;
     bench_set(&hit, BEACON_HIT_QUERY, query, BENCH_HOSTILE);
     bench_pack(b, &hit);
     free(query);
@@ -229,7 +237,8 @@ bench_make(bench_hit_t *hits, const char *kind)
     for (i = 0; i < BENCH_KINDS; i++) {
         if (strcmp(bench_kinds[i].name, kind) == 0) {
             for (n = 0; n < 8; n++) {
-                bench_hostile(&hits[n], i, 256);
+                bench_hostile(&hits[n], bench_kinds[i].unit,
+                              bench_kinds[i].len);
             }
 
             return n;
@@ -297,6 +306,105 @@ bench_run(bench_hit_t *hits, size_t n, const char *variant, unsigned rounds)
     return 0;
 }
 
+/* What is made up of: all that a decoder has a branch for. */
+static size_t
+bench_unit(char *unit)
+{
+    size_t  n, len, piece;
+
+    static const struct {
+        const char  *data;
+        size_t       len;
+    } pieces[] = {
+        { "a", 1 }, { "%", 1 }, { "%4", 2 }, { "%z", 2 }, { "%41", 3 },
+        { "%01", 3 }, { "%22", 3 }, { "%ff", 3 }, { "%ce", 3 }, { "%e1", 3 },
+        { "%f0", 3 }, { "%80", 3 }, { "%90", 3 }, { "\"", 1 }, { "\x01", 1 },
+        { "\0", 1 }, { "\n", 1 }, { "+", 1 }, { "=", 1 }, { "\x7f", 1 },
+        { "\x80", 1 }, { "\x90", 1 }, { "\xa4", 1 }, { "\xce", 1 },
+        { "\xe0", 1 }, { "\xe1", 1 }, { "\xed", 1 }, { "\xf0", 1 },
+        { "\xf4", 1 }, { "\xff", 1 }, { "\xce\xa4", 2 }, { "\xf0\x90", 2 },
+        { "\xf0\x90\x80", 3 }, { "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 0 },
+        { "&", 1 }
+    };
+
+    n = 1 + bench_random(bench_random(4) ? 5 : 60);
+
+    for (len = 0; n; n--) {
+        piece = bench_random(sizeof(pieces) / sizeof(pieces[0]));
+        memcpy(unit + len, pieces[piece].data, pieces[piece].len);
+        len += pieces[piece].len;
+
+        if (pieces[piece].len == 0) {
+            memset(unit + len, 'a', 36);
+            len += bench_random(36);
+        }
+
+        if (len > BENCH_UNIT - 40) {
+            break;
+        }
+    }
+
+    return len;
+}
+
+/* A name that callgrind can be told of. */
+static __attribute__((noinline)) void
+bench_one(const char *name, bench_hit_t *hits, size_t n, const char *variant)
+{
+    printf("%s ", name);
+
+    if (bench_run(hits, n, variant, 1)) {
+        exit(1);
+    }
+
+    fflush(stdout);
+}
+
+static int
+bench_all(bench_hit_t *hits, const char *variant)
+{
+    size_t  i;
+
+    for (i = 0; i < BENCH_FEW; i++) {
+        bench_normal(&hits[i]);
+    }
+
+    bench_one("normal", hits, BENCH_FEW, variant);
+
+    for (i = 0; i < BENCH_KINDS; i++) {
+        bench_hostile(hits, bench_kinds[i].unit, bench_kinds[i].len);
+        bench_one(bench_kinds[i].name, hits, 1, variant);
+    }
+
+    return 0;
+}
+
+static int
+bench_made_up(bench_hit_t *hits, const char *variant, unsigned seed,
+    unsigned n)
+{
+    char    unit[BENCH_UNIT + 40], name[8 * BENCH_UNIT];
+    size_t  len, i;
+
+    bench_random_state = seed;
+
+    while (n--) {
+        do {
+            len = bench_unit(unit);
+        } while (len == 0);
+
+        for (i = 0; i < len; i++) {
+            sprintf(name + 2 * i, "%02x", (uint8_t) unit[i]);
+        }
+
+        bench_hostile(hits, unit, len);
+        bench_one(name, hits, 1, variant);
+        free((void *) (uintptr_t) hits->payload.data);
+    }
+
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -312,8 +420,18 @@ main(int argc, char **argv)
         return 0;
     }
 
+    if (argc == 3 && strcmp(argv[1], "all") == 0) {
+        return bench_all(hits, argv[2]);
+    }
+
+    if (argc == 5 && strcmp(argv[1], "random") == 0) {
+        return bench_made_up(hits, argv[2], (unsigned) atoi(argv[3]),
+                             (unsigned) atoi(argv[4]));
+    }
+
     if (argc < 3 || (n = bench_make(hits, argv[1])) == 0) {
-        fprintf(stderr, "usage: render KIND VARIANT [ROUNDS] | list\n");
+        fprintf(stderr, "usage: render KIND VARIANT [ROUNDS] | list | "
+                "all VARIANT | random VARIANT SEED N\n");
         return 2;
     }
 
