@@ -56,9 +56,9 @@ DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libjansson-dev
 DEPS_DEMO  = $(DEPS_BUILD) python3 tzdata
 DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
              dpkg-dev patch e2fsprogs fuse3 faketime iproute2 procps \
-             spin
+             spin valgrind
 DEPS_LINT  = $(DEPS_BUILD) python3 clang-tidy cppcheck git
-DEPS_BENCH = $(DEPS_TEST) valgrind wrk
+DEPS_BENCH = $(DEPS_TEST) wrk
 
 .PHONY: help all module beacond unit tools fuzzers build-tests thread-unit \
         deps deps-test deps-lint deps-bench demo test soak lint fuzz bench \
@@ -184,7 +184,7 @@ SAN_ENV    = ASAN_OPTIONS=$(SAN_ASAN):detect_odr_violation=0 \
              UBSAN_OPTIONS=print_stacktrace=1 \
              TSAN_OPTIONS=halt_on_error=1
 
-build-tests: all unit tools fuzzers
+build-tests: all unit tools fuzzers $(B)/bench/render
 ifeq ($(NGINX)$(SANITIZE),)
 build-tests: thread-unit
 thread-unit:

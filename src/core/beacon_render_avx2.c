@@ -134,7 +134,7 @@ beacon_avx2_squeeze(const beacon_render_t *r, uint8_t *d, __m128i groups,
     __m128i         taken;
     const uint8_t  *order;
 
-    order = r->squeeze[0] + which;
+    order = (const uint8_t *) r->squeeze + which;
     taken = _mm_shuffle_epi8(groups,
                              _mm_load_si128((const __m128i *) order));
     _mm_storeu_si128((__m128i *) d, taken);

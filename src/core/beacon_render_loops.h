@@ -61,7 +61,7 @@ beacon_loop_replace(beacon_render_t *r, uint8_t *d)
  * A sequence whose lead byte is >= 0x80, of a query: it and any byte behind it
  * may be an escape.  s: behind the lead.
  */
-BEACON_LOOP beacon_place_t
+static BEACON_TARGET __attribute__((noinline)) beacon_place_t
 beacon_loop_utf8(beacon_render_t *r, unsigned lead, const uint8_t *s,
     uint8_t *d)
 {
@@ -118,14 +118,6 @@ beacon_loop_utf8(beacon_render_t *r, unsigned lead, const uint8_t *s,
 #undef beacon_loop_next
 }
 
-/* Where escapes are among a sequence's bytes. */
-static BEACON_TARGET __attribute__((noinline)) beacon_place_t
-beacon_loop_utf8_query(beacon_render_t *r, unsigned lead, const uint8_t *s,
-    uint8_t *d)
-{
-    return beacon_loop_utf8(r, lead, s, d);
-}
-
 /* May c be the second byte of a sequence? */
 #define beacon_loop_follows(r, lead, c)                                       \
     ((r)->follow[lead] >> ((c) >> 4) & 1)
@@ -170,7 +162,7 @@ beacon_loop_lead(beacon_render_t *r, unsigned lead, const uint8_t *s,
         value = beacon_loop_hex(r, s + 1);
 
         if (value >= 0 && beacon_loop_follows(r, lead, (unsigned) value)) {
-            return beacon_loop_utf8_query(r, lead, s + 1, d);
+            return beacon_loop_utf8(r, lead, s + 1, d);
         }
 
         r->malformed = 1;
@@ -208,7 +200,17 @@ beacon_loop_lead(beacon_render_t *r, unsigned lead, const uint8_t *s,
     }
 
     if (query && *next == '%') {
-        return beacon_loop_utf8_query(r, lead, s + 1, d);
+        value = beacon_loop_hex(r, next);
+
+        if ((value & ~0x3f) == 0x80) {
+            return beacon_loop_utf8(r, lead, s + 1, d);
+        }
+
+        if (value < 0) {
+            d[3] = '%';
+            d++;
+            next++;
+        }
     }
 
     r->malformed = 1;
@@ -243,7 +245,7 @@ beacon_loop_escape(beacon_render_t *r, const uint8_t *s, uint8_t *d)
         second = (s[3] == '%') ? beacon_loop_hex(r, s + 3) : s[3];
 
         if (second >= 0 && beacon_loop_follows(r, value, second)) {
-            return beacon_loop_utf8_query(r, (unsigned) value, s + 3, d);
+            return beacon_loop_utf8(r, (unsigned) value, s + 3, d);
         }
 
         r->malformed = 1;
@@ -285,11 +287,11 @@ beacon_loop_bytes(beacon_render_t *r, const uint8_t (*table)[8],
             at.d += len;
             at.s++;
 
-        } else if (query && c == '%') {
-            at = beacon_loop_escape(r, at.s, at.d);
-
         } else if (c >= 0x80) {
             at = beacon_loop_lead(r, c, at.s, at.d, query);
+
+        } else if (query && c == '%') {
+            at = beacon_loop_escape(r, at.s, at.d);
 
         } else {
             break;

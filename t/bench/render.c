@@ -175,7 +175,12 @@ static const struct {
     { "mixed",                "%\xff" "a\"%f", 6 },
     { "mixed_args",           "a=\xff%&", 5 },
     { "lead_escape",          "\xce%a4", 4 },
-    { "lead_plain",           "\xe1\x80" "a", 3 }
+    { "lead_plain",           "\xe1\x80" "a", 3 },
+    { "leads_twice",          "\xed\xf4\x90", 3 },
+    { "lead_quote",           "\xf4\"", 2 },
+    { "escape_sequence",      "%22\xf0\x90", 5 },
+    { "escape_lead_twice",    "%e1%4%\xce", 7 },
+    { "leads_escape",         "\x90\xe0\xf0%e1", 6 }
 };
 
 #define BENCH_KINDS  (sizeof(bench_kinds) / sizeof(bench_kinds[0]))
