@@ -96,7 +96,7 @@ beacon_hit_head_valid(const beacon_hit_head_t *head)
  * NULs.  A length is loaded here and nowhere else: what is summed up and
  * checked is what is used, even if someone writes to it meanwhile.
  */
-static inline __attribute__((always_inline)) uint64_t
+static inline uint64_t
 beacon_hit_sum(beacon_str_t *str, size_t n, const uint8_t *lengths)
 {
     size_t    i;
@@ -114,7 +114,7 @@ beacon_hit_sum(beacon_str_t *str, size_t n, const uint8_t *lengths)
 }
 
 /* Points n strings at p and behind one another; each NUL is in *ends. */
-static inline __attribute__((always_inline)) const uint8_t *
+static inline const uint8_t *
 beacon_hit_take(beacon_str_t *str, size_t n, const uint8_t *p, unsigned *ends)
 {
     size_t  i;

@@ -353,7 +353,10 @@ bench_unit(char *unit)
 }
 
 /* A name that callgrind can be told of. */
-static __attribute__((noinline)) void
+static void bench_one(const char *name, bench_hit_t *hits, size_t n,
+    const char *variant) __attribute__((noinline));
+
+static void
 bench_one(const char *name, bench_hit_t *hits, size_t n, const char *variant)
 {
     printf("%s ", name);
