@@ -37,6 +37,7 @@ def run(script, **options):
         [sys.executable, '-'], input=BEGIN + script, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
     paths = re.search(r'^DIRECTORIES (\S+) (\S+)', done.stdout, re.M)
+    wait_until(lambda: not any(map(os.path.exists, paths.groups())))
     there = [path for path in paths.groups() if os.path.exists(path)]
     is_(there, [], 'its directories are gone')
     for pid in proc.pids():
@@ -103,6 +104,9 @@ ok(code == 1 and 'took too long' in output, 'a test may not hang')
 
 code, output = run('os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)')
 is_(code, 1, 'a signal fails a test')
+
+code, output = run('os.kill(os.getpid(), signal.SIGKILL)')
+is_(code, -9, 'a test that is killed leaves nothing behind either')
 
 code, output = run('''
 master = env.master()

@@ -32,7 +32,8 @@ def refused(what, says, name, **options):
     env.configure(**options)
     env.allow(says)
     code, text = env.check()
-    place = r' in %s:%d( \(\d+: .*\))?$' % (re.escape(env.conf_file), line_of(what))
+    place = r' in %s:%d( \(\d+: .*\))?$' % (re.escape(env.conf_file),
+                                          line_of(what))
     pattern = r'\[emerg\].*%s.*%s' % (says, place)
     if not ok(code != 0 and re.search(pattern, text, re.M), name):
         diag('%d %s' % (code, text))

@@ -167,8 +167,8 @@ beacond_spool_segment(beacond_spool_t *spool)
 
     last = spool->nsegments ? &spool->segments[spool->nsegments - 1] : NULL;
 
-    if (spool->fd >= 0 && last->end - last->start + spool->len
-                          <= spool->segment_size)
+    if (spool->fd >= 0 && last != NULL
+        && last->end - last->start + spool->len <= spool->segment_size)
     {
         return BEACON_OK;
     }

@@ -267,14 +267,16 @@ beacond_spooler_needed(void *data, const beacond_spool_lane_t *held)
     int                needed = 0;
     uint32_t           i, index;
     beacond_engine_t  *engine = data;
+    beacond_sinker_t  *se;
 
     pthread_mutex_lock(&engine->mutex);
 
     if (beacond_lanes_find(engine, held->epoch, held->lane, &index) != NULL) {
         for (i = 0; i < engine->nsinks; i++) {
-            needed |= engine->sinks[i]->sink.ops->durable
-                      && (engine->sinks[i]->mode == BEACOND_STARTING
-                          || engine->sinks[i]->stands[index].acked.prefix.ordinal
+            se = engine->sinks[i];
+            needed |= se->sink.ops->durable
+                      && (se->mode == BEACOND_STARTING
+                          || se->stands[index].acked.prefix.ordinal
                              < held->to.ordinal);
         }
     }

@@ -16,6 +16,7 @@ import tempfile
 
 import beacon_test as t
 import beacon_proc as proc
+from beacon_guard import clean
 from beacon_http import Client, Closed
 
 # %%NAME%% is replaced; everything else is nginx's.
@@ -108,6 +109,7 @@ class Env:
     """
 
     registry = None
+    guard = None
 
     def __init__(self, http='', server='', main='', conf=None, workers=2,
                  log='%%LOG%%/$beacon_site.jsonl', spool='%%SPOOL%%',
@@ -118,6 +120,7 @@ class Env:
         self.shm = tempfile.mkdtemp(prefix='beacon-test.', dir='/dev/shm')
         for directory in (self.root, self.shm):
             os.chmod(directory, 0o755)
+            self.guard.add(directory)
         self.ring = os.path.join(self.shm, 'ring')
         self.log = os.path.join(self.root, 'log')
         self.spool = os.path.join(self.root, 'spool')
@@ -502,13 +505,7 @@ class Env:
     def remove(self):
         """Unmounts what is mounted there and removes the directories."""
         self.finished = True
-        with open('/proc/self/mounts', encoding='utf-8') as file:
-            mounts = [line.split()[1] for line in file]
-        for point in reversed(mounts):
-            if point.startswith((self.root + '/', self.shm + '/')):
-                subprocess.run(['umount', '-l', point], check=False)
         if os.environ.get('BEACON_KEEP'):
             t.diag('kept: %s %s' % (self.root, self.shm))
             return
-        for directory in (self.root, self.shm):
-            shutil.rmtree(directory, ignore_errors=True)
+        clean((self.root, self.shm))

@@ -118,8 +118,9 @@ class Trial:
                 t.diag('%d failed: %s' % (count, summaries))
         if self.sampler:
             self.sampler.check('%s: the books balance in every sample' % what)
-        check_log(self.env, self.loads, other=bool(others), name='%s: every acknowledged hit is '
-                  'in the log once, unchanged, in order' % what)
+        check_log(self.env, self.loads, other=bool(others),
+                  name='%s: every acknowledged hit is in the log once, '
+                       'unchanged, in order' % what)
         status = self.books(what, sum(r.status == 200 for r in others))
         if self.follower:
             self.seen_by_follower()

@@ -34,6 +34,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import beacon_proc as proc                              # noqa: E402
+from beacon_guard import Guard                          # noqa: E402
 from beacon_http import Client, Closed, Response        # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
@@ -168,10 +169,14 @@ def done_testing():
     sys.exit(1 if _Tap.failed or not _Tap.count else 0)
 
 
+def _descendants():
+    return [pid for pid in proc.descendants() if pid != _Tap.guard.pid]
+
+
 def _no_process_left():
-    wait_until(lambda: not proc.descendants(), 5)
+    wait_until(lambda: not _descendants(), 5)
     proc.reap()
-    left = proc.descendants()
+    left = _descendants()
     what = ['%d %s' % (pid, proc.cmdline(pid)) for pid in left]
     proc.kill_all(left)
     if not ok(not left, 'no process is left behind'):
@@ -182,9 +187,10 @@ def _cleanup():
     """The last resort, on every way out."""
     for env in list(_Tap.envs):
         env.discard()
-    proc.kill_all(proc.descendants())
+    proc.kill_all(_descendants())
     for env in list(_Tap.envs):
         env.remove()
+    _Tap.guard.done()
 
 
 def _at_exit():
@@ -271,6 +277,7 @@ def tool(name, *args, check=True, **options):
 
 
 _Tap.pid = os.getpid()
+_Tap.guard = Guard()
 proc.become_reaper()
 atexit.register(_at_exit)
 for _signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
@@ -280,3 +287,4 @@ signal.alarm(int(os.environ.get('BEACON_TEST_TIMEOUT', '600'))
 
 from beacon_env import Env, free_port                   # noqa: E402
 Env.registry = _Tap.envs
+Env.guard = _Tap.guard
