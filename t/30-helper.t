@@ -204,6 +204,28 @@ ok(wait_until(lambda: env.helper_pid() == helper.pid),
    'when it leaves, the socket answers again')
 
 env.stop(helper=False)
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as old, \
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as new:
+    for sock in (old, new):
+        sock.settimeout(30)
+        sock.connect(os.path.join(env.ring, 'beacond.sock'))
+        generation = int(sock.recv(4096).split()[2])
+    with open(conf, encoding='utf-8') as file:
+        text = file.read()
+    with open(conf, 'w', encoding='utf-8') as file:
+        file.write(text.replace('"generation":%d' % generation,
+                                '"generation":%d' % (generation + 1)))
+    stops = len(env.error_lines('for up to 20000 ms'))
+    old.send(b'STOP 20000 %d' % generation)
+    ok(wait_until(lambda: len(env.error_lines('for up to 20000 ms')) > stops),
+       'told to stop, with nothing to wait for but a published successor')
+    new.send(b'ADOPT %d' % (generation + 1))
+    is_(new.recv(4096).decode(), 'ADOPTED %d' % (generation + 1),
+        'it is adopted by that one')
+    is_(old.recv(4096).decode(), 'DISPLACED %d' % (generation + 1),
+        'and the old one is told')
+
+ok(env.helper_pid() == helper.pid, 'it goes on')
 helper.send_signal(signal.SIGTERM)
 is_(helper.wait(10), 0, 'with no workers left, TERM ends it at once')
 ok(not os.path.exists(os.path.join(env.ring, 'beacond.sock')),

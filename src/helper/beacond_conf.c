@@ -441,6 +441,27 @@ beacond_conf_read(const char *file, beacond_conf_say_pt say, void *data)
                                say, data);
 }
 
+static void
+beacond_conf_say_nothing(void *data, const char *at, const char *text)
+{
+    (void) data;
+    (void) at;
+    (void) text;
+}
+
+uint64_t
+beacond_conf_generation(const char *file)
+{
+    uint64_t         generation;
+    beacond_conf_t  *conf;
+
+    conf = beacond_conf_read(file, beacond_conf_say_nothing, NULL);
+    generation = (conf != NULL) ? conf->generation : 0;
+    beacond_conf_destroy(conf);
+
+    return generation;
+}
+
 void
 beacond_conf_destroy(beacond_conf_t *conf)
 {

@@ -59,6 +59,9 @@ beacond_conf_t *beacond_conf_read(const char *file, beacond_conf_say_pt say,
 beacond_conf_t *beacond_conf_parse(const char *text, size_t len,
     beacond_conf_say_pt say, void *data);
 
+/* The generation of a file, 0 if it is unusable; without a word. */
+uint64_t beacond_conf_generation(const char *file);
+
 void beacond_conf_destroy(beacond_conf_t *conf);
 
 /*

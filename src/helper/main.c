@@ -11,6 +11,7 @@
  */
 
 #include "beacon_counters.h"
+#include "beacond_clock.h"
 #include "beacond_conf.h"
 #include "beacond_control.h"
 #include "beacond_engine.h"
@@ -64,6 +65,9 @@ typedef struct {
     int64_t             deadline_ms;    /* of this state */
     bool                firm;           /* no lingering: a signal, or STOP 0,
                                            to make room for another */
+    bool                expecting;      /* a configuration is published whose
+                                           manager has not come yet: not out
+                                           before the deadline */
     int                 exit_code;
     bool                leave;
 } beacond_t;
@@ -71,11 +75,7 @@ typedef struct {
 static int64_t
 beacond_now_ms(void)
 {
-    struct timespec  ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (int64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return (int64_t) (beacond_clock_ns() / BEACOND_MS);
 }
 
 /* Configuration. */
@@ -218,6 +218,8 @@ beacond_drain(beacond_t *b, int ms, bool firm)
     beacond_log(BEACOND_NOTICE, "stopping, for up to %d ms", ms);
     b->state = BEACOND_DRAINING;
     b->firm = firm;
+    b->expecting = !firm && beacond_conf_generation(b->options.file)
+                            > b->control.generation;
     b->deadline_ms = beacond_now_ms() + ms;
     beacond_engine_stop(b->engine, ms);
 }
@@ -362,7 +364,9 @@ beacond_leaving(beacond_t *b, int64_t now_ms)
     uint64_t  left;
 
     if (beacond_engine_drained(b->engine, &left)) {
-        if (b->state == BEACOND_LINGERING && now_ms < b->deadline_ms) {
+        if ((b->state == BEACOND_LINGERING || b->expecting)
+            && now_ms < b->deadline_ms)
+        {
             return;
         }
 
