@@ -56,17 +56,27 @@ beacond_engine_same(beacond_engine_t *engine, const beacond_conf_sink_t *conf)
     return same ? sinker : NULL;
 }
 
-/* A sink joins the table; where it stands is known when it has loaded. */
+/*
+ * A sink joins the table; where it stands is known when it has loaded.  If
+ * nothing tells, one that is there from the start takes all that is left of a
+ * ring's lane, in the spool too: an earlier helper may have died, and given
+ * back what it had spooled, before it had written where its sinks stood.
+ */
 static void
 beacond_engine_join(beacond_engine_t *engine, beacond_sinker_t *sinker)
 {
-    uint32_t          i;
-    beacond_stand_t  *stand;
+    uint32_t                i;
+    beacond_lane_t         *lane;
+    beacond_stand_t        *stand;
+    const beacon_cursor_t  *from;
 
     for (i = 0; i < engine->nlanes; i++) {
+        lane = &engine->lanes[i];
         stand = &sinker->stands[i];
-        stand->taken = stand->free_to = engine->lanes[i].reclaim;
-        beacond_ranges_init(&stand->acked, &engine->lanes[i].reclaim);
+        from = engine->keeping || lane->ring == NULL ? &lane->reclaim
+                                                     : &lane->spool_from;
+        stand->taken = stand->free_to = *from;
+        beacond_ranges_init(&stand->acked, from);
     }
 
     sinker->mode = BEACOND_STARTING;

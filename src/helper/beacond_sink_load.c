@@ -37,8 +37,8 @@ beacond_load_find(const json_t *lanes, const beacond_lane_t *lane,
 }
 
 /*
- * Without an entry: a lane of a ring begins at its reclaim.  One that only the
- * spool knows is read from its beginning, unless the spool's cursors tell that
+ * Without an entry: a lane of a ring begins where the sink joined.  One that
+ * only the spool knows is read from its beginning, unless the spool's cursors tell that
  * the sink is newer than they are.
  */
 static void
@@ -52,7 +52,7 @@ beacond_load_lane(beacond_sinker_t *sinker, uint32_t i, const json_t *lanes,
     if (!beacond_load_find(lanes, lane, &at)
         && !beacond_load_find(spooled, lane, &at))
     {
-        at = lane->reclaim;
+        at = stand->acked.prefix;
 
         if (lane->ring == NULL
             && (sinker->engine->cursors == NULL || spooled != NULL))
@@ -64,7 +64,7 @@ beacond_load_lane(beacond_sinker_t *sinker, uint32_t i, const json_t *lanes,
     /* a stranger's numbers */
 
     if (at.ordinal > lane->tail.ordinal || at.offset > lane->tail.offset) {
-        at = lane->reclaim;
+        at = stand->acked.prefix;
     }
 
     if (at.ordinal < lane->floor.ordinal) {
