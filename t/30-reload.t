@@ -265,9 +265,7 @@ hit('hits pass')
 # ---- a helper that does not start
 
 broken = os.path.join(env.root, 'broken')
-with open(broken, 'w', encoding='utf-8') as file:
-    file.write('#!/bin/sh\nexit 1\n')
-os.chmod(broken, 0o755)
+shutil.copy('/bin/false', broken)
 os.rename(broken, env.helper)
 env.kill_helper()
 ok(wait_until(lambda: len(env.error_lines('starting one in [1-9]')) >= 3),
