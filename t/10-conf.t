@@ -241,4 +241,24 @@ like(check(RING + LOG,
 like(check(RING + LOG, 'beacon gif;')[1], 'not allowed here',
      'beacon stands in locations only')
 
+# ---- directories that others use
+
+shared = os.path.join(env.root, 'shared')
+os.mkdir(shared, 0o755)
+with open(os.path.join(shared, 'theirs'), 'w'):
+    pass
+owner = os.stat(shared).st_uid
+said = check(RING + 'beacon_log %s/$beacon_site.jsonl;\n' % shared)[1]
+is_(os.stat(shared).st_uid, owner,
+    'a log directory with the files of others is not given away')
+if os.geteuid() == 0:
+    like(said, 'the worker user may not write to',
+         'it must be writable as it is')
+else:
+    skip('only root gives directories away')
+bad('beacon_ring %s disk=on;\n' % shared + LOG, PIXEL,
+    "holds files that are not a ring's", shared,
+    'a ring is not put among the files of others')
+is_(os.stat(shared).st_uid, owner, 'whose directory it stays')
+
 done_testing()

@@ -6,6 +6,9 @@
 #include "ngx_http_beacon.h"
 
 
+static ngx_uint_t ngx_http_beacon_conf_in_use(ngx_str_t *name,
+    ngx_uint_t ring);
+static ngx_uint_t ngx_http_beacon_conf_ours(const char *name);
 static char *ngx_http_beacon_conf_ring_arg(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf, ngx_str_t *value);
 static ngx_int_t ngx_http_beacon_conf_lane_size(ngx_conf_t *cf,
@@ -40,6 +43,13 @@ ngx_http_beacon_conf_ring(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         || ngx_http_beacon_conf_dir(cf, bmcf, &bmcf->ring, &bmcf->path)
            != NGX_OK)
     {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_beacon_conf_in_use(&bmcf->ring, 1)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" holds files that are not a ring's",
+                           &bmcf->ring);
         return NGX_CONF_ERROR;
     }
 
@@ -350,6 +360,58 @@ ngx_http_beacon_conf_absolute(ngx_conf_t *cf, ngx_str_t *name)
 }
 
 
+/* A name that Beacon gives to what it keeps in the ring's directory. */
+
+static ngx_uint_t
+ngx_http_beacon_conf_ours(const char *name)
+{
+    ngx_uint_t  i;
+
+    static const char  *starts[] = {
+        ".", "ring.", "counters", "schemas", "beacon.json", "beacond."
+    };
+
+    for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+        if (ngx_strncmp(name, starts[i], ngx_strlen(starts[i])) == 0) {
+            return 1;
+        }
+    }
+
+    return strstr(name, ".checkpoint") != NULL;
+}
+
+
+/*
+ * Are there files of others in this directory?  nginx gives a directory that
+ * it is told of to the worker user: not one like /var/log or /run.
+ */
+
+static ngx_uint_t
+ngx_http_beacon_conf_in_use(ngx_str_t *name, ngx_uint_t ring)
+{
+    DIR            *dir;
+    ngx_uint_t      found;
+    struct dirent  *entry;
+
+    dir = opendir((char *) name->data);
+    if (dir == NULL) {
+        return 0;
+    }
+
+    found = 0;
+
+    while (!found && (entry = readdir(dir)) != NULL) {
+        found = ngx_strcmp(entry->d_name, ".") != 0
+                && ngx_strcmp(entry->d_name, "..") != 0
+                && !(ring && ngx_http_beacon_conf_ours(entry->d_name));
+    }
+
+    (void) closedir(dir);
+
+    return found;
+}
+
+
 /* Has a directory made, and judged when everything else is known. */
 
 ngx_int_t
@@ -369,7 +431,9 @@ ngx_http_beacon_conf_dir(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf,
     p->conf_file = cf->conf_file->file.name.data;
     p->line = cf->conf_file->line;
 
-    if (ngx_add_path(cf, &p) != NGX_OK) {
+    if ((path == &bmcf->path || !ngx_http_beacon_conf_in_use(name, 0))
+        && ngx_add_path(cf, &p) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
