@@ -3,6 +3,7 @@
 in the log by then, or found by the next start."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
-from beacon_fault import RingFile, Trial        # noqa: E402
+from beacon_fault import RingFile, Trial, external      # noqa: E402
 from beacon_load import check_log               # noqa: E402
 
 seed()
@@ -72,6 +73,29 @@ env.start()
 trial.more(rate=1000)
 ok(trial.progress(), 'the next start goes on')
 trial.finish('stopped with a helper that hangs')
+
+
+# A service manager stops the helper while nginx runs and finds it again.
+trial = Trial(helper='external', sample=False, follow=False)
+env = trial.env
+env.start(ready=False)
+left = 0
+for _ in range(3):
+    child = external(env)
+    wait_until(lambda: env.helper_pid() == child.pid)
+    wait_until(lambda: random.random() < 0.05, 1, 0.02)
+    child.terminate()
+    left += bool(wait_until(lambda: child.poll() is not None, 10))
+    if child.poll() is None:
+        child.kill()
+        child.wait()
+is_(left, 3, 'TERM ends an external helper, adopted or not')
+trial.begin()
+child = external(env)
+ok(trial.progress(), 'the next one goes on')
+trial.finish('external helper')
+child.terminate()
+ok(wait_until(lambda: child.poll() is not None, 10), 'and leaves when told to')
 
 
 # As PID 1: when nginx is gone, so is everything.

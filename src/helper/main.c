@@ -186,6 +186,12 @@ beacond_adopt(void *data, uint64_t generation, beacon_err_t *err)
     beacon_rc_t  rc;
     beacond_t   *b = data;
 
+    /* whoever told us to stop waits for our end */
+    if (b->state == BEACOND_DRAINING && b->firm) {
+        beacon_err(err, "the helper was told to stop");
+        return BEACON_INVALID;
+    }
+
     beacond_run(b);
 
     /* a respawned manager brings nothing new */
