@@ -345,6 +345,7 @@ void *beacond_keeper_run(void *data);
 void beacond_keeper_reclaim(beacond_engine_t *engine);
 beacon_cursor_t beacond_keeper_hold(beacond_engine_t *engine,
     const beacond_sinker_t *sinker, uint32_t index);    /* locked */
+void beacond_keeper_losses(beacond_engine_t *engine);
 void beacond_books_start(beacond_engine_t *engine);
 void beacond_books_gone(beacond_engine_t *engine);
 void beacond_books_make(beacond_engine_t *engine);
@@ -354,6 +355,14 @@ beacon_rc_t beacond_spooler_start(beacond_engine_t *engine);
 void beacond_spooler_stop(beacond_engine_t *engine);
 void beacond_spooler_close(beacond_engine_t *engine);
 void beacond_spooler_decide(beacond_engine_t *engine);
+beacon_rc_t beacond_spooler_save(beacond_engine_t *engine);
+json_t *beacond_spooler_load(const char *dir);
+
+/* beacond_engine.c */
+
+uint32_t beacond_engine_live(const beacond_conf_t *conf);
+void beacond_engine_join(beacond_engine_t *engine,
+    beacond_sinker_t *sinker);                          /* locked */
 
 static inline beacond_sinker_t *
 beacond_sinker(beacond_sink_t *sink)

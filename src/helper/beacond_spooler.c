@@ -6,15 +6,9 @@
 #include "beacond_parts.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define BEACOND_STALLED   (250 * BEACOND_MS)
-#define BEACOND_OLD       (5000 * BEACOND_MS)
-#define BEACOND_STOPPED   (100 * BEACOND_MS)
 #define BEACOND_CHUNK     (256 * 1024)
 #define BEACOND_RETRY     (250 * BEACOND_MS)
 #define BEACOND_IDLE      (100 * BEACOND_MS)
@@ -24,127 +18,6 @@
 
 static beacond_log_limit_t  beacond_spool_full_limit;
 static beacond_log_limit_t  beacond_spool_error_limit;
-
-/* When to spool. */
-
-/* Bytes of a lane that the sink has not acknowledged. */
-static uint64_t
-beacond_spooler_lag(const beacond_sinker_t *sinker, uint32_t index)
-{
-    const beacond_lane_t  *lane = &sinker->engine->lanes[index];
-    const beacon_cursor_t *prefix = &sinker->stands[index].acked.prefix;
-
-    if (prefix->ordinal == lane->tail.ordinal
-        || prefix->offset > lane->tail.offset)
-    {
-        return 0;
-    }
-
-    return lane->tail.offset - prefix->offset;
-}
-
-/*
- * A sink that is slow in a burst is not spooled for: only one that has not
- * acknowledged anything for a while, or that lets a lane stay nearly full.
- */
-static bool
-beacond_spooler_lags(beacond_sinker_t *sinker, uint64_t now)
-{
-    uint32_t           i;
-    uint64_t           lag, stalled, size;
-    bool               crowded = false;
-    beacond_engine_t  *engine = sinker->engine;
-
-    if (beacond_sinker_pending(sinker) == 0) {
-        sinker->progress_ns = sinker->crowded_ns = now;
-        return false;
-    }
-
-    stalled = now - sinker->progress_ns;
-
-    if (stalled > BEACOND_OLD
-        || (engine->stopping && stalled > BEACOND_STOPPED))
-    {
-        return true;
-    }
-
-    for (i = 0; i < engine->nlanes; i++) {
-        if (!engine->lanes[i].used || engine->lanes[i].ring == NULL) {
-            continue;
-        }
-
-        lag = beacond_spooler_lag(sinker, i);
-        size = engine->lanes[i].ring->lane_size;
-
-        if (lag > size / 2 && stalled > BEACOND_STALLED) {
-            return true;
-        }
-
-        crowded |= lag > size / 4 * 3;
-    }
-
-    if (!crowded) {
-        sinker->crowded_ns = now;
-    }
-
-    return now - sinker->crowded_ns > BEACOND_STALLED;
-}
-
-/* Has it caught up, and does it go on? */
-static bool
-beacond_spooler_healthy(beacond_sinker_t *sinker, uint64_t now)
-{
-    uint32_t           i;
-    beacond_engine_t  *engine = sinker->engine;
-
-    if (now - sinker->progress_ns > BEACOND_OLD / 5) {
-        return false;
-    }
-
-    for (i = 0; i < engine->nlanes; i++) {
-        if (engine->lanes[i].used && engine->lanes[i].ring != NULL
-            && beacond_spooler_lag(sinker, i)
-               >= engine->lanes[i].ring->lane_size / 4)
-        {
-            return false;
-        }
-    }
-
-    return true;
-}
-
-void
-beacond_spooler_decide(beacond_engine_t *engine)
-{
-    bool               lags = false, healthy = true;
-    uint32_t           i;
-    uint64_t           now = beacond_clock_ns();
-    beacond_sinker_t  *sinker;
-
-    if (engine->spool == NULL) {
-        return;
-    }
-
-    pthread_mutex_lock(&engine->mutex);
-
-    for (i = 0; i < engine->nsinks; i++) {
-        sinker = engine->sinks[i];
-
-        if (sinker->sink.ops->durable && sinker->mode != BEACOND_STARTING) {
-            lags |= beacond_spooler_lags(sinker, now);
-            healthy &= beacond_spooler_healthy(sinker, now);
-        }
-    }
-
-    if (engine->spooling ? healthy && !lags : lags) {
-        engine->spooling = lags;
-        beacond_log(BEACOND_NOTICE, lags ? "a sink lags: spooling"
-                                         : "no sink lags: not spooling");
-        pthread_cond_broadcast(&engine->rest);
-    }
-
-    pthread_mutex_unlock(&engine->mutex);
-}
 
 /* Copying. */
 
@@ -284,108 +157,6 @@ beacond_spooler_needed(void *data, const beacond_spool_lane_t *held)
     pthread_mutex_unlock(&engine->mutex);
 
     return needed;
-}
-
-static json_t *
-beacond_spooler_sink(beacond_sinker_t *sinker)
-{
-    char                    epoch[BEACON_EPOCH_LEN + 1];
-    json_t                 *lanes;
-    uint32_t                i;
-    const beacond_lane_t   *lane;
-    const beacon_cursor_t  *c;
-
-    lanes = json_array();
-
-    for (i = 0; i < sinker->engine->nlanes; i++) {
-        lane = &sinker->engine->lanes[i];
-
-        if (!lane->used || lane->spooled.ordinal == 0) {
-            continue;
-        }
-
-        c = &sinker->stands[i].acked.prefix;
-        snprintf(epoch, sizeof(epoch), "%016llx",
-                 (unsigned long long) lane->epoch);
-        json_array_append_new(lanes, json_pack("[s,i,I,I]", epoch,
-                                               (int) lane->number,
-                                               (json_int_t) c->offset,
-                                               (json_int_t) c->ordinal));
-    }
-
-    return json_pack("{s:o}", "lanes", lanes);
-}
-
-static char *
-beacond_spooler_cursors(beacond_engine_t *engine)
-{
-    char      *text;
-    bool       ready = true;
-    json_t    *root, *sinks;
-    uint32_t   i;
-
-    root = json_pack("{s:i,s:{}}", "v", 1, "sinks");
-    sinks = json_object_get(root, "sinks");
-
-    pthread_mutex_lock(&engine->mutex);
-
-    for (i = 0; i < engine->nsinks; i++) {
-        if (engine->sinks[i]->sink.ops->durable) {
-            ready &= engine->sinks[i]->mode != BEACOND_STARTING;
-            json_object_set_new(sinks, engine->sinks[i]->name,
-                                beacond_spooler_sink(engine->sinks[i]));
-        }
-    }
-
-    pthread_mutex_unlock(&engine->mutex);
-
-    text = ready ? json_dumps(root, JSON_COMPACT) : NULL;
-    json_decref(root);
-
-    return text;
-}
-
-/* The file is replaced whole, and stands on disk before anything is unlinked
-   that it makes superfluous. */
-static beacon_rc_t
-beacond_spooler_save(beacond_engine_t *engine)
-{
-    int      fd, ok;
-    char     path[PATH_MAX], temp[PATH_MAX + 8], *text;
-    size_t   len;
-
-    text = beacond_spooler_cursors(engine);
-    if (text == NULL) {
-        return BEACON_AGAIN;
-    }
-
-    if (engine->cursors_text != NULL
-        && strcmp(text, engine->cursors_text) == 0)
-    {
-        free(text);
-        return BEACON_OK;
-    }
-
-    len = strlen(text);
-    snprintf(path, sizeof(path), "%s/cursors.json", engine->spool->dir);
-    snprintf(temp, sizeof(temp), "%s.temp", path);
-
-    BEACOND_POINT("spool.before_cursor");
-    fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-              0600);
-    ok = fd >= 0 && write(fd, text, len) == (ssize_t) len && fsync(fd) == 0;
-    ok = (fd < 0 || close(fd) == 0) && ok && rename(temp, path) == 0;
-    BEACOND_POINT("spool.after_cursor");
-
-    if (!ok) {
-        free(text);
-        return BEACON_SYS;
-    }
-
-    free(engine->cursors_text);
-    engine->cursors_text = text;
-
-    return BEACON_OK;
 }
 
 static void
@@ -531,16 +302,6 @@ beacond_spooler_found(void *data, const beacond_spool_lane_t *held)
     if (held->from.ordinal < lane->spool_from.ordinal) {
         lane->spool_from = held->from;
     }
-}
-
-static json_t *
-beacond_spooler_load(const char *dir)
-{
-    char  path[PATH_MAX];
-
-    snprintf(path, sizeof(path), "%s/cursors.json", dir);
-
-    return json_load_file(path, 0, NULL);
 }
 
 /*

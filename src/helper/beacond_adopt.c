@@ -1,0 +1,246 @@
+/* Adoption: a running engine goes over to a new configuration. */
+
+#include "beacond_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static beacond_sinker_t *
+beacond_engine_sink(beacond_engine_t *engine, const char *name)
+{
+    uint32_t  i;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        if (strcmp(engine->sinks[i]->name, name) == 0) {
+            return engine->sinks[i];
+        }
+    }
+
+    return NULL;
+}
+
+/* The running sink that this object describes. */
+static beacond_sinker_t *
+beacond_engine_same(beacond_engine_t *engine, const beacond_conf_sink_t *conf)
+{
+    int                same;
+    json_t            *json;
+    beacond_sinker_t  *sinker;
+
+    sinker = beacond_engine_sink(engine, conf->name);
+
+    if (sinker == NULL) {
+        return NULL;
+    }
+
+    json = json_deep_copy(conf->json);
+    json_object_del(json, "at");
+    same = json_equal(json, sinker->json);
+    json_decref(json);
+
+    return same ? sinker : NULL;
+}
+
+/* The sinks of the new configuration that are not running as they are. */
+static beacon_rc_t
+beacond_engine_make(beacond_engine_t *engine, const beacond_conf_t *conf,
+    beacond_sinker_t **made, beacon_err_t *err)
+{
+    size_t             i;
+    beacond_sinker_t  *sinker;
+
+    if (conf->nsinks > BEACON_BOOKS_SINKS) {
+        beacon_err(err, "more than %d sinks", BEACON_BOOKS_SINKS);
+        return BEACON_INVALID;
+    }
+
+    for (i = 0; i < conf->nsinks; i++) {
+        if (beacond_engine_same(engine, &conf->sinks[i]) != NULL) {
+            continue;
+        }
+
+        sinker = beacond_sinker_create(engine, conf, &conf->sinks[i], err);
+
+        if (sinker == NULL) {
+            return BEACON_INVALID;
+        }
+
+        sinker->known = beacond_engine_sink(engine, sinker->name) != NULL;
+        made[i] = sinker;
+    }
+
+    return BEACON_OK;
+}
+
+/* The numbers of the old sink, for one of its name without a checkpoint. */
+static void
+beacond_engine_succeed(const beacond_sinker_t *old, beacond_sinker_t **made,
+    size_t n)
+{
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (made[i] != NULL && strcmp(made[i]->name, old->name) == 0) {
+            made[i]->before = old->before;
+            made[i]->done = old->done;
+        }
+    }
+}
+
+/* The table in the order of the new configuration. */
+static void
+beacond_engine_swap(beacond_engine_t *engine, const beacond_conf_t *conf,
+    beacond_sinker_t **made)
+{
+    size_t             i, n = 0;
+    uint32_t           k;
+    beacond_sinker_t  *sinks[BEACON_BOOKS_SINKS], *old[BEACON_BOOKS_SINKS];
+
+    for (i = 0; i < conf->nsinks; i++) {
+        sinks[i] = made[i] != NULL ? made[i]
+                   : beacond_engine_same(engine, &conf->sinks[i]);
+    }
+
+    /* the old ones give what they know to their checkpoints first */
+
+    for (k = 0; k < engine->nsinks; k++) {
+        for (i = 0; i < conf->nsinks; i++) {
+            if (sinks[i] == engine->sinks[k]) {
+                break;
+            }
+        }
+
+        if (i == conf->nsinks) {
+            beacond_sinker_stop(engine->sinks[k]);
+            beacond_engine_succeed(engine->sinks[k], made, conf->nsinks);
+            old[n++] = engine->sinks[k];
+        }
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < conf->nsinks; i++) {
+        if (made[i] != NULL) {
+            beacond_engine_join(engine, made[i]);
+        }
+
+        engine->sinks[i] = sinks[i];
+    }
+
+    engine->nsinks = (uint32_t) conf->nsinks;
+    engine->dirty = true;
+    pthread_mutex_unlock(&engine->mutex);
+
+    while (n > 0) {
+        beacond_sinker_destroy(old[--n]);
+    }
+}
+
+/* Sinks that go on have pointers to the conf they were made with. */
+static beacon_rc_t
+beacond_engine_keep(beacond_engine_t *engine)
+{
+    uint32_t          i, k;
+    beacond_conf_t  **old;
+
+    for (i = 0; i < engine->nold; /* void */ ) {
+        for (k = 0; k < engine->nsinks; k++) {
+            if (engine->sinks[k]->sink.conf == engine->old[i]) {
+                break;
+            }
+        }
+
+        if (k < engine->nsinks) {
+            i++;
+            continue;
+        }
+
+        beacond_conf_destroy(engine->old[i]);
+        engine->old[i] = engine->old[--engine->nold];
+    }
+
+    old = realloc(engine->old, (engine->nold + 1) * sizeof(*old));
+    if (old == NULL) {
+        return BEACON_SYS;
+    }
+
+    engine->old = old;
+
+    return BEACON_OK;
+}
+
+static beacon_rc_t
+beacond_engine_adopt(beacond_engine_t *engine, beacond_conf_t *conf,
+    beacond_sinker_t **made, beacon_err_t *err)
+{
+    int              threads = engine->conf->threads;
+    size_t           i;
+    beacond_conf_t  *old = engine->conf;
+
+    if (beacond_engine_keep(engine) != BEACON_OK
+        || beacond_spooler_open(engine, conf, err) != BEACON_OK)
+    {
+        return BEACON_SYS;
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+    engine->conf = conf;
+    pthread_mutex_unlock(&engine->mutex);
+
+    pthread_mutex_lock(&engine->pool.mutex);
+    engine->pool.max = beacond_engine_live(conf);
+    pthread_mutex_unlock(&engine->pool.mutex);
+
+    beacond_engine_swap(engine, conf, made);
+    beacond_lanes_scan(engine);
+
+    for (i = 0; i < conf->nsinks; i++) {
+        if (made[i] != NULL
+            && beacond_sinker_start(made[i]) != BEACON_OK)
+        {
+            beacond_log(BEACOND_ALERT, "cannot make a thread for sink \"%s\"",
+                        made[i]->name);
+        }
+    }
+
+    if (threads != conf->threads) {
+        beacond_readers_stop(engine);
+
+        if (beacond_readers_start(engine) != BEACON_OK) {
+            beacond_log(BEACOND_ALERT, "cannot make threads for readers");
+        }
+    }
+
+    engine->old[engine->nold++] = old;
+
+    return BEACON_OK;
+}
+
+beacon_rc_t
+beacond_engine_configure(beacond_engine_t *engine, beacond_conf_t *conf,
+    beacon_err_t *err)
+{
+    size_t             i;
+    beacon_rc_t        rc;
+    beacond_sinker_t  *made[BEACON_BOOKS_SINKS] = { NULL };
+
+    pthread_mutex_lock(&engine->admin);
+
+    rc = beacond_engine_make(engine, conf, made, err);
+
+    if (rc == BEACON_OK) {
+        rc = beacond_engine_adopt(engine, conf, made, err);
+    }
+
+    if (rc != BEACON_OK) {
+        for (i = 0; i < BEACON_BOOKS_SINKS; i++) {
+            if (made[i] != NULL) {
+                beacond_sinker_destroy(made[i]);
+            }
+        }
+    }
+
+    pthread_mutex_unlock(&engine->admin);
+
+    return rc;
+}

@@ -1,0 +1,134 @@
+/* Loss, where there is no room left for what a sink lacks. */
+
+#include "beacond_parts.h"
+
+/* The furthest that another durable sink has acknowledged. */
+static beacon_cursor_t
+beacond_keeper_best(beacond_engine_t *engine, const beacond_sinker_t *but,
+    uint32_t index)
+{
+    uint32_t                i;
+    beacon_cursor_t         best = { 0, 0 };
+    const beacond_sinker_t *sinker;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        sinker = engine->sinks[i];
+
+        if (sinker != but && sinker->sink.ops->durable
+            && sinker->mode != BEACOND_STARTING
+            && sinker->stands[index].acked.prefix.offset > best.offset)
+        {
+            best = sinker->stands[index].acked.prefix;
+        }
+    }
+
+    return best;
+}
+
+static void
+beacond_keeper_told(beacond_sinker_t *sinker, const beacond_lane_t *lane,
+    const beacon_cursor_t *from, const beacon_cursor_t *to)
+{
+    uint64_t  lost = sinker->loss_told;
+
+    if (beacond_log_due(&sinker->loss_limit, NULL)) {
+        sinker->loss_told = 0;
+        beacond_log(BEACOND_ERROR, "sink \"%s\" lost %llu hits for want of "
+                    "room, the last from %016llx-%x-%llx to before "
+                    "%016llx-%x-%llx", sinker->name,
+                    (unsigned long long) lost,
+                    (unsigned long long) lane->epoch, lane->number,
+                    (unsigned long long) from->offset,
+                    (unsigned long long) lane->epoch, lane->number,
+                    (unsigned long long) to->offset);
+    }
+}
+
+/*
+ * The sink loses what it has not taken and the spool does not have, as far as
+ * another has it.  What it has in hand, it keeps: that is in batches.
+ */
+static void
+beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
+    uint32_t index)
+{
+    uint64_t                n;
+    beacon_cursor_t         from, to;
+    beacond_lane_t         *lane = &engine->lanes[index];
+    beacond_stand_t        *stand = &sinker->stands[index];
+    const beacond_range_t  *range;
+
+    to = beacond_keeper_best(engine, sinker, index);
+    from = stand->taken;
+
+    if (from.offset < lane->spooled.offset) {
+        from = lane->spooled;
+    }
+
+    if (from.offset < stand->acked.prefix.offset) {
+        from = stand->acked.prefix;
+    }
+
+    range = beacond_ranges_find(&stand->acked, from.ordinal);
+
+    if (range != NULL) {
+        from = range->to;
+    }
+
+    if (to.offset <= from.offset || to.ordinal <= from.ordinal
+        || beacond_keeper_hold(engine, sinker, index).offset >= to.offset)
+    {
+        return;
+    }
+
+    beacond_sinker_behind(sinker);
+
+    if (beacond_ranges_add(&stand->acked, &from, &to, 0) != BEACON_OK) {
+        return;
+    }
+
+    n = to.ordinal - from.ordinal;
+    stand->ahead += n;
+    stand->free_to = to;
+    sinker->lost += n;
+    sinker->loss_told += n;
+    engine->dirty = true;
+    beacond_keeper_told(sinker, lane, &from, &to);
+}
+
+void
+beacond_keeper_losses(beacond_engine_t *engine)
+{
+    uint32_t           i, k;
+    beacond_lane_t    *lane;
+    beacond_sinker_t  *sinker;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < engine->nlanes; i++) {
+        if (engine->spool != NULL && !engine->spool_full) {
+            break;
+        }
+
+        lane = &engine->lanes[i];
+
+        if (!lane->used || lane->ring == NULL || lane->broken
+            || lane->tail.offset - lane->reclaim.offset
+               < lane->ring->lane_size / 8 * 7)
+        {
+            continue;
+        }
+
+        for (k = 0; k < engine->nsinks; k++) {
+            sinker = engine->sinks[k];
+
+            if (sinker->sink.ops->durable && !sinker->puller.busy
+                && sinker->mode != BEACOND_STARTING)
+            {
+                beacond_keeper_lose(engine, sinker, i);
+            }
+        }
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+}
