@@ -44,6 +44,7 @@ beacond_engine_join(beacond_engine_t *engine, beacond_sinker_t *sinker)
     }
 
     sinker->mode = BEACOND_STARTING;
+    sinker->progress_ns = sinker->crowded_ns = beacond_clock_ns();
 }
 
 static void

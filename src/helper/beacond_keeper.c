@@ -26,13 +26,13 @@ beacond_keeper_hold(beacond_engine_t *engine, const beacond_sinker_t *sinker,
     const beacond_lane_t   *lane = &engine->lanes[index];
     const beacond_stand_t  *stand = &sinker->stands[index];
 
-    if (sinker->mode == BEACOND_STARTING) {
-        return lane->reclaim;
-    }
+    /* one that has not loaded may want all of it, but the spool will do */
 
-    hold = stand->acked.prefix;
+    hold = sinker->mode == BEACOND_STARTING ? lane->reclaim
+                                            : stand->acked.prefix;
 
-    if (hold.ordinal == lane->reader.ordinal
+    if (sinker->mode != BEACOND_STARTING
+        && hold.ordinal == lane->reader.ordinal
         && hold.offset < lane->reader.offset)
     {
         hold = lane->reader;    /* between is no hit */

@@ -2,6 +2,8 @@
 
 #include "beacond_parts.h"
 
+#define BEACOND_UNREADY  (5000 * BEACOND_MS)
+
 /* The furthest that another durable sink has acknowledged. */
 static beacon_cursor_t
 beacond_keeper_best(beacond_engine_t *engine, const beacond_sinker_t *but,
@@ -46,7 +48,8 @@ beacond_keeper_told(beacond_sinker_t *sinker, const beacond_lane_t *lane,
 
 /*
  * The sink loses what it has not taken and the spool does not have, as far as
- * another has it.  What it has in hand, it keeps: that is in batches.
+ * another has it.  What it has in hand, it keeps: that is in batches.  One
+ * that has not loaded finds a hole then, and counts that itself.
  */
 static void
 beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
@@ -81,16 +84,26 @@ beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
         return;
     }
 
-    beacond_sinker_behind(sinker);
+    if (sinker->mode == BEACOND_STARTING) {
+        if (from.offset < stand->free_to.offset) {
+            from = stand->free_to;
+        }
 
-    if (beacond_ranges_add(&stand->acked, &from, &to, 0) != BEACON_OK) {
-        return;
+        n = to.ordinal - from.ordinal;
+
+    } else {
+        beacond_sinker_behind(sinker);
+
+        if (beacond_ranges_add(&stand->acked, &from, &to, 0) != BEACON_OK) {
+            return;
+        }
+
+        n = to.ordinal - from.ordinal;
+        stand->ahead += n;
+        sinker->lost += n;
     }
 
-    n = to.ordinal - from.ordinal;
-    stand->ahead += n;
     stand->free_to = to;
-    sinker->lost += n;
     sinker->loss_told += n;
     engine->dirty = true;
     beacond_keeper_told(sinker, lane, &from, &to);
@@ -100,6 +113,7 @@ void
 beacond_keeper_losses(beacond_engine_t *engine)
 {
     uint32_t           i, k;
+    uint64_t           now = beacond_clock_ns();
     beacond_lane_t    *lane;
     beacond_sinker_t  *sinker;
 
@@ -123,7 +137,8 @@ beacond_keeper_losses(beacond_engine_t *engine)
             sinker = engine->sinks[k];
 
             if (sinker->sink.ops->durable && !sinker->puller.busy
-                && sinker->mode != BEACOND_STARTING)
+                && (sinker->mode != BEACOND_STARTING
+                    || now - sinker->progress_ns > BEACOND_UNREADY))
             {
                 beacond_keeper_lose(engine, sinker, i);
             }

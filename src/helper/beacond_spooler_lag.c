@@ -4,6 +4,7 @@
 
 #define BEACOND_STALLED   (250 * BEACOND_MS)
 #define BEACOND_OLD       (5000 * BEACOND_MS)
+#define BEACOND_UNREADY   (1000 * BEACOND_MS)
 #define BEACOND_STOPPED   (100 * BEACOND_MS)
 
 /* Bytes of a lane that the sink has not acknowledged. */
@@ -24,7 +25,8 @@ beacond_spooler_lag(const beacond_sinker_t *sinker, uint32_t index)
 
 /*
  * A sink that is slow in a burst is not spooled for: only one that has not
- * acknowledged anything for a while, or that lets a lane stay nearly full.
+ * acknowledged anything for a while, or that lets a lane stay nearly full; or
+ * that cannot read its checkpoint.
  */
 static bool
 beacond_spooler_lags(beacond_sinker_t *sinker, uint64_t now)
@@ -40,6 +42,11 @@ beacond_spooler_lags(beacond_sinker_t *sinker, uint64_t now)
     }
 
     stalled = now - sinker->progress_ns;
+
+    if (sinker->mode == BEACOND_STARTING) {
+        return stalled > (engine->stopping ? BEACOND_STOPPED
+                                           : BEACOND_UNREADY);
+    }
 
     if (stalled > BEACOND_OLD
         || (engine->stopping && stalled > BEACOND_STOPPED))
@@ -76,7 +83,7 @@ beacond_spooler_healthy(beacond_sinker_t *sinker, uint64_t now)
     uint32_t           i;
     beacond_engine_t  *engine = sinker->engine;
 
-    if (now - sinker->progress_ns > BEACOND_OLD / 5) {
+    if (now - sinker->progress_ns > BEACOND_UNREADY) {
         return false;
     }
 
@@ -109,7 +116,7 @@ beacond_spooler_decide(beacond_engine_t *engine)
     for (i = 0; i < engine->nsinks; i++) {
         sinker = engine->sinks[i];
 
-        if (sinker->sink.ops->durable && sinker->mode != BEACOND_STARTING) {
+        if (sinker->sink.ops->durable) {
             lags |= beacond_spooler_lags(sinker, now);
             healthy &= beacond_spooler_healthy(sinker, now);
         }

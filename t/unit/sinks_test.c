@@ -438,12 +438,40 @@ beacon_not_durable(void)
     beacon_end();
 }
 
+/* Its checkpoint lies on a disk that is frozen, say. */
+static void
+beacon_unready(int spool)
+{
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    beacon_begin();
+    beacon_main.stuck_load = 1;
+    engine = beacond_engine_create(beacon_conf("main", spool),
+                                   &beacon_counters, &beacon_error);
+    ok(engine != NULL && beacon_push(4000) && beacon_settled("one", &sink)
+       && sink.done == beacon_pushed,
+       "a_sink_that_cannot_load_holds_up_nobody, with%s a spool",
+       spool ? "" : "out");
+    beacon_main.stuck_load = 0;
+    ok(beacon_settled("two", &sink) && sink.done == beacon_main.hits
+       && (sink.lost == 0) == spool && beacon_main.disorder == 0,
+       "%s", spool ? "then_it_gets_all_in_order"
+             : "then_it_gets_what_is_left_and_the_rest_is_lost");
+    printf("# %llu done, %llu lost\n", (unsigned long long) sink.done,
+           (unsigned long long) sink.lost);
+    beacond_engine_destroy(engine);
+    beacon_end();
+}
+
 int
 main(void)
 {
     beacond_log_level(BEACOND_ALERT);
     beacon_merge();
     beacon_not_durable();
+    beacon_unready(1);
+    beacon_unready(0);
 
     return done_testing();
 }
