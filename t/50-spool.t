@@ -197,6 +197,27 @@ for point in ('engine.before_retire', 'engine.after_retire'):
     s.finish('retired')
 
 
+# ---- killed before the spool's first cursors.json
+
+s = Spool()
+s.start(BEACON_KILL_AT='engine.after_reclaim:1')
+worker = subprocess.Popen(
+    [os.path.join(BUILD, 'push_cli'), 'push', s.ring, s.epoch, '3000',
+     'rate=3000'], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+is_(s.helper.wait(30), -signal.SIGKILL, 'killed once the ring gave back what '
+    'is spooled')
+try:
+    os.unlink(s.spool + '/cursors.json')
+except FileNotFoundError:
+    pass
+os.mkdir(s.log)
+s.start()
+sent = worker.communicate()[0].split()
+wait_until(lambda: s.settled() and len(s.logged()) >= len(sent), 20)
+is_(s.logged(), sent, 'a sink that has nowhere said where it stands gets what '
+    'is in the spool')
+s.finish('cursors')
+
 # ---- killed at every point
 
 points = [line.split('\t')[0] for line in tool('beacond', '--points')

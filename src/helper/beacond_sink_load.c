@@ -55,6 +55,14 @@ beacond_load_lane(beacond_sinker_t *sinker, uint32_t i, const json_t *lanes,
     {
         at = stand->acked.prefix;
 
+        /* spooled, and the helper before died before it wrote cursors.json */
+
+        if (sinker->known && lane->ring != NULL
+            && lane->spool_from.ordinal < at.ordinal)
+        {
+            at = lane->spool_from;
+        }
+
         if (lane->ring == NULL
             && (sinker->engine->cursors == NULL || spooled != NULL))
         {
