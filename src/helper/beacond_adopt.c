@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BEACOND_STOP_WAIT  (500 * BEACOND_MS)
+
 static beacond_sinker_t *
 beacond_engine_sink(beacond_engine_t *engine, const char *name)
 {
@@ -51,6 +53,11 @@ beacond_engine_make(beacond_engine_t *engine, const beacond_conf_t *conf,
 
     if (conf->nsinks > BEACON_BOOKS_SINKS) {
         beacon_err(err, "more than %d sinks", BEACON_BOOKS_SINKS);
+        return BEACON_INVALID;
+    }
+
+    if (engine->nsinks + engine->nleaving > BEACON_BOOKS_SINKS) {
+        beacon_err(err, "%u sinks are stuck", engine->nleaving);
         return BEACON_INVALID;
     }
 
@@ -110,11 +117,20 @@ beacond_engine_swap(beacond_engine_t *engine, const beacond_conf_t *conf,
             }
         }
 
-        if (i == conf->nsinks) {
-            beacond_sinker_stop(engine->sinks[k]);
-            beacond_engine_succeed(engine->sinks[k], made, conf->nsinks);
-            old[n++] = engine->sinks[k];
+        if (i < conf->nsinks) {
+            continue;
         }
+
+        if (beacond_sinker_stop(engine->sinks[k], BEACOND_STOP_WAIT)) {
+            old[n++] = engine->sinks[k];
+
+        } else {
+            engine->leaving[engine->nleaving++] = engine->sinks[k];
+            beacond_log(BEACOND_WARN, "sink \"%s\" is stuck: it is left "
+                        "alone", engine->sinks[k]->name);
+        }
+
+        beacond_engine_succeed(engine->sinks[k], made, conf->nsinks);
     }
 
     pthread_mutex_lock(&engine->mutex);
@@ -140,17 +156,23 @@ beacond_engine_swap(beacond_engine_t *engine, const beacond_conf_t *conf,
 static beacon_rc_t
 beacond_engine_keep(beacond_engine_t *engine)
 {
-    uint32_t          i, k;
-    beacond_conf_t  **old;
+    uint32_t           i, k, n;
+    beacond_conf_t   **old;
+    beacond_sinker_t  *sinker;
 
     for (i = 0; i < engine->nold; /* void */ ) {
-        for (k = 0; k < engine->nsinks; k++) {
-            if (engine->sinks[k]->sink.conf == engine->old[i]) {
+        n = engine->nsinks + engine->nleaving;
+
+        for (k = 0; k < n; k++) {
+            sinker = k < engine->nsinks ? engine->sinks[k]
+                     : engine->leaving[k - engine->nsinks];
+
+            if (sinker->sink.conf == engine->old[i]) {
                 break;
             }
         }
 
-        if (k < engine->nsinks) {
+        if (k < n) {
             i++;
             continue;
         }
@@ -169,12 +191,76 @@ beacond_engine_keep(beacond_engine_t *engine)
     return BEACON_OK;
 }
 
+/* Has one of this name not ended yet?  Its files are its own until then. */
+static bool
+beacond_adopt_leaving(const beacond_engine_t *engine, const char *name)
+{
+    uint32_t  i;
+
+    for (i = 0; i < engine->nleaving; i++) {
+        if (strcmp(engine->leaving[i]->name, name) == 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+/* Lets go of sinks that have ended at last, and makes the threads that wait
+   for that, or could not be made before. */
+void
+beacond_adopt_reap(beacond_engine_t *engine)
+{
+    uint32_t                    i;
+    beacond_sinker_t           *sinker;
+    static beacond_log_limit_t  limit;
+
+    if (engine->halting) {
+        return;
+    }
+
+    for (i = engine->nleaving; i-- > 0; /* void */ ) {
+        sinker = engine->leaving[i];
+
+        if (beacond_sinker_stop(sinker, 1)) {
+            engine->leaving[i] = engine->leaving[--engine->nleaving];
+            beacond_log(BEACOND_NOTICE, "sink \"%s\" has ended",
+                        sinker->name);
+            beacond_sinker_destroy(sinker);
+        }
+    }
+
+    for (i = 0; i < engine->nsinks; i++) {
+        sinker = engine->sinks[i];
+
+        if (!sinker->running && !beacond_adopt_leaving(engine, sinker->name)
+            && beacond_sinker_start(sinker) != BEACON_OK
+            && beacond_log_due(&limit, NULL))
+        {
+            beacond_log(BEACOND_ERROR, "cannot make a thread for sink \"%s\"",
+                        sinker->name);
+        }
+    }
+
+    if (engine->nreaders == 0 && beacond_readers_start(engine) != BEACON_OK
+        && beacond_log_due(&limit, NULL))
+    {
+        beacond_log(BEACOND_ERROR, "cannot make threads for readers");
+    }
+
+    if (engine->spool != NULL && !engine->spool_running
+        && beacond_spooler_start(engine) != BEACON_OK
+        && beacond_log_due(&limit, NULL))
+    {
+        beacond_log(BEACOND_ERROR, "cannot make a thread for the spool");
+    }
+}
+
 static beacon_rc_t
 beacond_engine_adopt(beacond_engine_t *engine, beacond_conf_t *conf,
     beacond_sinker_t **made, beacon_err_t *err)
 {
     int              threads = engine->conf->threads;
-    size_t           i;
     beacond_conf_t  *old = engine->conf;
 
     if (beacond_engine_keep(engine) != BEACON_OK
@@ -187,29 +273,20 @@ beacond_engine_adopt(beacond_engine_t *engine, beacond_conf_t *conf,
     engine->conf = conf;
     pthread_mutex_unlock(&engine->mutex);
 
+    beacond_engine_swap(engine, conf, made);
+
     pthread_mutex_lock(&engine->pool.mutex);
-    engine->pool.max = beacond_engine_live(conf);
+    engine->pool.max = beacond_engine_live(conf)
+                       + engine->nleaving * (BEACOND_UNACKED + 1);
     pthread_mutex_unlock(&engine->pool.mutex);
 
-    beacond_engine_swap(engine, conf, made);
     beacond_lanes_scan(engine);
-
-    for (i = 0; i < conf->nsinks; i++) {
-        if (made[i] != NULL
-            && beacond_sinker_start(made[i]) != BEACON_OK)
-        {
-            beacond_log(BEACOND_ALERT, "cannot make a thread for sink \"%s\"",
-                        made[i]->name);
-        }
-    }
 
     if (threads != conf->threads) {
         beacond_readers_stop(engine);
-
-        if (beacond_readers_start(engine) != BEACON_OK) {
-            beacond_log(BEACOND_ALERT, "cannot make threads for readers");
-        }
     }
+
+    beacond_adopt_reap(engine);
 
     engine->old[engine->nold++] = old;
 

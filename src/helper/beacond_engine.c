@@ -56,6 +56,10 @@ beacond_engine_free(beacond_engine_t *engine)
         beacond_sinker_destroy(engine->sinks[i]);
     }
 
+    for (i = 0; i < engine->nleaving; i++) {
+        beacond_sinker_destroy(engine->leaving[i]);
+    }
+
     beacond_spooler_close(engine);
     beacond_lanes_detach(engine);
 
@@ -164,12 +168,20 @@ beacond_engine_halt(beacond_engine_t *engine)
 {
     uint32_t  i;
 
+    pthread_mutex_lock(&engine->admin);
+    engine->halting = true;
+    pthread_mutex_unlock(&engine->admin);
+
     if (engine->nreaders > 0) {
         beacond_readers_stop(engine);
     }
 
     for (i = 0; i < engine->nsinks; i++) {
-        beacond_sinker_stop(engine->sinks[i]);
+        beacond_sinker_stop(engine->sinks[i], 0);
+    }
+
+    for (i = 0; i < engine->nleaving; i++) {
+        beacond_sinker_stop(engine->leaving[i], 0);
     }
 
     beacond_spooler_stop(engine);

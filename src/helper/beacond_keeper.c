@@ -263,6 +263,7 @@ beacond_keeper_rss(beacond_engine_t *engine)
 static void
 beacond_keeper_slow(beacond_engine_t *engine)
 {
+    beacond_adopt_reap(engine);
     beacond_lanes_scan(engine);
     beacond_lanes_retire(engine);
     beacond_keeper_oldest(engine);

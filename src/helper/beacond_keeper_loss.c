@@ -109,6 +109,15 @@ beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
     beacond_keeper_told(sinker, lane, &from, &to);
 }
 
+/* Is there a spool that takes hits?  One that is stuck in a write does not. */
+static bool
+beacond_keeper_spools(const beacond_engine_t *engine, uint64_t now)
+{
+    return engine->spool != NULL && !engine->spool_full
+           && (engine->spool_ns == 0
+               || now - engine->spool_ns < BEACOND_UNREADY);
+}
+
 void
 beacond_keeper_losses(beacond_engine_t *engine)
 {
@@ -120,7 +129,7 @@ beacond_keeper_losses(beacond_engine_t *engine)
     pthread_mutex_lock(&engine->mutex);
 
     for (i = 0; i < engine->nlanes; i++) {
-        if (engine->spool != NULL && !engine->spool_full) {
+        if (beacond_keeper_spools(engine, now)) {
             break;
         }
 

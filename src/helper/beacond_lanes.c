@@ -36,12 +36,21 @@ beacond_lanes_find(beacond_engine_t *engine, uint64_t epoch, uint32_t number,
     return NULL;
 }
 
+/* One that leaves writes a last checkpoint, with all lanes. */
+static beacond_sinker_t *
+beacond_lanes_sink(const beacond_engine_t *engine, uint32_t i)
+{
+    return i < engine->nsinks ? engine->sinks[i]
+                              : engine->leaving[i - engine->nsinks];
+}
+
 /* NULL: the table is full. */
 beacond_lane_t *
 beacond_lanes_add(beacond_engine_t *engine, uint64_t epoch, uint32_t number)
 {
-    uint32_t         i, k;
-    beacond_lane_t  *lane;
+    uint32_t          i, k;
+    beacond_lane_t   *lane;
+    beacond_stand_t  *stand;
 
     for (i = 0; i < BEACOND_LANES; i++) {
         if (!engine->lanes[i].used) {
@@ -63,9 +72,10 @@ beacond_lanes_add(beacond_engine_t *engine, uint64_t epoch, uint32_t number)
     lane->epoch = epoch;
     lane->number = number;
 
-    for (k = 0; k < engine->nsinks; k++) {
-        beacond_ranges_dispose(&engine->sinks[k]->stands[i].acked);
-        memset(&engine->sinks[k]->stands[i], 0, sizeof(beacond_stand_t));
+    for (k = 0; k < engine->nsinks + engine->nleaving; k++) {
+        stand = &beacond_lanes_sink(engine, k)->stands[i];
+        beacond_ranges_dispose(&stand->acked);
+        memset(stand, 0, sizeof(beacond_stand_t));
     }
 
     return lane;
@@ -88,8 +98,8 @@ beacond_lanes_attach_one(beacond_engine_t *engine, beacon_ring_t *ring,
     lane->ring = ring;
     lane->reader = lane->spool_from = lane->reclaim;
 
-    for (i = 0; i < engine->nsinks; i++) {
-        stand = &engine->sinks[i]->stands[index];
+    for (i = 0; i < engine->nsinks + engine->nleaving; i++) {
+        stand = &beacond_lanes_sink(engine, i)->stands[index];
         stand->taken = stand->free_to = lane->reclaim;
         beacond_ranges_init(&stand->acked, &lane->reclaim);
     }

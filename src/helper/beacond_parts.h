@@ -221,6 +221,9 @@ struct beacond_engine_s {
 
     beacond_sinker_t    *sinks[BEACON_BOOKS_SINKS];
     uint32_t             nsinks;
+    beacond_sinker_t    *leaving[BEACON_BOOKS_SINKS];   /* told to end, stuck
+                                           in an op; admin's */
+    uint32_t             nleaving;
 
     char                *vars[BEACOND_VARS];
     uint32_t             nvars;
@@ -233,6 +236,7 @@ struct beacond_engine_s {
     pthread_t            keeper;
     bool                 keeping;
     bool                 quit;
+    bool                 halting;       /* no thread is made any more; admin's */
     bool                 stopping;
     uint64_t             stop_ns;
 
@@ -242,6 +246,7 @@ struct beacond_engine_s {
     bool                 spool_quit;
     bool                 spooling;      /* the keeper says: copy */
     bool                 spool_full;    /* the last write was refused */
+    uint64_t             spool_ns;      /* since when it is writing; 0: not */
     beacond_puller_t     spool_pull;    /* what the spooler is reading */
     json_t              *cursors;       /* cursors.json at start, or NULL */
     char                *cursors_text;  /* as written last */
@@ -310,7 +315,7 @@ beacond_sinker_t *beacond_sinker_create(beacond_engine_t *engine,
     beacon_err_t *err);
 void beacond_sinker_destroy(beacond_sinker_t *sinker);
 beacon_rc_t beacond_sinker_start(beacond_sinker_t *sinker);
-void beacond_sinker_stop(beacond_sinker_t *sinker);
+bool beacond_sinker_stop(beacond_sinker_t *sinker, uint64_t ns);
 void *beacond_sinker_run(void *data);
 void beacond_sinker_offer(beacond_sinker_t *sinker,
     beacond_batch_t *batch);                            /* locked */
@@ -357,6 +362,10 @@ void beacond_spooler_close(beacond_engine_t *engine);
 void beacond_spooler_decide(beacond_engine_t *engine);
 beacon_rc_t beacond_spooler_save(beacond_engine_t *engine);
 json_t *beacond_spooler_load(const char *dir);
+
+/* beacond_adopt.c */
+
+void beacond_adopt_reap(beacond_engine_t *engine);      /* admin held */
 
 /* beacond_engine.c */
 

@@ -142,25 +142,61 @@ beacond_sinker_start(beacond_sinker_t *sinker)
     return BEACON_OK;
 }
 
-/* Flushes it and waits for its thread.  What was queued is in the ring. */
-void
-beacond_sinker_stop(beacond_sinker_t *sinker)
+/* So long, or until the thread has ended.  One that builds from the ring does
+   not do so for long, and is always waited for. */
+static bool
+beacond_sinker_join(beacond_sinker_t *sinker, uint64_t ns)
+{
+    bool              building;
+    uint64_t          at;
+    struct timespec   until;
+
+    for ( ;; ) {
+        at = beacond_clock_date() + ns;
+        until.tv_sec = (time_t) (at / 1000000000);
+        until.tv_nsec = (long) (at % 1000000000);
+
+        if (pthread_timedjoin_np(sinker->thread, NULL, &until) == 0) {
+            return true;
+        }
+
+        pthread_mutex_lock(&sinker->engine->mutex);
+        building = sinker->puller.building;
+        pthread_mutex_unlock(&sinker->engine->mutex);
+
+        if (!building) {
+            return false;
+        }
+    }
+}
+
+/*
+ * Tells it to flush and end, and waits so long; 0: for ever.  false: it is
+ * stuck in an op.  What was queued is in the ring.
+ */
+bool
+beacond_sinker_stop(beacond_sinker_t *sinker, uint64_t ns)
 {
     beacond_engine_t  *engine = sinker->engine;
 
     pthread_mutex_lock(&engine->mutex);
     sinker->quit = true;
+    beacond_sinker_behind(sinker);
     pthread_cond_signal(&sinker->cond);
     pthread_mutex_unlock(&engine->mutex);
 
     if (sinker->running) {
-        pthread_join(sinker->thread, NULL);
+        if (ns == 0) {
+            pthread_join(sinker->thread, NULL);
+
+        } else if (!beacond_sinker_join(sinker, ns)) {
+            return false;
+        }
+
         sinker->running = false;
     }
 
-    pthread_mutex_lock(&engine->mutex);
-    beacond_sinker_behind(sinker);
-    pthread_mutex_unlock(&engine->mutex);
+    return true;
 }
 
 /* What ops ask for. */

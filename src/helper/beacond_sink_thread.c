@@ -255,6 +255,7 @@ beacond_sinker_begin(beacond_sinker_t *sinker)
     at = calloc(BEACOND_LANES, sizeof(beacon_cursor_t));
 
     pthread_mutex_lock(&engine->mutex);
+    quit = sinker->quit;
 
     for (i = 0; at != NULL && i < engine->nlanes; i++) {
         at[i] = sinker->stands[i].acked.prefix;

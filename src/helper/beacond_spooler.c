@@ -51,19 +51,34 @@ beacond_spooler_pin(beacond_engine_t *engine, uint32_t index)
     return more;
 }
 
+/* All is in the buffer: whatever the write takes, the ring is free of us. */
 static void
-beacond_spooler_unpin(beacond_engine_t *engine, beacon_rc_t rc)
+beacond_spooler_unpin(beacond_engine_t *engine)
 {
+    pthread_mutex_lock(&engine->mutex);
+    engine->spool_pull.building = false;
+    engine->spool_ns = beacond_clock_ns();
+    pthread_mutex_unlock(&engine->mutex);
+}
+
+static void
+beacond_spooler_wrote(beacond_engine_t *engine, beacon_rc_t rc)
+{
+    beacond_lane_t  *lane;
     beacond_pull_t  *pull = &engine->spool_pull.pulls[0];
 
     pthread_mutex_lock(&engine->mutex);
-    engine->spool_pull.building = false;
 
-    if (rc == BEACON_OK && engine->lanes[pull->lane].used) {
-        engine->lanes[pull->lane].spooled = pull->done;
+    lane = &engine->lanes[pull->lane];
+
+    if (rc == BEACON_OK && lane->used && lane->epoch == pull->epoch
+        && lane->number == pull->number)
+    {
+        lane->spooled = pull->done;
     }
 
     engine->spool_full = rc != BEACON_OK;
+    engine->spool_ns = 0;
     pthread_mutex_unlock(&engine->mutex);
 }
 
@@ -115,6 +130,8 @@ beacond_spooler_copy(beacond_engine_t *engine, uint32_t index)
         pull->done = pull->next;
     }
 
+    beacond_spooler_unpin(engine);
+
     if (rc == BEACON_OK) {
         rc = beacond_spool_write(engine->spool);
 
@@ -123,10 +140,13 @@ beacond_spooler_copy(beacond_engine_t *engine, uint32_t index)
     }
 
     error = errno;
-    beacond_spooler_unpin(engine, rc);
+    beacond_spooler_wrote(engine, rc);
 
     if (rc != BEACON_OK) {
         beacond_spooler_failed(engine, rc, error);
+
+    } else if (pull->done.offset == pull->from.offset) {
+        return BEACON_AGAIN;
     }
 
     return rc;
@@ -361,7 +381,7 @@ beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
         return BEACON_INVALID;
     }
 
-    return engine->keeping ? beacond_spooler_start(engine) : BEACON_OK;
+    return BEACON_OK;
 }
 
 beacon_rc_t

@@ -464,6 +464,43 @@ beacon_unready(int spool)
     beacon_end();
 }
 
+static void
+beacond_hup(beacond_engine_t *engine, const char *type, const char *name)
+{
+    ok(beacond_engine_configure(engine, beacon_conf(type, 1), &beacon_error)
+       == BEACON_OK, "%s", name);
+}
+
+/* The sink's thread does not come back from an op, over reloads. */
+static void
+beacon_stuck(void)
+{
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    beacon_begin();
+    engine = beacond_engine_create(beacon_conf("main", 1), &beacon_counters,
+                                   &beacon_error);
+    ok(engine != NULL && beacon_push(100) && beacon_settled("two", &sink),
+       "two sinks have hits");
+    beacon_main.stuck = 1;
+    ok(beacon_push(2000) && beacon_settled("one", &sink)
+       && beacon_main.inside == 1, "one is stuck");
+    beacond_hup(engine, NULL, "a_stuck_sink_can_be_removed");
+    ok(beacon_push(4000) && beacon_settled("one", &sink),
+       "and_holds_up_nobody_then");
+    beacond_hup(engine, "live", "one_of_its_name_can_be_added");
+    ok(beacon_push(1000) && beacon_settled("one", &sink)
+       && beacon_live.hits == 0, "which_waits_for_it_to_end");
+    beacon_main.stuck = 0;
+    ok(beacon_push(1000) && beacon_settled("one", &sink)
+       && beacon_settled("two", &sink), "and_then_begins");
+    ok(beacon_push(10) && beacon_settled("two", &sink)
+       && beacon_live.hits >= 10, "it_gets_hits");
+    beacond_engine_destroy(engine);
+    beacon_end();
+}
+
 int
 main(void)
 {
@@ -472,6 +509,7 @@ main(void)
     beacon_not_durable();
     beacon_unready(1);
     beacon_unready(0);
+    beacon_stuck();
 
     return done_testing();
 }
