@@ -23,6 +23,8 @@ beacond_spool_close(beacond_spool_t *spool)
     if (spool->fd >= 0) {
         fdatasync(spool->fd);
         close(spool->fd);
+        beacond_spool_index_write(spool,
+                                  &spool->segments[spool->nsegments - 1]);
     }
 
     for (i = 0; i < spool->nsegments; i++) {
@@ -177,6 +179,7 @@ beacond_spool_segment(beacond_spool_t *spool)
         (void) beacond_spool_sync(spool);
         close(spool->fd);
         spool->fd = -1;
+        beacond_spool_index_write(spool, last);
     }
 
     /* a position is never used twice, whatever was unlinked since */
@@ -328,6 +331,7 @@ beacond_spool_unlink(beacond_spool_t *spool)
 
     snprintf(path, sizeof(path), "%s/journal.%016llx", spool->dir,
              (unsigned long long) s->start);
+    beacond_spool_index_unlink(spool, s);
     BEACOND_POINT("spool.before_unlink");
     unlink(path);
 

@@ -3,6 +3,8 @@
  *
  *     <dir>/journal.<16 hex digits>   segments; the digits are the position of
  *                                     the segment's first byte in the journal
+ *     <dir>/index.<16 hex digits>     what a complete segment holds: a start
+ *                                     reads only segments that have none
  *     <dir>/cursors.json              where each durable sink stands
  *     <dir>/schemas/<hash>.json       as beside the ring
  *

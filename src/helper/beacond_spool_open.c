@@ -239,7 +239,15 @@ beacond_spool_scan(beacond_spool_t *spool)
     beacond_spool_reader_init(&reader, spool);
 
     for (i = 0; i < spool->nsegments && rc == BEACON_OK; i++) {
+        if (beacond_spool_index_read(spool, &spool->segments[i])) {
+            continue;
+        }
+
         rc = beacond_spool_scan_one(spool, i, &reader);
+
+        if (rc == BEACON_OK) {
+            beacond_spool_index_write(spool, &spool->segments[i]);
+        }
     }
 
     beacond_spool_reader_dispose(&reader);

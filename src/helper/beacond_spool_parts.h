@@ -17,4 +17,12 @@ beacon_rc_t beacond_spool_note(beacond_spool_lane_t **lanes, uint32_t *nlanes,
 void beacond_spool_noted(const beacon_record_t *record, uint64_t epoch,
     uint32_t lane, beacond_spool_lane_t *add);
 
+/* A segment that is complete. */
+void beacond_spool_index_write(const beacond_spool_t *spool,
+    const beacond_segment_t *segment);
+bool beacond_spool_index_read(const beacond_spool_t *spool,
+    beacond_segment_t *segment);
+void beacond_spool_index_unlink(const beacond_spool_t *spool,
+    const beacond_segment_t *segment);
+
 #endif /* BEACOND_SPOOL_PARTS_H */

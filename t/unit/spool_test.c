@@ -164,6 +164,62 @@ beacon_needed(void *data, const beacond_spool_lane_t *lane)
     return lane->to.ordinal > *(uint64_t *) data;
 }
 
+static int
+beacon_flip(const char *path, off_t at)
+{
+    int      fd = open(path, O_RDWR), good;
+    uint8_t  byte = 0;
+
+    good = pread(fd, &byte, 1, at) == 1;
+    byte ^= 0x5a;
+    good &= pwrite(fd, &byte, 1, at) == 1;
+    close(fd);
+
+    return good;
+}
+
+/* What a complete segment holds is known without reading it. */
+static void
+beacon_indexed(const char *path)
+{
+    int               ordered;
+    char              index[128];
+    beacond_spool_t  *spool;
+
+    snprintf(index, sizeof(index), "%s/index.%016x", beacon_dir, 8);
+
+    spool = beacon_open(1 << 20);
+    beacon_write(spool, 0, BEACON_RECORDS);
+    beacond_spool_close(spool);
+    ok(access(index, R_OK) == 0, "a_complete_segment_has_an_index");
+
+    beacon_flip(path, 5000);
+    spool = beacon_open(1 << 20);
+    ok(spool->corrupt == 0 && spool->segments[0].nlanes == 1
+       && spool->segments[0].lanes[0].to.ordinal == BEACON_RECORDS
+       && spool->segments[0].oldest_ns == 1000,
+       "a_start_reads_the_index_only");
+    ok(beacon_read(spool, &ordered) == BEACON_RECORDS - 1 && ordered,
+       "damage_behind_an_index_costs_one_frame");
+    beacond_spool_close(spool);
+
+    beacon_flip(index, 60);
+    spool = beacon_open(1 << 20);
+    ok(spool->corrupt == 1
+       && spool->segments[0].lanes[0].to.ordinal == BEACON_RECORDS,
+       "a_damaged_index_is_not_believed");
+    beacond_spool_close(spool);
+
+    beacon_flip(path, 5000);
+    spool = beacon_open(1 << 20);
+    ok(beacon_read(spool, &ordered) == BEACON_RECORDS && ordered,
+       "and_is_made_anew");
+    ok(beacond_spool_drop(spool, false, beacon_needed,
+                          &(uint64_t) { BEACON_RECORDS }) == 1
+       && access(index, F_OK) != 0, "it_goes_with_its_segment");
+    beacond_spool_close(spool);
+}
+
 int
 main(void)
 {
@@ -226,6 +282,9 @@ main(void)
     ok(beacon_write(spool, (uint64_t) n * 10, (uint64_t) n * 10 + 10)
        == BEACON_OK, "it_takes_more_once_a_segment_went");
     beacond_spool_close(spool);
+    beacon_clear();
+
+    beacon_indexed(path);
     beacon_clear();
 
     spool = beacon_open(1 << 20);
