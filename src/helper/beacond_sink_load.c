@@ -39,8 +39,8 @@ beacond_load_find(const json_t *lanes, const beacond_lane_t *lane,
 /*
  * Without an entry: a lane of a ring begins where the sink joined; its reclaim
  * may have moved since, over what is spooled.  One that only the spool knows
- * is read from its beginning, unless the spool's cursors tell that
- * the sink is newer than they are.
+ * is read from its beginning, unless the spool's cursors tell that the sink is
+ * newer than they are.
  */
 static void
 beacond_load_lane(beacond_sinker_t *sinker, uint32_t i, const json_t *lanes,

@@ -386,18 +386,18 @@ flip(beacon_lane_header_t *lane, uint64_t back)
     tail = atomic_load(&lane->tail);
     pid = fork();
 
-    if (pid == 0) {
-        (void) alarm(90);       /* should its parent not come to kill it */
+    if (pid != 0) {
+        return pid;
     }
 
-    while (pid == 0) {
+    (void) alarm(90);           /* should its parent not come to kill it */
+
+    for ( ;; ) {
         atomic_store(&lane->tail, tail - back);
         for (i = 0; i < 1000; i++) { /* void */ }
         atomic_store(&lane->tail, tail);
         for (i = 0; i < 1000; i++) { /* void */ }
     }
-
-    return pid;
 }
 
 static void
