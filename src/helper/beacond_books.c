@@ -163,15 +163,27 @@ beacond_books_starting(const beacon_books_t *last, uint64_t accepted,
     entry->pending = accepted - entry->done - entry->lost;
 }
 
+/* It shows in the status, too: how often, since the helper began. */
 static void
-beacond_books_balance(beacond_engine_t *engine,
-    const beacon_books_sink_t *entry, uint64_t accepted)
+beacond_books_balance(beacond_engine_t *engine, beacond_sinker_t *sinker,
+    beacon_books_sink_t *entry, uint64_t accepted)
 {
-    if (entry->done + entry->lost + entry->pending == accepted) {
-        return;
+    size_t  len;
+    bool    balanced;
+
+    balanced = entry->done + entry->lost + entry->pending == accepted;
+    sinker->unbalanced += !balanced;
+    len = strlen(entry->more);
+
+    if (sinker->unbalanced > 0 && len < sizeof(entry->more) - 40) {
+        snprintf(entry->more + len, sizeof(entry->more) - len,
+                 ",\"unbalanced\":%llu",
+                 (unsigned long long) sinker->unbalanced);
     }
 
-    engine->unbalanced++;
+    if (balanced) {
+        return;
+    }
 
     if (beacond_log_due(&engine->unbalanced_limit, NULL)) {
         beacond_log(BEACOND_ALERT, "the books do not balance: sink \"%s\" has "
@@ -220,7 +232,7 @@ beacond_books_sinks(beacond_engine_t *engine, const beacon_books_t *last,
         entry->errors = sinker->errors;
         entry->last_success_ns = sinker->last_success_ns;
         memcpy(entry->more, sinker->more, sizeof(entry->more));
-        beacond_books_balance(engine, entry, accepted);
+        beacond_books_balance(engine, sinker, entry, accepted);
     }
 }
 

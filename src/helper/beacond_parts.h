@@ -176,6 +176,7 @@ struct beacond_sink_engine_s {
     uint64_t            errors;
     uint64_t            last_success_ns;
     char                more[1024];
+    uint64_t            unbalanced;     /* books that were not */
 
     beacond_puller_t    puller;
     beacond_pool_t      pool;
@@ -261,7 +262,6 @@ struct beacond_engine_s {
     uint64_t             corrupt;
     uint64_t             gaps;
     uint64_t             set_aside;
-    uint64_t             unbalanced;
     uint64_t             started_ns;
     uint64_t             starts;
     uint64_t             scan_ns;

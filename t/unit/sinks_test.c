@@ -23,6 +23,7 @@
 /* What a sink of the test does, and has seen. */
 typedef struct {
     _Atomic int       refuse;           /* batch() returns AGAIN */
+    _Atomic int       backwards;        /* acknowledges the last hit first */
     _Atomic int       stuck;            /* batch() does not return */
     _Atomic int       stuck_load;       /* load() does not return */
     _Atomic int       inside;           /* threads that are stuck */
@@ -113,6 +114,7 @@ beacon_test_look(beacon_sink_test_t *test, const beacond_batch_t *batch)
 static beacon_rc_t
 beacon_test_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 {
+    uint32_t             i;
     beacon_sink_test_t  *test = beacon_test_of(sink);
 
     beacon_test_stick(test, &test->stuck);
@@ -122,7 +124,15 @@ beacon_test_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     }
 
     beacon_test_look(test, batch);
-    beacond_sink_ack(sink, batch, 0, batch->nhits);
+
+    if (test->backwards) {
+        for (i = batch->nhits; i-- > 0; /* void */ ) {
+            beacond_sink_ack(sink, batch, i, 1);
+        }
+
+    } else {
+        beacond_sink_ack(sink, batch, 0, batch->nhits);
+    }
 
     return BEACON_OK;
 }
@@ -406,6 +416,32 @@ beacon_merge(void)
 }
 
 static void
+beacon_backwards(void)
+{
+    int                   i;
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    beacon_begin();
+    beacon_main.backwards = 1;
+    engine = beacond_engine_create(beacon_conf("main", 0), &beacon_counters,
+                                   &beacon_error);
+    ok(engine != NULL && beacon_push(6000) && beacon_settled("two", &sink)
+       && sink.done == 6000 && beacon_main.hits == 6000
+       && beacon_main.disorder == 0,
+       "hits_may_be_acknowledged_in_any_order");
+
+    for (i = 0; i < BEACON_WAIT && !beacond_engine_drained(engine, NULL); i++)
+    {
+        usleep(10000);
+    }
+
+    ok(i < BEACON_WAIT, "and_the_ring_is_given_back");
+    beacond_engine_destroy(engine);
+    beacon_end();
+}
+
+static void
 beacon_not_durable(void)
 {
     uint64_t              lost;
@@ -506,6 +542,7 @@ main(void)
 {
     beacond_log_level(BEACOND_ALERT);
     beacon_merge();
+    beacon_backwards();
     beacon_not_durable();
     beacon_unready(1);
     beacon_unready(0);
