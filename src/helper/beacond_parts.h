@@ -237,7 +237,7 @@ struct beacond_engine_s {
     pthread_t            keeper;
     bool                 keeping;
     bool                 quit;
-    bool                 halting;       /* no thread is made any more; admin's */
+    bool                 halting;       /* makes no threads; admin's */
     bool                 stopping;
     uint64_t             stop_ns;
 
