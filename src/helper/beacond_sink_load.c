@@ -116,6 +116,26 @@ beacond_load_gone(beacond_sinker_t *sinker, const json_t *lanes)
     }
 }
 
+/*
+ * Hits that were accepted and are in no place that the sink could have them
+ * from, nor in its checkpoint: a loss that the last helper knew of, but could
+ * not write down before it died.
+ */
+static void
+beacond_load_rest(beacond_sinker_t *sinker, uint64_t accepted)
+{
+    uint64_t  known;
+
+    known = sinker->done + sinker->lost + beacond_sinker_pending(sinker);
+
+    if (known < accepted) {
+        sinker->lost += accepted - known;
+        beacond_log(BEACOND_ERROR, "sink \"%s\" lost %llu hits that its "
+                    "checkpoint does not tell of", sinker->name,
+                    (unsigned long long) (accepted - known));
+    }
+}
+
 static void
 beacond_load_flags(beacond_sinker_t *sinker, json_t *flags)
 {
@@ -170,6 +190,7 @@ beacond_load_books(beacond_sinker_t *sinker, json_t *json, const json_t *lanes)
         sinker->lost = beacond_load_number(json, "lost");
         beacond_load_flags(sinker, json_object_get(json, "flags"));
         beacond_load_gone(sinker, lanes);
+        beacond_load_rest(sinker, accepted);
         return;
     }
 

@@ -537,6 +537,37 @@ beacon_stuck(void)
     beacon_end();
 }
 
+/* The checkpoint is older than what became of the hits. */
+static void
+beacon_untold(void)
+{
+    char                  path[128];
+    FILE                 *file;
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    beacon_begin();
+    engine = beacond_engine_create(beacon_conf("ids", 0), &beacon_counters,
+                                   &beacon_error);
+    ok(engine != NULL && beacon_push(100) && beacon_settled("two", &sink),
+       "hits are done");
+    beacond_engine_destroy(engine);
+
+    snprintf(path, sizeof(path), "%s/two.checkpoint", beacon_dir);
+    file = fopen(path, "w");
+    fputs("{\"v\":1,\"length\":0,\"engine\":{\"v\":1,\"before\":0,"
+          "\"done\":40,\"lost\":0,\"flags\":{},\"lanes\":[]}}", file);
+    fclose(file);
+
+    engine = beacond_engine_create(beacon_conf("ids", 0), &beacon_counters,
+                                   &beacon_error);
+    ok(engine != NULL && beacon_push(10) && beacon_settled("two", &sink)
+       && sink.done == 50 && sink.lost == 60,
+       "what_the_checkpoint_does_not_tell_of_is_lost");
+    beacond_engine_destroy(engine);
+    beacon_end();
+}
+
 int
 main(void)
 {
@@ -547,6 +578,7 @@ main(void)
     beacon_unready(1);
     beacon_unready(0);
     beacon_stuck();
+    beacon_untold();
 
     return done_testing();
 }
