@@ -175,7 +175,9 @@ demo: deps                              ## run it on loopback and watch
 	@conf/demo/demo
 
 TESTS     ?= t/*.t
-PROVE      = $(TEST_ENV) BEACON_BUILD=$(B) prove --timer
+JOBS      ?= 2
+PROVE      = $(TEST_ENV) BEACON_BUILD=$(B) prove --timer $(if \
+             $(filter-out 1,$(JOBS)),-j$(JOBS))
 TEST_ENV   = $(if $(SERVER),TEST_NGINX_BINARY=$$PWD/$(SERVER)) \
              $(if $(SANITIZE),$(SAN_ENV))
 SAN_ASAN   = detect_leaks=1:halt_on_error=1:use_sigaltstack=0
@@ -190,7 +192,7 @@ build-tests: thread-unit
 thread-unit:
 	@$(MAKE) SANITIZE=thread unit
 endif
-test: deps-test                         ## run the tests (TESTS='t/10*.t')
+test: deps-test                         ## run the tests (TESTS='t/10*.t' JOBS=2)
 	@$(MAKE) -s -j2 build-tests
 	@$(PROVE) $(TESTS)
 
