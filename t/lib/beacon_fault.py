@@ -66,6 +66,8 @@ class Trial:
 
     def __init__(self, load=None, sample=True, follow=True, env=None,
                  **options):
+        # lanes as they are by default: no fault here is to fill them unasked
+        options.setdefault('ring_options', 'lane_size=16m')
         self.env = env or t.Env(**options)
         self.loads = []
         self.load_options = {'connections': 8, 'rate': 3000, 'padding': 300,
