@@ -197,7 +197,8 @@ def _at_exit():
     if not _Tap.finished and os.getpid() == _Tap.pid:
         _Tap.finished = True
         for env in _Tap.envs:
-            env.show_error_log()
+            if not env.finished:
+                env.show_error_log()
         _print('# the test ended before done_testing()')
         _print('not ok %d - the test runs to its end' % (_Tap.count + 1))
         _print('1..%d' % (_Tap.count + 1))
