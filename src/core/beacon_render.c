@@ -341,22 +341,25 @@ beacon_render_prepare(beacon_render_t *r, const beacon_hit_t *hit)
     return beacon_args_reserve(r, (size_t) n) ? BEACON_OK : BEACON_SYS;
 }
 
-/* As beacon_id_format(), which is asked once for each lane. */
+/* As beacon_id_format(), which is asked once for each lane in turn. */
 static inline uint8_t *
 beacon_render_id(beacon_render_t *r, uint8_t *dst, uint64_t epoch,
     uint32_t lane, uint64_t offset)
 {
-    unsigned  i, digits;
+    unsigned               i, digits;
+    beacon_render_lane_t  *known;
 
-    if (epoch != r->epoch || lane != r->lane || r->lane_len == 0) {
-        r->lane_len = (uint32_t) beacon_id_format(r->lane_text, epoch, lane, 0)
-                      - 1;
-        r->epoch = epoch;
-        r->lane = lane;
+    known = &r->lanes[lane % BEACON_RENDER_LANES];
+
+    if (epoch != known->epoch || lane != known->lane || known->len == 0) {
+        known->len = (uint32_t) beacon_id_format(known->text, epoch, lane, 0)
+                     - 1;
+        known->epoch = epoch;
+        known->lane = lane;
     }
 
-    memcpy(dst, r->lane_text, sizeof(r->lane_text));
-    dst += r->lane_len;
+    memcpy(dst, known->text, sizeof(known->text));
+    dst += known->len;
 
     digits = offset ? (unsigned) (67 - __builtin_clzll(offset)) / 4 : 1;
     offset <<= 64 - 4 * digits;

@@ -73,6 +73,16 @@ typedef struct {
     beacon_loop_pt   percent;   /* as beacon_render_percent() */
 } beacon_render_ops_t;
 
+/* What the ids of a lane begin with: "9f3c...a1-3-". */
+#define BEACON_RENDER_LANES  16
+
+typedef struct {
+    uint64_t  epoch;
+    uint32_t  lane;
+    uint32_t  len;              /* 0: nothing here yet */
+    uint8_t   text[BEACON_ID_MAX];
+} beacon_render_lane_t;
+
 struct beacon_render_s {
     const beacon_render_ops_t  *ops;
 
@@ -98,13 +108,10 @@ struct beacon_render_s {
 
     beacon_json_t               json;
 
-    /* the last second, written out, and the last lane: "9f3c...a1-3-" */
+    /* the last second, written out, and lanes, by their number */
     uint64_t                    second;
     uint8_t                     time[24];
-    uint64_t                    epoch;
-    uint32_t                    lane;
-    uint32_t                    lane_len;
-    uint8_t                     lane_text[BEACON_ID_MAX];
+    beacon_render_lane_t        lanes[BEACON_RENDER_LANES];
 
     /* vectors of one byte, as operands in memory: constants would be built
        anew for each string */
