@@ -192,7 +192,7 @@ build-tests: thread-unit
 thread-unit:
 	@$(MAKE) SANITIZE=thread unit
 endif
-test: deps-test                         ## run the tests (TESTS='t/10*.t' JOBS=2)
+test: deps-test                         ## run the tests (TESTS=t/10*.t JOBS=2)
 	@$(MAKE) -s -j2 build-tests
 	@$(PROVE) $(TESTS)
 

@@ -27,7 +27,7 @@ location / { return 200 here; } } }
 """)
 env.start()
 is_(env.get('/').body, b'here', 'nginx answers')
-print('DIRECTORIES', env.root, env.shm)
+print('DIRECTORIES', env.root, env.shm, flush=True)
 ''' % os.path.join(TOP, 't', 'lib')
 
 
