@@ -10,6 +10,8 @@
 SHELL     = /bin/bash
 SANITIZE ?=
 NGINX    ?=
+# nginx takes a variable of this name for sockets that it inherits.
+unexport NGINX
 
 comma    := ,
 B        := build$(if $(NGINX),/nginx-$(NGINX))$(if \
