@@ -2,6 +2,8 @@
 """Clocks that step: the helper's, nginx's, a year back, an hour on.  Ids stay
 in order, nothing is lost, nothing stalls."""
 
+import atexit
+import glob
 import os
 import shutil
 import sys
@@ -19,6 +21,19 @@ LIBRARY = next((path for path in (
     if os.path.exists(path)), None)
 if not LIBRARY:
     skip_all('faketime is not installed')
+
+
+def traces():
+    """What the library keeps on tmpfs, and leaves where it is killed."""
+    return set(glob.glob('/dev/shm/*faketime_s??_*'))
+
+
+def sweep(before):
+    for name in traces() - before:
+        os.unlink(name)
+
+
+atexit.register(sweep, traces())
 
 
 class Clock:
