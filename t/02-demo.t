@@ -44,7 +44,7 @@ like(done.stdout, r'accepted +(\d+)  =  \1 done \+ 0 lost \+ 0 pending',
      'its books balance')
 like(done.stdout, 'Every hit is accounted for', 'it says so')
 
-# Ctrl-C, with the helper killed before.
+# Ctrl-C, more than once as people do, with the helper killed before.
 child = subprocess.Popen([DEMO], env=environment(DEMO_SECONDS=''),
                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True)
