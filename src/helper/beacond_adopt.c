@@ -72,8 +72,13 @@ beacond_engine_make(beacond_engine_t *engine, const beacond_conf_t *conf,
             return BEACON_INVALID;
         }
 
-        sinker->known = beacond_engine_sink(engine, sinker->name) != NULL;
         made[i] = sinker;
+        sinker->known = beacond_engine_sink(engine, sinker->name) != NULL;
+
+        if (beacond_sinker_make(sinker) != BEACON_OK) {
+            *err = sinker->why;
+            return BEACON_INVALID;
+        }
     }
 
     return BEACON_OK;
@@ -138,6 +143,10 @@ beacond_engine_swap(beacond_engine_t *engine, const beacond_conf_t *conf,
     for (i = 0; i < conf->nsinks; i++) {
         if (made[i] != NULL) {
             beacond_engine_join(engine, made[i]);
+
+        } else if (sinks[i]->mode == BEACOND_STARTING) {
+            sinks[i]->reopen = true;    /* what it waits for may be there */
+            pthread_cond_signal(&sinks[i]->cond);
         }
 
         engine->sinks[i] = sinks[i];

@@ -114,6 +114,7 @@ beacond_engine_new(beacond_conf_t *conf, beacon_counters_t *counters)
     return engine;
 }
 
+/* One that cannot be made now is in the table all the same: STARTING. */
 static beacon_rc_t
 beacond_engine_sinks(beacond_engine_t *engine, beacon_err_t *err)
 {
@@ -127,6 +128,7 @@ beacond_engine_sinks(beacond_engine_t *engine, beacon_err_t *err)
             return BEACON_INVALID;
         }
 
+        (void) beacond_sinker_make(sinker);
         beacond_engine_join(engine, sinker);
         engine->sinks[engine->nsinks++] = sinker;
     }

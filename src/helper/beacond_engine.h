@@ -23,9 +23,11 @@ typedef struct beacond_engine_s  beacond_engine_t;
 
 /*
  * Attaches the rings, opens the spool, makes the sinks, starts the threads.
- * counters is the caller's and outlives the engine.  Returns NULL with err: a
- * sink or the spool's directory cannot be used.  On success the engine owns
- * conf: it is valid until the next successful configure, or destroy.
+ * counters is the caller's and outlives the engine.  A sink that cannot be made
+ * waits alone and is tried again, with back-off and at each configure; its hits
+ * are held.  Returns NULL with err: a ring or the spool's directory cannot be
+ * used.  On success the engine owns conf: it is valid until the next successful
+ * configure, or destroy.
  */
 beacond_engine_t *beacond_engine_create(beacond_conf_t *conf,
     beacon_counters_t *counters, beacon_err_t *err);
@@ -33,8 +35,8 @@ beacond_engine_t *beacond_engine_create(beacond_conf_t *conf,
 /*
  * Adoption: goes over to a new configuration.  Attaches its epoch; stops the
  * sinks that it no longer has and restarts those whose object changed, but for
- * "at"; keeps the rest running.  Takes over the new conf only if OK; otherwise
- * the old one goes on and err says why.
+ * "at"; keeps the rest running.  Takes over the new conf only if OK; otherwise,
+ * as where a new sink cannot be made, the old one goes on and err says why.
  */
 beacon_rc_t beacond_engine_configure(beacond_engine_t *engine,
     beacond_conf_t *conf, beacon_err_t *err);

@@ -154,6 +154,10 @@ struct beacond_sink_engine_s {
     bool                quit;
     bool                reopen;
     bool                known;          /* the last helper had it */
+    bool                made;           /* by ops->create; its thread's, once
+                                           there is one */
+    beacon_err_t        why;            /* it could not be */
+    beacond_log_limit_t make_limit;
     uint32_t            vars;           /* batches must carry so many values */
 
     beacond_mode_e      mode;
@@ -313,6 +317,7 @@ void beacond_readers_stop(beacond_engine_t *engine);
 beacond_sinker_t *beacond_sinker_create(beacond_engine_t *engine,
     const beacond_conf_t *conf, const beacond_conf_sink_t *sink,
     beacon_err_t *err);
+beacon_rc_t beacond_sinker_make(beacond_sinker_t *sinker);
 void beacond_sinker_destroy(beacond_sinker_t *sinker);
 beacon_rc_t beacond_sinker_start(beacond_sinker_t *sinker);
 bool beacond_sinker_stop(beacond_sinker_t *sinker, uint64_t ns);
@@ -321,6 +326,11 @@ void beacond_sinker_offer(beacond_sinker_t *sinker,
     beacond_batch_t *batch);                            /* locked */
 void beacond_sinker_behind(beacond_sinker_t *sinker);   /* locked */
 int beacond_sinker_fits(const beacond_sinker_t *sinker);        /* locked */
+
+/* beacond_sink_begin.c */
+
+void beacond_sinker_status(beacond_sinker_t *sinker);   /* its own thread */
+bool beacond_sinker_begin(beacond_sinker_t *sinker);    /* false: quit */
 
 /* beacond_sink_catch.c: a sink that is behind */
 

@@ -54,6 +54,7 @@ beacond_sinker_known(beacond_sinker_t *sinker)
     }
 }
 
+/* NULL: no memory, no such type.  It is not made yet. */
 beacond_sinker_t *
 beacond_sinker_create(beacond_engine_t *engine, const beacond_conf_t *conf,
     const beacond_conf_sink_t *sink, beacon_err_t *err)
@@ -91,20 +92,24 @@ beacond_sinker_create(beacond_engine_t *engine, const beacond_conf_t *conf,
            == NULL)
     {
         beacon_err(err, "no memory for sink \"%s\"", sink->name);
-        goto failed;
-    }
-
-    if (ops->create(&s->sink, s->json, err) != BEACON_OK) {
-        goto failed;
+        beacond_sinker_destroy(s);
+        return NULL;
     }
 
     return s;
+}
 
-failed:
+/* The sink itself.  If it cannot be, why says so; may be tried again. */
+beacon_rc_t
+beacond_sinker_make(beacond_sinker_t *sinker)
+{
+    beacon_rc_t  rc;
 
-    s->sink.ops = NULL;
-    beacond_sinker_destroy(s);
-    return NULL;
+    sinker->why.text[0] = '\0';
+    rc = sinker->sink.ops->create(&sinker->sink, sinker->json, &sinker->why);
+    sinker->made = rc == BEACON_OK;
+
+    return rc;
 }
 
 /* Its thread has ended, or never began. */
@@ -113,7 +118,7 @@ beacond_sinker_destroy(beacond_sinker_t *sinker)
 {
     uint32_t  i;
 
-    if (sinker->sink.ops != NULL) {
+    if (sinker->made) {
         sinker->sink.ops->destroy(&sinker->sink);
     }
 

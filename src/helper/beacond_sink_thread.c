@@ -1,12 +1,10 @@
 /*
- * A sink's thread: load, recover, then batch after batch, from its queue or
- * its own hands, and flush.
+ * A sink's thread, once it has begun: batch after batch, from its queue or its
+ * own hands, and flush.
  */
 
 #include "beacond_parts.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define BEACOND_FLUSH_MAX   (50 * BEACOND_MS)
@@ -179,111 +177,6 @@ beacond_sinker_next(beacond_sinker_t *sinker, beacond_hand_t *hand, bool *busy)
     pthread_mutex_lock(&engine->mutex);
 
     return NULL;
-}
-
-static void
-beacond_sinker_status(beacond_sinker_t *sinker)
-{
-    char              *text = NULL;
-    json_t            *object;
-    size_t             len;
-    beacond_engine_t  *engine = sinker->engine;
-
-    object = json_object();
-
-    if (object != NULL && sinker->sink.ops->status != NULL) {
-        sinker->sink.ops->status(&sinker->sink, object);
-        text = json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER);
-    }
-
-    json_decref(object);
-
-    pthread_mutex_lock(&engine->mutex);
-
-    sinker->errors = sinker->sink.errors;
-    sinker->last_success_ns = sinker->sink.last_success_ns;
-    sinker->more[0] = '\0';
-
-    /* {"a":1} becomes ,"a":1 */
-
-    len = text ? strlen(text) : 0;
-
-    if (len > 2 && len < sizeof(sinker->more)) {
-        snprintf(sinker->more, sizeof(sinker->more), ",%.*s", (int) len - 2,
-                 text + 1);
-    }
-
-    engine->dirty = true;
-    pthread_mutex_unlock(&engine->mutex);
-    free(text);
-}
-
-/* Before any batch: where it goes on, and what it may have left unfinished. */
-static bool
-beacond_sinker_begin(beacond_sinker_t *sinker)
-{
-    bool                  quit = false;
-    uint32_t              i;
-    beacon_rc_t           rc;
-    beacond_batch_t      *batch;
-    beacon_cursor_t      *at;
-    beacond_engine_t     *engine = sinker->engine;
-    beacond_checkpoint_t  checkpoint = { NULL, 0 };
-
-    while (sinker->sink.ops->load != NULL
-           && sinker->sink.ops->load(&sinker->sink, &checkpoint) != BEACON_OK)
-    {
-        beacond_sinker_status(sinker);
-        pthread_mutex_lock(&engine->mutex);
-        beacond_cond_wait(&sinker->cond, &engine->mutex,
-                          (uint64_t) sinker->sink.ops->retry_ms * BEACOND_MS);
-        quit = sinker->quit;
-        pthread_mutex_unlock(&engine->mutex);
-
-        if (quit) {
-            return false;
-        }
-    }
-
-    beacond_sinker_load(sinker, checkpoint.text, checkpoint.len);
-    free(checkpoint.text);
-
-    if (sinker->sink.ops->recover == NULL) {
-        return true;
-    }
-
-    at = calloc(BEACOND_LANES, sizeof(beacon_cursor_t));
-
-    pthread_mutex_lock(&engine->mutex);
-    quit = sinker->quit;
-
-    for (i = 0; at != NULL && i < engine->nlanes; i++) {
-        at[i] = sinker->stands[i].acked.prefix;
-    }
-
-    while (at != NULL && !quit
-           && (batch = beacond_sinker_build(sinker, at)) != NULL)
-    {
-        pthread_mutex_unlock(&engine->mutex);
-        rc = sinker->sink.ops->recover(&sinker->sink, batch);
-        beacond_batch_unref(batch);
-        pthread_mutex_lock(&engine->mutex);
-
-        quit = sinker->quit || rc == BEACON_FULL;
-    }
-
-    quit = sinker->quit;
-    sinker->puller.journal = false;
-    pthread_mutex_unlock(&engine->mutex);
-    free(at);
-
-    /* asked to end before all was seen: the sink must not judge by it */
-
-    if (!quit) {
-        sinker->sink.ops->recover(&sinker->sink, NULL);
-    }
-
-    return !quit;
 }
 
 /* Flushes; returns the time of the next one. */

@@ -1,0 +1,198 @@
+/*
+ * How a sink begins: made, if that had to wait; loaded; shown what is behind
+ * its checkpoint.  And what it says of itself.
+ */
+
+#include "beacond_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BEACOND_MAKE_MIN    (1000 * BEACOND_MS)
+#define BEACOND_MAKE_MAX    (60000 * BEACOND_MS)
+
+/* Why there is no sink yet. */
+static void
+beacond_sinker_why(beacond_sinker_t *sinker, json_t *object)
+{
+    if (json_object_set_new(object, "last_error",
+                            json_string(sinker->why.text)) != 0)
+    {
+        json_object_set_new(object, "last_error",
+                            json_string("cannot be made"));
+    }
+}
+
+void
+beacond_sinker_status(beacond_sinker_t *sinker)
+{
+    char              *text = NULL;
+    json_t            *object;
+    size_t             len;
+    beacond_engine_t  *engine = sinker->engine;
+
+    object = json_object();
+
+    if (object != NULL && !sinker->made) {
+        beacond_sinker_why(sinker, object);
+
+    } else if (object != NULL && sinker->sink.ops->status != NULL) {
+        sinker->sink.ops->status(&sinker->sink, object);
+    }
+
+    text = object ? json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER)
+                  : NULL;
+    json_decref(object);
+
+    pthread_mutex_lock(&engine->mutex);
+
+    sinker->errors = sinker->sink.errors;
+    sinker->last_success_ns = sinker->sink.last_success_ns;
+    sinker->more[0] = '\0';
+
+    /* {"a":1} becomes ,"a":1 */
+
+    len = text ? strlen(text) : 0;
+
+    if (len > 2 && len < sizeof(sinker->more)) {
+        snprintf(sinker->more, sizeof(sinker->more), ",%.*s", (int) len - 2,
+                 text + 1);
+    }
+
+    engine->dirty = true;
+    pthread_mutex_unlock(&engine->mutex);
+    free(text);
+}
+
+/* So long, or until a reload says that it may be worth trying; false: quit. */
+static bool
+beacond_sinker_pause(beacond_sinker_t *sinker, uint64_t ns, bool *reload)
+{
+    bool               quit;
+    uint64_t           now, until;
+    beacond_engine_t  *engine = sinker->engine;
+
+    pthread_mutex_lock(&engine->mutex);
+    now = beacond_clock_ns();
+    until = now + ns;
+
+    while (!sinker->quit && !sinker->reopen && now < until) {
+        beacond_cond_wait(&sinker->cond, &engine->mutex, until - now);
+        now = beacond_clock_ns();
+    }
+
+    quit = sinker->quit;
+    *reload = sinker->reopen;
+    sinker->reopen = false;
+    pthread_mutex_unlock(&engine->mutex);
+
+    return !quit;
+}
+
+/* One that could not be made at start waits alone, and is tried again here:
+   its hits are held like those of one that cannot load.  false: quit. */
+static bool
+beacond_sinker_try(beacond_sinker_t *sinker)
+{
+    bool      reload;
+    uint64_t  pause = BEACOND_MAKE_MIN;
+
+    if (sinker->made) {
+        return true;
+    }
+
+    do {
+        sinker->sink.errors++;
+        beacond_sinker_status(sinker);
+
+        if (beacond_log_due(&sinker->make_limit, NULL)) {
+            beacond_log(BEACOND_ERROR, "sink \"%s\" cannot be made, and "
+                        "waits: %s", sinker->name, sinker->why.text);
+        }
+
+        if (!beacond_sinker_pause(sinker, pause, &reload)) {
+            return false;
+        }
+
+        pause = reload ? BEACOND_MAKE_MIN
+                : pause < BEACOND_MAKE_MAX / 2 ? pause * 2 : BEACOND_MAKE_MAX;
+
+    } while (beacond_sinker_make(sinker) != BEACON_OK);
+
+    beacond_log(BEACOND_NOTICE, "sink \"%s\" is made at last", sinker->name);
+
+    return true;
+}
+
+/* Before any batch: where it goes on, and what it may have left unfinished. */
+bool
+beacond_sinker_begin(beacond_sinker_t *sinker)
+{
+    bool                  quit = false;
+    uint32_t              i;
+    beacon_rc_t           rc;
+    beacond_batch_t      *batch;
+    beacon_cursor_t      *at;
+    beacond_engine_t     *engine = sinker->engine;
+    beacond_checkpoint_t  checkpoint = { NULL, 0 };
+
+    if (!beacond_sinker_try(sinker)) {
+        return false;
+    }
+
+    while (sinker->sink.ops->load != NULL
+           && sinker->sink.ops->load(&sinker->sink, &checkpoint) != BEACON_OK)
+    {
+        beacond_sinker_status(sinker);
+        pthread_mutex_lock(&engine->mutex);
+        beacond_cond_wait(&sinker->cond, &engine->mutex,
+                          (uint64_t) sinker->sink.ops->retry_ms * BEACOND_MS);
+        quit = sinker->quit;
+        pthread_mutex_unlock(&engine->mutex);
+
+        if (quit) {
+            return false;
+        }
+    }
+
+    beacond_sinker_load(sinker, checkpoint.text, checkpoint.len);
+    free(checkpoint.text);
+
+    if (sinker->sink.ops->recover == NULL) {
+        return true;
+    }
+
+    at = calloc(BEACOND_LANES, sizeof(beacon_cursor_t));
+
+    pthread_mutex_lock(&engine->mutex);
+    quit = sinker->quit;
+
+    for (i = 0; at != NULL && i < engine->nlanes; i++) {
+        at[i] = sinker->stands[i].acked.prefix;
+    }
+
+    while (at != NULL && !quit
+           && (batch = beacond_sinker_build(sinker, at)) != NULL)
+    {
+        pthread_mutex_unlock(&engine->mutex);
+        rc = sinker->sink.ops->recover(&sinker->sink, batch);
+        beacond_batch_unref(batch);
+        pthread_mutex_lock(&engine->mutex);
+
+        quit = sinker->quit || rc == BEACON_FULL;
+    }
+
+    quit = sinker->quit;
+    sinker->puller.journal = false;
+    pthread_mutex_unlock(&engine->mutex);
+    free(at);
+
+    /* asked to end before all was seen: the sink must not judge by it */
+
+    if (!quit) {
+        sinker->sink.ops->recover(&sinker->sink, NULL);
+    }
+
+    return !quit;
+}
