@@ -293,8 +293,7 @@ beacon_template_destroy(beacon_template_t *tmpl)
     free(tmpl);
 }
 
-/* Bytes that a part can become at most. */
-static size_t
+size_t
 beacon_part_width(const beacon_part_t *part)
 {
     switch (part->kind) {

@@ -41,6 +41,9 @@ struct beacon_template_s {
     unsigned        uses;
 };
 
+/* Bytes that a part can become at most. */
+size_t beacon_part_width(const beacon_part_t *part);
+
 static inline bool
 beacon_template_name_byte(uint8_t c)
 {

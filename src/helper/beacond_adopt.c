@@ -35,8 +35,7 @@ beacond_engine_same(beacond_engine_t *engine, const beacond_conf_sink_t *conf)
         return NULL;
     }
 
-    json = json_deep_copy(conf->json);
-    json_object_del(json, "at");
+    json = beacond_conf_placeless(conf->json);
     same = json_equal(json, sinker->json);
     json_decref(json);
 

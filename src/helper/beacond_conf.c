@@ -17,6 +17,7 @@ typedef struct {
 static const beacond_conf_type_t  beacond_conf_types[] = {
     { "log", true, beacond_conf_check_log },
     { "ids", true, beacond_conf_check_ids },
+    { "kafka", true, beacond_conf_check_kafka },
     { NULL, false, NULL }
 };
 
@@ -460,6 +461,39 @@ beacond_conf_generation(const char *file)
     beacond_conf_destroy(conf);
 
     return generation;
+}
+
+static void
+beacond_conf_displace(json_t *json)
+{
+    void        *next;
+    size_t       i;
+    json_t      *value;
+    const char  *key;
+
+    json_object_del(json, "at");
+
+    json_object_foreach_safe(json, next, key, value) {
+        beacond_conf_displace(value);
+    }
+
+    json_array_foreach(json, i, value) {
+        beacond_conf_displace(value);
+    }
+}
+
+json_t *
+beacond_conf_placeless(const json_t *json)
+{
+    json_t  *copy;
+
+    copy = json_deep_copy(json);
+
+    if (copy != NULL) {
+        beacond_conf_displace(copy);
+    }
+
+    return copy;
 }
 
 void

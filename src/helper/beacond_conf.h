@@ -64,6 +64,10 @@ uint64_t beacond_conf_generation(const char *file);
 
 void beacond_conf_destroy(beacond_conf_t *conf);
 
+/* A copy without "at", in objects within too: what a sink is, wherever it
+   stands.  NULL: no memory. */
+json_t *beacond_conf_placeless(const json_t *json);
+
 /*
  * A sink's "sync": "always" is 0, "off" is BEACOND_SYNC_OFF, "250ms", "1s" the
  * milliseconds, 1 to a day's.  INVALID: none of these.

@@ -40,6 +40,8 @@ bool beacond_conf_plain_path(const char *path);
 /* The own parts of sinks, one for each type. */
 void beacond_conf_check_log(beacond_conf_check_t *check, const json_t *sink,
     const beacond_conf_t *conf);
+void beacond_conf_check_kafka(beacond_conf_check_t *check, const json_t *sink,
+    const beacond_conf_t *conf);
 void beacond_conf_check_ids(beacond_conf_check_t *check, const json_t *sink,
     const beacond_conf_t *conf);
 

@@ -19,20 +19,6 @@ beacond_sink_ops(const char *type)
     return NULL;
 }
 
-static json_t *
-beacond_sinker_json(const json_t *json)
-{
-    json_t  *copy;
-
-    copy = json_deep_copy(json);
-
-    if (copy != NULL) {
-        json_object_del(copy, "at");
-    }
-
-    return copy;
-}
-
 /* Did the last helper's books have it?  Its numbers there are all that is
    left of a sink without a checkpoint. */
 static void
@@ -83,7 +69,7 @@ beacond_sinker_create(beacond_engine_t *engine, const beacond_conf_t *conf,
     s->sink.name = s->name;
     s->sink.conf = conf;
     s->sink.engine = s;
-    s->json = beacond_sinker_json(sink->json);
+    s->json = beacond_conf_placeless(sink->json);
     beacond_sinker_known(s);
 
     if (s->json == NULL

@@ -1,7 +1,11 @@
 #include "beacond_conf.h"
+#include "beacond_conf_kafka.h"
 #include "tap.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define RING   "\"ring\":{\"dir\":\"/run/b\",\"epoch\":\"00000000000000a1\"," \
                "\"lane_size\":65536,\"lanes\":2,\"at\":\"n.conf:3\"}"
@@ -244,6 +248,124 @@ test_file(void)
        "a directory is told");
 }
 
+#define KAFKA(more)  "{\"type\":\"kafka\",\"name\":\"kafka\","         \
+    "\"brokers\":\"k1:9092,k2\",\"topic\":\"hits.$beacon_site\"," more         \
+    "\"at\":\"n.conf:8\"}"
+#define PROPERTY(name)  KAFKA("\"properties\":[{\"name\":\"" name "\","        \
+    "\"value\":\"hunter2\",\"at\":\"n.conf:9\"}],")
+
+/* One sink's object, with a property file of this text; "": none. */
+static beacond_conf_kafka_t *
+kafka(const char *object, const char *file, int mode)
+{
+    int                    fd;
+    char                   name[] = "/tmp/beacon-conf-test.XXXXXX";
+    json_t                *json;
+    beacond_conf_kafka_t  *conf;
+
+    said[0] = '\0';
+    json = json_loads(object, 0, NULL);
+    fd = mkstemp(name);
+
+    if (*file != '\0' && fd >= 0) {
+        dprintf(fd, "%s", file);
+        fchmod(fd, (mode_t) mode);
+        json_object_set_new(json, "property_file", json_string(name));
+        json_object_set_new(json, "property_file_at", json_string("n:10"));
+    }
+
+    conf = beacond_conf_kafka_create(json, say, NULL);
+    json_decref(json);
+    unlink(name);
+    close(fd);
+
+    return conf;
+}
+
+static int
+kafka_refused(const char *object, const char *file, const char *want)
+{
+    int                    good;
+    beacond_conf_kafka_t  *conf;
+
+    conf = kafka(object, file, 0600);
+    good = (conf == NULL && strstr(said, want) != NULL
+            && strstr(said, "hunter2") == NULL);
+    beacond_conf_kafka_destroy(conf);
+
+    if (!good) {
+        printf("# said: %s\n", said);
+    }
+
+    return good;
+}
+
+static void
+test_kafka(void)
+{
+    beacond_conf_kafka_t  *conf;
+
+    ok(flawed(SINKS("{\"type\":\"kafka\",\"name\":\"k\",\"topic\":\"t\","
+                    "\"at\":\"n.conf:8\"}"),
+              "n.conf:8|\"brokers\" must be"),
+       "a kafka sink without brokers is told by its place");
+
+    conf = kafka(KAFKA(""), "", 0);
+    ok(conf != NULL && conf->window == 10000 && conf->max_topics == 512
+       && conf->key == NULL && conf->nproperties == 0,
+       "a kafka sink has defaults");
+    beacond_conf_kafka_destroy(conf);
+
+    conf = kafka(PROPERTY("linger.ms"),
+                 "# ssl\r\n\n sasl.password = a=b #c \nclient.id=", 0640);
+    ok(conf != NULL && conf->nproperties == 3
+       && strcmp(conf->properties[0].at, "n.conf:9") == 0
+       && strcmp(conf->properties[1].name, "sasl.password") == 0
+       && strcmp(conf->properties[1].value, "a=b #c") == 0
+       && strstr(conf->properties[1].at, ":3") != NULL
+       && *conf->properties[2].value == '\0' && *said == '\0',
+       "properties come from the configuration, then from the file");
+    beacond_conf_kafka_destroy(conf);
+
+    conf = kafka(KAFKA(""), "sasl.password=hunter2", 0644);
+    ok(conf != NULL && strstr(said, "n:10|warning: ") != NULL
+       && strstr(said, "sasl.password") && !strstr(said, "hunter2"),
+       "a secret that everybody may read is warned of, and not told");
+    beacond_conf_kafka_destroy(conf);
+
+    ok(kafka_refused(PROPERTY("acks"), "", "n.conf:9|property \"acks\" is "),
+       "a property that is Beacon's own is refused in its place");
+    ok(kafka_refused(KAFKA(""), "\nrequest.required.acks=hunter2",
+                     ":2|property \"request.required.acks\" is "),
+       "in the file too, by its aliases");
+    ok(kafka_refused(KAFKA(""), "hunter2", ":1|the line is no NAME=VALUE"),
+       "a line that is none is told by its number alone");
+    ok(kafka_refused(KAFKA("\"property_file\":\"/nowhere/x\","), "",
+                     "n.conf:8|cannot read \"/nowhere/x\": No such file"),
+       "so is a file that is not there");
+    ok(kafka_refused(KAFKA("\"window\":0,"), "", "\"window\" must be"),
+       "a window holds a message at least");
+    ok(kafka_refused(KAFKA("\"key\":\"$nope\","), "", "key \"$nope\": "),
+       "a key is a template");
+}
+
+static void
+test_places(void)
+{
+    json_t  *json, *bare;
+
+    json = json_loads(PROPERTY("a"), 0, NULL);
+    bare = beacond_conf_placeless(json);
+    ok(bare != NULL && json_object_get(bare, "at") == NULL
+       && json_object_get(json_array_get(json_object_get(bare, "properties"),
+                                         0), "at") == NULL
+       && json_object_get(json_array_get(json_object_get(bare, "properties"),
+                                         0), "value") != NULL,
+       "what a sink is does not depend on where it stands");
+    json_decref(json);
+    json_decref(bare);
+}
+
 int
 main(void)
 {
@@ -252,6 +374,8 @@ main(void)
     test_flawed();
     test_sync();
     test_file();
+    test_kafka();
+    test_places();
 
     return done_testing();
 }
