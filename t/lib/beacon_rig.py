@@ -269,7 +269,7 @@ class Rig:
     def tmpfs(self, size):
         return self.mount(['-t', 'tmpfs', '-o', 'size=%s' % size, 'none'])
 
-    def loop(self, megabytes=64):
+    def loop(self, megabytes=512):
         image = os.path.join(self.top, 'disk')
         with open(image, 'wb') as file:
             file.truncate(megabytes << 20)
