@@ -89,20 +89,22 @@ restore(env, saved)
 is_(drain(env), 0, 'a helper alone drains a ring and leaves')
 check_log(env, load)
 
-codes, invented, lost = [], [], 0
+codes, invented, lost, flipped = [], [], 0, 0
 rounds = count(12, 300)
+sizes = [1, 10, 100, count(333, 1300)]          # of soak's: 10^5 bits in all
 for i in range(rounds):
     restore(env, saved)
     path = os.path.join(env.ring, name)
     lane = random.randrange(2)
     data = PAGE + lane * ring.stride + PAGE
-    flip(path, random.choice([1, 10, 100, 333]), data,
-         data + max(64, used[lane]))
+    flip(path, sizes[i % 4], data, data + max(64, used[lane]))
+    flipped += sizes[i % 4]
     codes.append(drain(env))
     report = oracle.check(journal, env.log_files())
     lost += report.counts.get('lost', 0)
     invented += [p for p in report.problems if not p.startswith('lost')]
 tally('rings with flipped bits', 2 * rounds)
+tally('bits flipped in hits', flipped)
 is_(set(codes), {0}, 'the helper drains lanes with flipped bits, and leaves')
 is_(invented, [], 'no line is invented, damaged, doubled or out of order')
 ok(lost > 0, 'damaged records were met')
