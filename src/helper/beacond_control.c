@@ -183,10 +183,11 @@ beacond_control_take_fd(const beacond_control_t *control, struct msghdr *msg)
         memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
 
         if (control->supervised) {
-            dup2(fd, STDERR_FILENO);
-        }
+            beacond_log_take(fd);
 
-        close(fd);
+        } else {
+            close(fd);
+        }
     }
 }
 

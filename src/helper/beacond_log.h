@@ -1,6 +1,9 @@
 /*
  * The helper's log: standard error, in the style of nginx's error log, which
- * it is when nginx started us.  A line is one write(2), from any thread.
+ * it is when nginx started us.  A line is one write(2).  Once the writer is
+ * started, that is a thread's of its own: whoever logs, under whatever lock,
+ * waits for no disk.  What finds no room in the queue before it, is dropped,
+ * and how much that was is told with the next line that goes through.
  */
 
 #ifndef BEACOND_LOG_H
@@ -21,6 +24,19 @@ typedef enum {
     BEACOND_DEBUG
 } beacond_level_e;
 
+/* Starts the writer; if it cannot be, lines are written by who logs. */
+void beacond_log_start(void);
+
+/*
+ * Lines go to this descriptor from now on, also while the writer is stuck in a
+ * write to the old one, and standard error does as soon as that is possible.
+ * fd is the log's then.
+ */
+void beacond_log_take(int fd);
+
+/* Waits until all is written, but no longer.  Before the end. */
+void beacond_log_flush(int ms);
+
 /* Less severe ones than this are left out; BEACOND_NOTICE at first. */
 void beacond_log_level(beacond_level_e level);
 
@@ -28,7 +44,7 @@ void beacond_log_level(beacond_level_e level);
 int beacond_log_level_parse(const char *name);
 
 /*
- * Writes "2026/11/22 02:20:00 [notice] PID#0: beacond: ..." and a newline; no
+ * Logs "2026/11/22 02:20:00 [notice] PID#0: beacond: ..." and a newline; no
  * newline in fmt.  Control characters in the text become '?'.  errno is kept.
  * This function can't fail.
  */

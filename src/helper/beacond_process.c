@@ -1,5 +1,6 @@
 #include "beacond_process.h"
 #include "beacond_control.h"
+#include "beacond_log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,9 @@
 
 /* 50 ms apart: a predecessor's last moments. */
 #define BEACOND_LOCK_TRIES  10
+
+/* For a log that takes no lines. */
+#define BEACOND_FLUSH_MS    100
 
 beacon_rc_t
 beacond_process_init(bool supervised, int *signals, beacon_err_t *err)
@@ -108,4 +112,11 @@ beacond_process_lock(const char *dir, int *lock, beacon_err_t *err)
 
     beacon_err(err, "another helper holds \"%.200s\"", path);
     return BEACON_FULL;
+}
+
+void
+beacond_process_exit(int code)
+{
+    beacond_log_flush(BEACOND_FLUSH_MS);
+    _exit(code);
 }

@@ -315,6 +315,7 @@ beacond_start(beacond_t *b)
     }
 
     if (rc == BEACON_OK) {
+        beacond_log_start();
         rc = beacond_open(b, &err);
     }
 
@@ -450,7 +451,7 @@ beacond_watchdog(void *data)
     (void) data;
     nanosleep(&ts, NULL);
     beacond_log(BEACOND_WARN, "a sink does not end: leaving without it");
-    _exit(BEACOND_EXIT_DONE);
+    beacond_process_exit(BEACOND_EXIT_DONE);
 }
 
 /*
@@ -463,7 +464,7 @@ beacond_finish(beacond_t *b)
     pthread_t  thread;
 
     if (pthread_create(&thread, NULL, beacond_watchdog, NULL) != 0) {
-        _exit(b->exit_code);
+        beacond_process_exit(b->exit_code);
     }
 
     pthread_detach(thread);
@@ -498,6 +499,5 @@ main(int argc, char *argv[])
         rc = b.exit_code;
     }
 
-    /* threads that do not end are not waited for */
-    _exit(rc);
+    beacond_process_exit(rc);
 }
