@@ -80,6 +80,27 @@ static ngx_command_t  ngx_http_beacon_commands[] = {
       0,
       NULL },
 
+    { ngx_string("beacon_kafka"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_beacon_conf_kafka,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("beacon_kafka_property"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_beacon_conf_kafka_property,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("beacon_kafka_property_file"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_beacon_conf_kafka_file,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("beacon_spool"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
       ngx_http_beacon_conf_spool,

@@ -472,6 +472,7 @@ beacond_conf_displace(json_t *json)
     const char  *key;
 
     json_object_del(json, "at");
+    json_object_del(json, "property_file_at");
 
     json_object_foreach_safe(json, next, key, value) {
         beacond_conf_displace(value);

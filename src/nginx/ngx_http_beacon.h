@@ -33,14 +33,38 @@
 /* One directive that names a sink. */
 
 typedef struct {
-    ngx_str_t                   type;       /* "log", "ids" */
+    ngx_str_t                   type;       /* "log", "ids", "kafka" */
     ngx_str_t                   name;
     ngx_str_t                   path;       /* the template; ids: the file */
     ngx_str_t                   timezone;   /* "UTC" unless said */
     ngx_str_t                   sync;       /* "always", "off", "1s", "200ms" */
     ngx_uint_t                  max_files;
+    void                       *kafka;      /* ngx_http_beacon_kafka_t; NULL:
+                                               it is none */
     ngx_str_t                   at;         /* FILE:LINE */
 } ngx_http_beacon_sink_t;
+
+
+/* What a beacon_kafka has beyond its name, and what stands below it. */
+
+typedef struct {
+    ngx_str_t                   name;
+    ngx_str_t                   value;      /* may be a secret: never told */
+    ngx_str_t                   at;
+} ngx_http_beacon_property_t;
+
+typedef struct {
+    ngx_str_t                   brokers;
+    ngx_str_t                   topic;      /* a template */
+    ngx_str_t                   key;        /* the same; empty: the visitor */
+    ngx_uint_t                  window;
+    ngx_uint_t                  max_topics;
+    ngx_array_t                 properties; /* of ngx_http_beacon_property_t */
+    ngx_str_t                   file;       /* full, terminated; .data NULL:
+                                               none */
+    ngx_str_t                   file_at;
+    ngx_str_t                   stamp;      /* of the file, when judged */
+} ngx_http_beacon_kafka_t;
 
 
 /*
@@ -217,7 +241,8 @@ ngx_uint_t ngx_http_beacon_lanes(ngx_cycle_t *cycle,
     ngx_http_beacon_main_conf_t *bmcf);
 
 
-/* ngx_http_beacon_conf.c, ngx_http_beacon_conf_sink.c: directives of http{} */
+/* ngx_http_beacon_conf.c, _conf_spool.c, _conf_sink.c, _conf_kafka.c:
+   directives of http{} */
 char *ngx_http_beacon_conf_ring(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_beacon_conf_helper(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -226,11 +251,23 @@ char *ngx_http_beacon_conf_spool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_beacon_conf_log(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_beacon_conf_ids(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_beacon_conf_kafka(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_beacon_conf_kafka_property(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_beacon_conf_kafka_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 char *ngx_http_beacon_conf_init(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf);
 ngx_int_t ngx_http_beacon_conf_sinks(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf);
+ngx_http_beacon_sink_t *ngx_http_beacon_conf_sink(ngx_conf_t *cf,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_str_t *type);
+char *ngx_http_beacon_conf_sink_name(ngx_conf_t *cf,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_http_beacon_sink_t *sink);
+char *ngx_http_beacon_conf_invalid(ngx_conf_t *cf, ngx_str_t *value);
+ngx_int_t ngx_http_beacon_conf_duplicate(ngx_conf_t *cf, ngx_str_t *at);
 ngx_int_t ngx_http_beacon_conf_at(ngx_conf_t *cf, ngx_str_t *at);
 ngx_int_t ngx_http_beacon_conf_dir(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf, ngx_str_t *name, ngx_path_t **path);

@@ -1,6 +1,6 @@
 /*
- * Directives of http{} but for sinks: beacon_ring, beacon_helper, beacon_edge,
- * beacon_spool; and what only the whole configuration can tell.
+ * Directives of http{} but for sinks and spool: beacon_ring, beacon_helper,
+ * beacon_edge; and what only the whole configuration can tell.
  */
 
 #include "ngx_http_beacon.h"
@@ -13,8 +13,6 @@ static char *ngx_http_beacon_conf_ring_arg(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf, ngx_str_t *value);
 static ngx_int_t ngx_http_beacon_conf_lane_size(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf, ngx_str_t *value);
-static char *ngx_http_beacon_conf_invalid(ngx_conf_t *cf, ngx_str_t *value);
-static ngx_int_t ngx_http_beacon_conf_duplicate(ngx_conf_t *cf, ngx_str_t *at);
 
 
 /* beacon_ring DIR [lane_size=16m] [lanes=N] [disk=on] */
@@ -230,77 +228,7 @@ ngx_http_beacon_conf_edge(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* beacon_spool DIR [size=10g] [min_free=5%] */
-
 char *
-ngx_http_beacon_conf_spool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_beacon_main_conf_t  *bmcf = conf;
-
-    ngx_int_t    n;
-    ngx_str_t   *value, s;
-    ngx_uint_t   i;
-    ngx_path_t  *path;
-
-    if (bmcf->spool.data) {
-        return ngx_http_beacon_conf_duplicate(cf, &bmcf->spool_at) == NGX_OK
-               ? NGX_CONF_OK : NGX_CONF_ERROR;
-    }
-
-    value = cf->args->elts;
-
-    bmcf->spool = value[1];
-    bmcf->spool_size = (off_t) 10 * 1024 * 1024 * 1024;
-    bmcf->spool_min_free = 5;
-
-    if (ngx_http_beacon_conf_absolute(cf, &bmcf->spool) != NGX_OK
-        || ngx_http_beacon_conf_at(cf, &bmcf->spool_at) != NGX_OK
-        || ngx_http_beacon_conf_dir(cf, bmcf, &bmcf->spool, &path) != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
-    }
-
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "size=", 5) == 0) {
-            s.data = value[i].data + 5;
-            s.len = value[i].len - 5;
-
-            bmcf->spool_size = ngx_parse_offset(&s);
-
-            if (bmcf->spool_size == NGX_ERROR || bmcf->spool_size == 0) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid size in \"%V\"", &value[i]);
-                return NGX_CONF_ERROR;
-            }
-
-            continue;
-        }
-
-        if (ngx_strncmp(value[i].data, "min_free=", 9) == 0
-            && value[i].data[value[i].len - 1] == '%')
-        {
-            n = ngx_atoi(value[i].data + 9, value[i].len - 10);
-
-            if (n == NGX_ERROR || n > 99) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid share in \"%V\": "
-                                   "0%% to 99%% are possible", &value[i]);
-                return NGX_CONF_ERROR;
-            }
-
-            bmcf->spool_min_free = n;
-            continue;
-        }
-
-        return ngx_http_beacon_conf_invalid(cf, &value[i]);
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static char *
 ngx_http_beacon_conf_invalid(ngx_conf_t *cf, ngx_str_t *value)
 {
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"", value);
@@ -309,7 +237,7 @@ ngx_http_beacon_conf_invalid(ngx_conf_t *cf, ngx_str_t *value)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_beacon_conf_duplicate(ngx_conf_t *cf, ngx_str_t *at)
 {
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

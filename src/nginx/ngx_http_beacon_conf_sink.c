@@ -8,10 +8,6 @@
 #include "beacon_tz.h"
 
 
-static ngx_http_beacon_sink_t *ngx_http_beacon_conf_sink(ngx_conf_t *cf,
-    ngx_http_beacon_main_conf_t *bmcf, ngx_str_t *type);
-static char *ngx_http_beacon_conf_sink_name(ngx_conf_t *cf,
-    ngx_http_beacon_main_conf_t *bmcf, ngx_http_beacon_sink_t *sink);
 static char *ngx_http_beacon_conf_log_arg(ngx_conf_t *cf,
     ngx_http_beacon_sink_t *sink, ngx_str_t *value);
 static char *ngx_http_beacon_conf_log_path(ngx_conf_t *cf,
@@ -49,11 +45,12 @@ ngx_http_beacon_conf_log(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    value = cf->args->elts;
+
+    sink->path = value[1];
     ngx_str_set(&sink->timezone, "UTC");
     ngx_str_set(&sink->sync, "1000ms");
     sink->max_files = 512;
-
-    value = cf->args->elts;
 
     for (i = 2; i < cf->args->nelts; i++) {
         rv = ngx_http_beacon_conf_log_arg(cf, sink, &value[i]);
@@ -97,12 +94,11 @@ ngx_http_beacon_conf_ids(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     value = cf->args->elts;
+    sink->path = value[1];
 
     for (i = 2; i < cf->args->nelts; i++) {
         if (ngx_strncmp(value[i].data, "name=", 5) != 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid parameter \"%V\"", &value[i]);
-            return NGX_CONF_ERROR;
+            return ngx_http_beacon_conf_invalid(cf, &value[i]);
         }
 
         sink->name.data = value[i].data + 5;
@@ -140,11 +136,12 @@ ngx_http_beacon_conf_ids(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static ngx_http_beacon_sink_t *
+/* The next sink, with its type and its place. */
+
+ngx_http_beacon_sink_t *
 ngx_http_beacon_conf_sink(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf,
     ngx_str_t *type)
 {
-    ngx_str_t               *value;
     ngx_http_beacon_sink_t  *sink;
 
     if (bmcf->sinks.nelts == BEACON_BOOKS_SINKS) {
@@ -160,10 +157,7 @@ ngx_http_beacon_conf_sink(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf,
 
     ngx_memzero(sink, sizeof(ngx_http_beacon_sink_t));
 
-    value = cf->args->elts;
-
     sink->type = *type;
-    sink->path = value[1];
 
     if (ngx_http_beacon_conf_at(cf, &sink->at) != NGX_OK) {
         return NULL;
@@ -175,7 +169,7 @@ ngx_http_beacon_conf_sink(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf,
 
 /* A name of its own: by default the type, from the second on with a number. */
 
-static char *
+char *
 ngx_http_beacon_conf_sink_name(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf, ngx_http_beacon_sink_t *sink)
 {
@@ -271,9 +265,7 @@ ngx_http_beacon_conf_log_arg(ngx_conf_t *cf, ngx_http_beacon_sink_t *sink,
         return NGX_CONF_OK;
     }
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid parameter \"%V\"", value);
-
-    return NGX_CONF_ERROR;
+    return ngx_http_beacon_conf_invalid(cf, value);
 }
 
 
@@ -406,24 +398,36 @@ ngx_http_beacon_conf_timezone(ngx_conf_t *cf, ngx_http_beacon_sink_t *sink)
 ngx_int_t
 ngx_http_beacon_conf_sinks(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf)
 {
-    ngx_uint_t               i;
-    ngx_http_beacon_sink_t  *sink;
+    ngx_str_t                *text[2];
+    ngx_uint_t                i, n;
+    ngx_http_beacon_sink_t   *sink;
+    ngx_http_beacon_kafka_t  *kafka;
 
     sink = bmcf->sinks.elts;
 
     for (i = 0; i < bmcf->sinks.nelts; i++) {
-        if (sink[i].timezone.data == NULL) {
+        kafka = sink[i].kafka;
+
+        if (kafka) {
+            text[0] = &kafka->topic;
+            text[1] = &kafka->key;
+
+        } else if (sink[i].timezone.data) {
+            text[0] = &sink[i].path;
+            text[1] = &sink[i].timezone;
+
+        } else {
             /* no templates */
             continue;
         }
 
-        if (ngx_http_beacon_conf_fields(cf, bmcf, &sink[i], &sink[i].path)
-            != NGX_OK
-            || ngx_http_beacon_conf_fields(cf, bmcf, &sink[i],
-                                           &sink[i].timezone)
-               != NGX_OK)
-        {
-            return NGX_ERROR;
+        for (n = 0; n < 2; n++) {
+            if (text[n]->len
+                && ngx_http_beacon_conf_fields(cf, bmcf, &sink[i], text[n])
+                   != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
         }
     }
 

@@ -13,6 +13,9 @@ static u_char *ngx_http_beacon_json_ring(u_char *p, ngx_cycle_t *cycle,
     ngx_http_beacon_main_conf_t *bmcf);
 static u_char *ngx_http_beacon_json_sink(u_char *p,
     ngx_http_beacon_sink_t *sink);
+static size_t ngx_http_beacon_json_kafka_size(ngx_http_beacon_kafka_t *kafka);
+static u_char *ngx_http_beacon_json_kafka(u_char *p,
+    ngx_http_beacon_kafka_t *kafka);
 static const char *ngx_http_beacon_json_level(ngx_cycle_t *cycle);
 
 
@@ -112,6 +115,10 @@ ngx_http_beacon_json_size(ngx_http_beacon_main_conf_t *bmcf)
         size += sink[i].type.len + sink[i].name.len + sink[i].path.len
                 + sink[i].timezone.len + sink[i].sync.len + sink[i].at.len;
         fixed += NGX_HTTP_BEACON_JSON_FIXED;
+
+        if (sink[i].kafka) {
+            fixed += ngx_http_beacon_json_kafka_size(sink[i].kafka);
+        }
     }
 
     return 6 * size + fixed;
@@ -136,7 +143,14 @@ ngx_http_beacon_json_sink(u_char *p, ngx_http_beacon_sink_t *sink)
 {
     p = ngx_http_beacon_json_string(p, "\n{\"type\":", &sink->type);
     p = ngx_http_beacon_json_string(p, ",\"name\":", &sink->name);
-    p = ngx_http_beacon_json_string(p, ",\"path\":", &sink->path);
+
+    if (sink->path.len) {
+        p = ngx_http_beacon_json_string(p, ",\"path\":", &sink->path);
+    }
+
+    if (sink->kafka) {
+        p = ngx_http_beacon_json_kafka(p, sink->kafka);
+    }
 
     if (sink->timezone.len) {
         p = ngx_http_beacon_json_string(p, ",\"timezone\":", &sink->timezone);
@@ -152,6 +166,67 @@ ngx_http_beacon_json_sink(u_char *p, ngx_http_beacon_sink_t *sink)
 
     p = ngx_http_beacon_json_string(p, ",\"at\":", &sink->at);
     *p++ = '}';
+
+    return p;
+}
+
+
+static size_t
+ngx_http_beacon_json_kafka_size(ngx_http_beacon_kafka_t *kafka)
+{
+    size_t                       size;
+    ngx_uint_t                   i;
+    ngx_http_beacon_property_t  *property;
+
+    size = kafka->brokers.len + kafka->topic.len + kafka->key.len
+           + kafka->file.len + kafka->file_at.len + kafka->stamp.len;
+
+    property = kafka->properties.elts;
+
+    for (i = 0; i < kafka->properties.nelts; i++) {
+        size += property[i].name.len + property[i].value.len
+                + property[i].at.len;
+    }
+
+    return 6 * size + (i + 1) * NGX_HTTP_BEACON_JSON_FIXED;
+}
+
+
+static u_char *
+ngx_http_beacon_json_kafka(u_char *p, ngx_http_beacon_kafka_t *kafka)
+{
+    ngx_uint_t                   i;
+    ngx_http_beacon_property_t  *property;
+
+    p = ngx_http_beacon_json_string(p, ",\"brokers\":", &kafka->brokers);
+    p = ngx_http_beacon_json_string(p, ",\"topic\":", &kafka->topic);
+
+    if (kafka->key.len) {
+        p = ngx_http_beacon_json_string(p, ",\"key\":", &kafka->key);
+    }
+
+    p = ngx_sprintf(p, ",\"window\":%ui,\"max_topics\":%ui,\"properties\":[",
+                    kafka->window, kafka->max_topics);
+    property = kafka->properties.elts;
+
+    for (i = 0; i < kafka->properties.nelts; i++) {
+        p = ngx_http_beacon_json_string(p, i ? ",{\"name\":" : "{\"name\":",
+                                        &property[i].name);
+        p = ngx_http_beacon_json_string(p, ",\"value\":", &property[i].value);
+        p = ngx_http_beacon_json_string(p, ",\"at\":", &property[i].at);
+        *p++ = '}';
+    }
+
+    *p++ = ']';
+
+    if (kafka->file.len) {
+        p = ngx_http_beacon_json_string(p, ",\"property_file\":",
+                                        &kafka->file);
+        p = ngx_http_beacon_json_string(p, ",\"property_file_at\":",
+                                        &kafka->file_at);
+        p = ngx_http_beacon_json_string(p, ",\"property_stamp\":",
+                                        &kafka->stamp);
+    }
 
     return p;
 }

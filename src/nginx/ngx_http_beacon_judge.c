@@ -24,7 +24,11 @@ typedef struct {
 static void ngx_http_beacon_judge_user(ngx_cycle_t *cycle,
     ngx_http_beacon_user_t *user);
 static ngx_int_t ngx_http_beacon_judge_path(ngx_http_beacon_user_t *user,
-    ngx_str_t *path, const char *directive, ngx_str_t *at, ngx_log_t *log);
+    ngx_str_t *path, const char *directive, ngx_str_t *at, ngx_uint_t file,
+    ngx_log_t *log);
+static ngx_int_t ngx_http_beacon_judge_properties(ngx_cycle_t *cycle,
+    ngx_http_beacon_user_t *user, ngx_http_beacon_kafka_t *kafka,
+    ngx_log_t *log);
 static ngx_uint_t ngx_http_beacon_judge_mode(ngx_http_beacon_user_t *user,
     struct stat *st, mode_t want);
 static ngx_int_t ngx_http_beacon_judge_ring(ngx_cycle_t *cycle,
@@ -38,22 +42,35 @@ ngx_int_t
 ngx_http_beacon_judge(ngx_cycle_t *cycle, ngx_http_beacon_main_conf_t *bmcf,
     ngx_log_t *log)
 {
-    ngx_int_t               rc;
-    ngx_uint_t              i;
-    ngx_http_beacon_dir_t  *dir;
-    ngx_http_beacon_user_t  user;
+    ngx_int_t                rc;
+    ngx_uint_t               i;
+    ngx_http_beacon_dir_t   *dir;
+    ngx_http_beacon_user_t   user;
+    ngx_http_beacon_sink_t  *sink;
 
     ngx_http_beacon_judge_user(cycle, &user);
 
     rc = ngx_http_beacon_judge_path(&user, &bmcf->ring, "beacon_ring",
-                                    &bmcf->ring_at, log);
+                                    &bmcf->ring_at, 0, log);
     dir = bmcf->dirs.elts;
 
     for (i = 0; i < bmcf->dirs.nelts; i++) {
         if (ngx_http_beacon_judge_path(&user, &dir[i].path->name,
                                        (char *) dir[i].directive.data,
-                                       &dir[i].at, log)
+                                       &dir[i].at, 0, log)
             != NGX_OK)
+        {
+            rc = NGX_ERROR;
+        }
+    }
+
+    sink = bmcf->sinks.elts;
+
+    for (i = 0; i < bmcf->sinks.nelts; i++) {
+        if (sink[i].kafka
+            && ngx_http_beacon_judge_properties(cycle, &user, sink[i].kafka,
+                                                log)
+               != NGX_OK)
         {
             rc = NGX_ERROR;
         }
@@ -96,12 +113,16 @@ ngx_http_beacon_judge_user(ngx_cycle_t *cycle, ngx_http_beacon_user_t *user)
 }
 
 
-/* Every directory on the way must let the user through, the last one write. */
+/*
+ * Every directory on the way must let the user through, the last one write;
+ * if it is a file, it must be readable.
+ */
 
 static ngx_int_t
 ngx_http_beacon_judge_path(ngx_http_beacon_user_t *user, ngx_str_t *path,
-    const char *directive, ngx_str_t *at, ngx_log_t *log)
+    const char *directive, ngx_str_t *at, ngx_uint_t file, ngx_log_t *log)
 {
+    const char  *may;
     size_t       len;
     u_char       name[NGX_MAX_PATH + 1];
     mode_t       want;
@@ -121,7 +142,13 @@ ngx_http_beacon_judge_path(ngx_http_beacon_user_t *user, ngx_str_t *path,
 
         ngx_memcpy(name, path->data, len);
         name[len] = '\0';
-        want = (len == path->len) ? S_IWOTH|S_IXOTH : S_IXOTH;
+        want = S_IXOTH;
+        may = "enter";
+
+        if (len == path->len) {
+            want = file ? S_IROTH : S_IWOTH|S_IXOTH;
+            may = file ? "read" : "write to";
+        }
 
         if (stat((char *) name, &st) == -1) {
             ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
@@ -130,21 +157,69 @@ ngx_http_beacon_judge_path(ngx_http_beacon_user_t *user, ngx_str_t *path,
             return NGX_ERROR;
         }
 
-        if (!S_ISDIR(st.st_mode)) {
+        if (!(file && len == path->len ? S_ISREG(st.st_mode)
+                                       : S_ISDIR(st.st_mode)))
+        {
             ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "\"%s\": \"%s\" is no directory in %V", directive,
-                          name, at);
+                          "\"%s\": \"%s\" is no %s in %V", directive, name,
+                          file && len == path->len ? "file" : "directory",
+                          at);
             return NGX_ERROR;
         }
 
         if (!ngx_http_beacon_judge_mode(user, &st, want)) {
             ngx_log_error(NGX_LOG_EMERG, log, 0,
                           "\"%s\": the worker user may not %s \"%s\" in %V",
-                          directive, (want & S_IWOTH) ? "write to" : "enter",
-                          name, at);
+                          directive, may, name, at);
             return NGX_ERROR;
         }
     }
+
+    return NGX_OK;
+}
+
+
+/*
+ * A property file: readable; and a stamp, by which the helper sees at a reload
+ * that it is another than before.
+ */
+
+static ngx_int_t
+ngx_http_beacon_judge_properties(ngx_cycle_t *cycle,
+    ngx_http_beacon_user_t *user, ngx_http_beacon_kafka_t *kafka,
+    ngx_log_t *log)
+{
+    struct stat  st;
+
+    if (kafka->file.data == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_beacon_judge_path(user, &kafka->file,
+                                   "beacon_kafka_property_file",
+                                   &kafka->file_at, 1, log)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (stat((char *) kafka->file.data, &st) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                      "\"beacon_kafka_property_file\": stat(\"%V\") failed "
+                      "in %V", &kafka->file, &kafka->file_at);
+        return NGX_ERROR;
+    }
+
+    kafka->stamp.data = ngx_pnalloc(cycle->pool, 4 * (NGX_INT64_LEN + 1));
+    if (kafka->stamp.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    kafka->stamp.len = ngx_sprintf(kafka->stamp.data, "%uL-%O-%T.%09M",
+                                   (uint64_t) st.st_ino, st.st_size,
+                                   st.st_ctim.tv_sec,
+                                   (ngx_msec_t) st.st_ctim.tv_nsec)
+                       - kafka->stamp.data;
 
     return NGX_OK;
 }
