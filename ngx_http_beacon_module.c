@@ -115,6 +115,20 @@ static ngx_command_t  ngx_http_beacon_commands[] = {
       0,
       NULL },
 
+    { ngx_string("beacon_redirect"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_beacon_conf_redirect,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("beacon_cors"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_beacon_conf_cors,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("beacon_site"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_beacon_conf_value,
@@ -199,40 +213,40 @@ ngx_module_t  ngx_http_beacon_module = {
 };
 
 
-/* beacon gif|empty|off [if=VALUE] */
+/* beacon gif|empty|on|off [if=VALUE] */
 
 static char *
 ngx_http_beacon_conf_beacon(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_beacon_loc_conf_t  *blcf = conf;
 
-    ngx_str_t                 *value, text;
-    ngx_http_core_loc_conf_t  *clcf;
-
-    if (blcf->mode != NGX_CONF_UNSET_UINT) {
-        return "is duplicate";
-    }
+    ngx_str_t   *value;
+    ngx_uint_t   mode;
 
     value = cf->args->elts;
 
-    blcf->file = cf->conf_file->file.name.data;
-    blcf->line = cf->conf_file->line;
+    mode = (ngx_strcmp(value[1].data, "gif") == 0) ? NGX_HTTP_BEACON_GIF
+           : (ngx_strcmp(value[1].data, "empty") == 0) ? NGX_HTTP_BEACON_EMPTY
+           : (ngx_strcmp(value[1].data, "on") == 0) ? NGX_HTTP_BEACON_ON
+           : NGX_HTTP_BEACON_OFF;
 
-    if (ngx_strcmp(value[1].data, "gif") == 0) {
-        blcf->mode = NGX_HTTP_BEACON_GIF;
-
-    } else if (ngx_strcmp(value[1].data, "empty") == 0) {
-        blcf->mode = NGX_HTTP_BEACON_EMPTY;
-
-    } else if (ngx_strcmp(value[1].data, "off") == 0) {
-        blcf->mode = NGX_HTTP_BEACON_OFF;
-
-    } else {
+    if (mode == NGX_HTTP_BEACON_OFF && ngx_strcmp(value[1].data, "off") != 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%V\": gif, empty or off",
+                           "invalid value \"%V\": gif, empty, on or off",
                            &value[1]);
         return NGX_CONF_ERROR;
     }
+
+    if (blcf->mode != NGX_CONF_UNSET_UINT) {
+        return (blcf->mode == mode) ? "is duplicate"
+               : blcf->redirect ? "cannot stand together with "
+                                  "\"beacon_redirect\""
+               : "is duplicate: gif, empty, on and off exclude one another";
+    }
+
+    blcf->mode = mode;
+    blcf->file = cf->conf_file->file.name.data;
+    blcf->line = cf->conf_file->line;
 
     if (cf->args->nelts == 3) {
         if (ngx_strncmp(value[2].data, "if=", 3) != 0
@@ -243,21 +257,45 @@ ngx_http_beacon_conf_beacon(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             return NGX_CONF_ERROR;
         }
 
-        text.data = value[2].data + 3;
-        text.len = value[2].len - 3;
-
-        blcf->condition = ngx_palloc(cf->pool, sizeof(ngx_http_beacon_value_t));
-        if (blcf->condition == NULL
-            || ngx_http_beacon_value_compile(cf, &text, blcf->condition)
-               != NGX_OK)
-        {
+        if (ngx_http_beacon_conf_condition(cf, blcf, &value[2]) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
     }
 
-    if (blcf->mode == NGX_HTTP_BEACON_OFF) {
+    if (blcf->mode == NGX_HTTP_BEACON_OFF || blcf->mode == NGX_HTTP_BEACON_ON) {
         return NGX_CONF_OK;
     }
+
+    return ngx_http_beacon_conf_content(cf);
+}
+
+
+/* if=VALUE */
+
+ngx_int_t
+ngx_http_beacon_conf_condition(ngx_conf_t *cf,
+    ngx_http_beacon_loc_conf_t *blcf, ngx_str_t *value)
+{
+    ngx_str_t  text;
+
+    text.data = value->data + 3;
+    text.len = value->len - 3;
+
+    blcf->condition = ngx_palloc(cf->pool, sizeof(ngx_http_beacon_value_t));
+    if (blcf->condition == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_beacon_value_compile(cf, &text, blcf->condition);
+}
+
+
+/* Makes the location's answers ours. */
+
+char *
+ngx_http_beacon_conf_content(ngx_conf_t *cf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -309,6 +347,10 @@ ngx_http_beacon_init(ngx_conf_t *cf)
     ngx_http_beacon_main_conf_t  *bmcf;
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_beacon_module);
+
+    if (ngx_http_beacon_page_init(cf, bmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (bmcf->ring.data == NULL) {
         return NGX_OK;
@@ -378,6 +420,7 @@ ngx_http_beacon_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     blcf->condition = NULL;
+     *     blcf->redirect = NULL;
      *     blcf->schema = NULL;
      *     blcf->main = NULL;
      *     blcf->file = NULL;
@@ -390,6 +433,7 @@ ngx_http_beacon_create_loc_conf(ngx_conf_t *cf)
     blcf->visitor = NGX_CONF_UNSET_PTR;
     blcf->fields = NGX_CONF_UNSET_PTR;
     blcf->flags = NGX_CONF_UNSET_PTR;
+    blcf->cors = NGX_CONF_UNSET_PTR;
     blcf->max_body = NGX_CONF_UNSET_SIZE;
     blcf->max_args = NGX_CONF_UNSET;
 
@@ -413,6 +457,7 @@ ngx_http_beacon_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         /* "if" and "limit_except": parts of their location */
         conf->mode = prev->mode;
         conf->condition = prev->condition;
+        conf->redirect = prev->redirect;
         conf->file = prev->file;
         conf->line = prev->line;
     }
@@ -424,6 +469,7 @@ ngx_http_beacon_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->visitor, prev->visitor, NULL);
     ngx_conf_merge_ptr_value(conf->fields, prev->fields, NULL);
     ngx_conf_merge_ptr_value(conf->flags, prev->flags, NULL);
+    ngx_conf_merge_ptr_value(conf->cors, prev->cors, NULL);
 
     rv = ngx_http_beacon_merge_limits(cf, prev, conf);
     if (rv != NGX_CONF_OK) {
@@ -478,30 +524,39 @@ static char *
 ngx_http_beacon_merge_capture(ngx_conf_t *cf, ngx_http_beacon_loc_conf_t *conf,
     ngx_http_core_loc_conf_t *clcf)
 {
+    char  *name;
+
+    name = conf->redirect ? "beacon_redirect" : "beacon";
+
     if (conf->main->ring.data == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"beacon\" without \"beacon_ring\" in %s:%ui",
-                      conf->file, conf->line);
+                      "\"%s\" without \"beacon_ring\" in %s:%ui",
+                      name, conf->file, conf->line);
         return NGX_CONF_ERROR;
     }
 
     if (conf->site == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"beacon\" without \"beacon_site\" in %s:%ui",
-                      conf->file, conf->line);
+                      "\"%s\" without \"beacon_site\" in %s:%ui",
+                      name, conf->file, conf->line);
         return NGX_CONF_ERROR;
     }
 
-    if (!clcf->noname && clcf->handler != ngx_http_beacon_handler) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"beacon\" stands where another directive answers "
-                      "requests in %s:%ui", conf->file, conf->line);
-        return NGX_CONF_ERROR;
+    if (conf->mode == NGX_HTTP_BEACON_ON) {
+        conf->main->pages = 1;
+
+    } else {
+        if (!clcf->noname && clcf->handler != ngx_http_beacon_handler) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"%s\" stands where another directive answers "
+                          "requests in %s:%ui", name, conf->file, conf->line);
+            return NGX_CONF_ERROR;
+        }
+
+        /* bodies are judged by ngx_http_beacon_body.c, none goes to a file */
+
+        clcf->client_max_body_size = 0;
     }
-
-    /* bodies are judged by ngx_http_beacon_body.c, and never go to a file */
-
-    clcf->client_max_body_size = 0;
 
     return (ngx_http_beacon_schema(cf, conf) == NGX_OK) ? NGX_CONF_OK
                                                         : NGX_CONF_ERROR;

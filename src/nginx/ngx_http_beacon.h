@@ -28,6 +28,8 @@
 #define NGX_HTTP_BEACON_OFF          0
 #define NGX_HTTP_BEACON_GIF          1
 #define NGX_HTTP_BEACON_EMPTY        2
+#define NGX_HTTP_BEACON_ON           3
+#define NGX_HTTP_BEACON_REDIRECT     4
 
 
 /* One directive that names a sink. */
@@ -144,6 +146,7 @@ typedef struct {
     void                       *supervise;  /* ngx_http_beacon_helper.c's own */
 
     ngx_int_t                   capture_index;      /* in r->variables */
+    ngx_uint_t                  pages;      /* "beacon on" stands somewhere */
     ngx_http_beacon_worker_t   *worker;
 } ngx_http_beacon_main_conf_t;
 
@@ -170,6 +173,11 @@ typedef struct {
 } ngx_http_beacon_named_t;
 
 
+/* ngx_http_beacon_redirect.c's and ngx_http_beacon_cors.c's own */
+typedef struct ngx_http_beacon_redirect_s  ngx_http_beacon_redirect_t;
+typedef struct ngx_http_beacon_cors_s      ngx_http_beacon_cors_t;
+
+
 typedef struct {
     ngx_uint_t                  mode;       /* NGX_HTTP_BEACON_GIF, ... */
     ngx_http_beacon_value_t    *condition;  /* if=; NULL: none */
@@ -180,6 +188,8 @@ typedef struct {
     size_t                      max_body;
     ngx_str_t                   max_body_at;
     ngx_int_t                   max_args;
+    ngx_http_beacon_redirect_t  *redirect;  /* REDIRECT */
+    ngx_http_beacon_cors_t     *cors;       /* NULL: off */
 
     beacon_schema_t            *schema;     /* in main conf's schemas */
     ngx_http_beacon_main_conf_t  *main;
@@ -205,6 +215,10 @@ typedef enum {
 
 typedef struct {
     ngx_uint_t                  result;
+    ngx_http_beacon_loc_conf_t  *page;      /* the last "beacon on" on the way,
+                                               NULL: none; with it, what was */
+    ngx_uint_t                  method;     /*   asked for there */
+    ngx_str_t                   args;
     uint64_t                    epoch;      /* TAKEN: with lane and offset */
     uint64_t                    offset;     /*   the record's id */
     uint32_t                    lane;
@@ -305,6 +319,11 @@ ngx_http_beacon_true(beacon_str_t *str)
 }
 
 
+/* of the module's own file: what directives that answer share */
+char *ngx_http_beacon_conf_content(ngx_conf_t *cf);
+ngx_int_t ngx_http_beacon_conf_condition(ngx_conf_t *cf,
+    ngx_http_beacon_loc_conf_t *blcf, ngx_str_t *value);
+
 /* ngx_http_beacon_variables.c */
 ngx_int_t ngx_http_beacon_variables(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf);
@@ -331,8 +350,19 @@ ngx_int_t ngx_http_beacon_worker_attach(ngx_cycle_t *cycle,
     ngx_http_beacon_main_conf_t *bmcf);
 void ngx_http_beacon_worker_late(ngx_http_beacon_worker_t *worker);
 
-/* ngx_http_beacon_capture.c: the content handler */
+/*
+ * ngx_http_beacon_capture.c: the content handler.  ngx_http_beacon_take()
+ * captures and counts, for ngx_http_beacon_result() to answer by; FAILED alone
+ * is left uncounted.
+ */
+#define NGX_HTTP_BEACON_FAILED  100
+
 ngx_int_t ngx_http_beacon_handler(ngx_http_request_t *r);
+ngx_uint_t ngx_http_beacon_take(ngx_http_request_t *r,
+    ngx_http_beacon_loc_conf_t *blcf, ngx_http_beacon_ctx_t *ctx,
+    beacon_str_t *body, ngx_uint_t body_kind);
+ngx_int_t ngx_http_beacon_result(ngx_http_request_t *r,
+    ngx_http_beacon_loc_conf_t *blcf, ngx_uint_t result);
 ngx_int_t ngx_http_beacon_hit(ngx_http_request_t *r, beacon_str_t *body,
     ngx_uint_t body_kind);
 ngx_int_t ngx_http_beacon_reject(ngx_http_request_t *r,
@@ -352,7 +382,27 @@ ngx_int_t ngx_http_beacon_answer(ngx_http_request_t *r,
     ngx_http_beacon_loc_conf_t *blcf);
 ngx_int_t ngx_http_beacon_refuse(ngx_http_request_t *r,
     ngx_http_beacon_loc_conf_t *blcf, ngx_uint_t status, ngx_str_t *reason);
+ngx_int_t ngx_http_beacon_answer_redirect(ngx_http_request_t *r,
+    ngx_http_beacon_loc_conf_t *blcf, ngx_str_t *location);
 ngx_int_t ngx_http_beacon_options(ngx_http_request_t *r);
+ngx_int_t ngx_http_beacon_header(ngx_http_request_t *r, ngx_str_t *key,
+    ngx_str_t *value);
+
+/* ngx_http_beacon_redirect.c: clicks */
+char *ngx_http_beacon_conf_redirect(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_beacon_redirect(ngx_http_request_t *r,
+    ngx_http_beacon_ctx_t *ctx, beacon_str_t *body, ngx_uint_t body_kind);
+
+/* ngx_http_beacon_cors.c; preflight: of an OPTIONS */
+char *ngx_http_beacon_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_beacon_cors(ngx_http_request_t *r,
+    ngx_http_beacon_cors_t *cors, ngx_uint_t preflight);
+
+/* ngx_http_beacon_page.c: "beacon on" */
+ngx_int_t ngx_http_beacon_page_init(ngx_conf_t *cf,
+    ngx_http_beacon_main_conf_t *bmcf);
 
 /* ngx_http_beacon_status.c */
 char *ngx_http_beacon_conf_status(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -5,9 +5,9 @@
 #include "ngx_http_beacon.h"
 
 
-static ngx_int_t ngx_http_beacon_header(ngx_http_request_t *r, ngx_str_t *key,
-    ngx_str_t *value);
-static ngx_int_t ngx_http_beacon_send(ngx_http_request_t *r, ngx_uint_t gif);
+static ngx_int_t ngx_http_beacon_send(ngx_http_request_t *r,
+    ngx_http_beacon_loc_conf_t *blcf, ngx_uint_t gif);
+static ngx_int_t ngx_http_beacon_headers(ngx_http_request_t *r);
 
 
 /* 1 x 1, transparent; the bytes that empty_gif sends. */
@@ -32,9 +32,22 @@ static u_char  ngx_http_beacon_gif[] = {
 
 static ngx_str_t  ngx_http_beacon_image_gif = ngx_string("image/gif");
 
-static ngx_str_t  ngx_http_beacon_cache_control = ngx_string("Cache-Control");
-static ngx_str_t  ngx_http_beacon_no_store = ngx_string("no-store");
+/*
+ * What every answer says: keep no copy; pages of other sites may embed it
+ * (those with Cross-Origin-Embedder-Policy ask) and see how long it took.
+ */
+
+static struct {
+    ngx_str_t  key;
+    ngx_str_t  value;
+} ngx_http_beacon_always[] = {
+    { ngx_string("Cache-Control"), ngx_string("no-store") },
+    { ngx_string("Cross-Origin-Resource-Policy"), ngx_string("cross-origin") },
+    { ngx_string("Timing-Allow-Origin"), ngx_string("*") }
+};
+
 static ngx_str_t  ngx_http_beacon_error = ngx_string("X-Beacon-Error");
+static ngx_str_t  ngx_http_beacon_location = ngx_string("Location");
 static ngx_str_t  ngx_http_beacon_allow = ngx_string("Allow");
 static ngx_str_t  ngx_http_beacon_methods =
     ngx_string("GET, HEAD, POST, OPTIONS");
@@ -56,11 +69,11 @@ ngx_http_beacon_answer(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf)
 {
     if (blcf->mode == NGX_HTTP_BEACON_GIF) {
         r->headers_out.status = NGX_HTTP_OK;
-        return ngx_http_beacon_send(r, 1);
+        return ngx_http_beacon_send(r, blcf, 1);
     }
 
     r->headers_out.status = NGX_HTTP_NO_CONTENT;
-    return ngx_http_beacon_send(r, 0);
+    return ngx_http_beacon_send(r, blcf, 0);
 }
 
 
@@ -84,13 +97,34 @@ ngx_http_beacon_refuse(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
         return NGX_ERROR;
     }
 
-    return ngx_http_beacon_send(r, blcf->mode == NGX_HTTP_BEACON_GIF);
+    return ngx_http_beacon_send(r, blcf, blcf->mode == NGX_HTTP_BEACON_GIF);
+}
+
+
+ngx_int_t
+ngx_http_beacon_answer_redirect(ngx_http_request_t *r,
+    ngx_http_beacon_loc_conf_t *blcf, ngx_str_t *location)
+{
+    r->err_status = 0;
+    r->headers_out.status = NGX_HTTP_MOVED_TEMPORARILY;
+
+    if (ngx_http_beacon_header(r, &ngx_http_beacon_location, location)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_beacon_send(r, blcf, 0);
 }
 
 
 ngx_int_t
 ngx_http_beacon_options(ngx_http_request_t *r)
 {
+    ngx_http_beacon_loc_conf_t  *blcf;
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_beacon_module);
+
     r->err_status = 0;
     r->headers_out.status = NGX_HTTP_NO_CONTENT;
 
@@ -101,11 +135,15 @@ ngx_http_beacon_options(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    return ngx_http_beacon_send(r, 0);
+    if (blcf->cors && ngx_http_beacon_cors(r, blcf->cors, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_beacon_send(r, blcf, 0);
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_beacon_header(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
@@ -132,7 +170,8 @@ ngx_http_beacon_header(ngx_http_request_t *r, ngx_str_t *key, ngx_str_t *value)
  */
 
 static ngx_int_t
-ngx_http_beacon_send(ngx_http_request_t *r, ngx_uint_t gif)
+ngx_http_beacon_send(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
+    ngx_uint_t gif)
 {
     ngx_int_t     rc;
     ngx_buf_t    *b;
@@ -145,9 +184,9 @@ ngx_http_beacon_send(ngx_http_request_t *r, ngx_uint_t gif)
 
     r->disable_not_modified = 1;
 
-    if (ngx_http_beacon_header(r, &ngx_http_beacon_cache_control,
-                               &ngx_http_beacon_no_store)
-        != NGX_OK)
+    if (ngx_http_beacon_headers(r) != NGX_OK
+        || (blcf->cors && r->method != NGX_HTTP_OPTIONS
+            && ngx_http_beacon_cors(r, blcf->cors, 0) != NGX_OK))
     {
         return NGX_ERROR;
     }
@@ -186,4 +225,24 @@ ngx_http_beacon_send(ngx_http_request_t *r, ngx_uint_t gif)
     out.next = NULL;
 
     return ngx_http_output_filter(r, &out);
+}
+
+
+static ngx_int_t
+ngx_http_beacon_headers(ngx_http_request_t *r)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < sizeof(ngx_http_beacon_always)
+                    / sizeof(ngx_http_beacon_always[0]); i++)
+    {
+        if (ngx_http_beacon_header(r, &ngx_http_beacon_always[i].key,
+                                   &ngx_http_beacon_always[i].value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }

@@ -1,7 +1,7 @@
 /*
- * Capture: the content handler of "beacon gif" and "beacon empty".  A hit is
- * gathered as pointers, written once, in place, into this worker's lane, and
- * committed before anything is answered.
+ * Capture: the content handler of "beacon gif", "beacon empty" and
+ * "beacon_redirect".  A hit is gathered as pointers, written once, in place,
+ * into this worker's lane, and committed before anything is answered.
  */
 
 #include "ngx_http_beacon.h"
@@ -23,10 +23,6 @@ static ngx_uint_t ngx_http_beacon_commit(ngx_http_beacon_worker_t *worker,
     beacon_hit_t *hit, uint32_t schema, ngx_http_beacon_ctx_t *ctx);
 static void ngx_http_beacon_warn_full(ngx_http_request_t *r,
     ngx_http_beacon_worker_t *worker);
-
-
-/* A failure that must not become an answer: the connection is closed. */
-#define NGX_HTTP_BEACON_FAILED  100
 
 
 #define ngx_http_beacon_str_set(str, p, n)                                    \
@@ -68,19 +64,19 @@ ngx_int_t
 ngx_http_beacon_hit(ngx_http_request_t *r, beacon_str_t *body,
     ngx_uint_t body_kind)
 {
-    ngx_uint_t                    result;
-    ngx_http_beacon_ctx_t        *ctx;
-    ngx_http_beacon_worker_t     *worker;
-    ngx_http_beacon_loc_conf_t   *blcf;
-    ngx_http_beacon_main_conf_t  *bmcf;
+    ngx_uint_t                   result;
+    ngx_http_beacon_ctx_t       *ctx;
+    ngx_http_beacon_loc_conf_t  *blcf;
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_beacon_module);
-    bmcf = blcf->main;
-    worker = bmcf->worker;
 
-    ctx = ngx_http_beacon_ctx_create(r, bmcf);
+    ctx = ngx_http_beacon_ctx_create(r, blcf->main);
     if (ctx == NULL) {
         return NGX_ERROR;
+    }
+
+    if (blcf->mode == NGX_HTTP_BEACON_REDIRECT) {
+        return ngx_http_beacon_redirect(r, ctx, body, body_kind);
     }
 
     if (ctx->result == NGX_HTTP_BEACON_TAKEN) {
@@ -88,37 +84,78 @@ ngx_http_beacon_hit(ngx_http_request_t *r, beacon_str_t *body,
         return ngx_http_beacon_answer(r, blcf);
     }
 
+    result = ngx_http_beacon_take(r, blcf, ctx, body, body_kind);
+
+    return ngx_http_beacon_result(r, blcf, result);
+}
+
+
+ngx_uint_t
+ngx_http_beacon_take(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
+    ngx_http_beacon_ctx_t *ctx, beacon_str_t *body, ngx_uint_t body_kind)
+{
+    ngx_uint_t                 result;
+    ngx_http_beacon_worker_t  *worker;
+
+    worker = blcf->main->worker;
+
     result = ngx_http_beacon_capture(r, blcf, worker, ctx, body, body_kind);
 
     switch (result) {
 
     case NGX_HTTP_BEACON_TAKEN:
-        ctx->result = result;
-        return ngx_http_beacon_answer(r, blcf);
+        break;
+
+    case NGX_HTTP_BEACON_FAILED:
+        return result;
 
     case NGX_HTTP_BEACON_DROPPED:
-        ctx->result = result;
         atomic_fetch_add_explicit(&worker->mine->dropped, 1,
                                   memory_order_relaxed);
-        return ngx_http_beacon_answer(r, blcf);
+        break;
 
     case NGX_HTTP_BEACON_FULL:
-        ctx->result = result;
         atomic_fetch_add_explicit(&worker->mine->refused, 1,
                                   memory_order_relaxed);
         ngx_http_beacon_warn_full(r, worker);
+        break;
+
+    default: /* NGX_HTTP_BEACON_REJECTED + reason */
+        atomic_fetch_add_explicit(
+            &worker->mine->rejected[result - NGX_HTTP_BEACON_REJECTED], 1,
+            memory_order_relaxed);
+        break;
+    }
+
+    ctx->result = result;
+
+    return result;
+}
+
+
+ngx_int_t
+ngx_http_beacon_result(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
+    ngx_uint_t result)
+{
+    switch (result) {
+
+    case NGX_HTTP_BEACON_TAKEN:
+    case NGX_HTTP_BEACON_DROPPED:
+        return ngx_http_beacon_answer(r, blcf);
+
+    case NGX_HTTP_BEACON_FULL:
         return ngx_http_beacon_refuse(r, blcf, NGX_HTTP_SERVICE_UNAVAILABLE,
                                       &ngx_http_beacon_full);
 
     case NGX_HTTP_BEACON_REJECTED + BEACON_REJECT_SITE:
-        return ngx_http_beacon_reject(r, BEACON_REJECT_SITE,
-                                      NGX_HTTP_BAD_REQUEST);
+        return ngx_http_beacon_refuse(r, blcf, NGX_HTTP_BAD_REQUEST,
+                                 &ngx_http_beacon_reasons[BEACON_REJECT_SITE]);
 
     case NGX_HTTP_BEACON_REJECTED + BEACON_REJECT_SIZE:
-        return ngx_http_beacon_reject(r, BEACON_REJECT_SIZE,
-                                      NGX_HTTP_REQUEST_URI_TOO_LARGE);
+        return ngx_http_beacon_refuse(r, blcf, NGX_HTTP_REQUEST_URI_TOO_LARGE,
+                                 &ngx_http_beacon_reasons[BEACON_REJECT_SIZE]);
 
-    default: /* NGX_HTTP_BEACON_FAILED */
+    default: /* NGX_HTTP_BEACON_FAILED: must not become another answer */
         return NGX_ERROR;
     }
 }

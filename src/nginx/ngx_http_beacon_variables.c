@@ -104,6 +104,7 @@ ngx_http_beacon_ctx_create(ngx_http_request_t *r,
     }
 
     ctx->result = NGX_HTTP_BEACON_NONE;
+    ctx->page = NULL;
     v->data = (u_char *) ctx;
 
     return ctx;
