@@ -58,7 +58,8 @@ DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libjansson-dev
 DEPS_DEMO  = $(DEPS_BUILD) python3 tzdata
 DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
              dpkg-dev patch e2fsprogs fuse3 faketime iproute2 procps \
-             spin valgrind
+             spin valgrind $(DEPS_KAFKA)
+DEPS_KAFKA = maven openjdk-17-jdk-headless openssl
 DEPS_LINT  = $(DEPS_BUILD) python3 clang-tidy cppcheck git
 DEPS_BENCH = $(DEPS_TEST) wrk
 
@@ -163,6 +164,7 @@ deps:                                   ## install what building and demo need
 
 deps-test:
 	@t/lib/deps $(DEPS_TEST)
+	@t/lib/kafka_jars
 
 deps-lint:
 	@t/lib/deps $(DEPS_LINT)
