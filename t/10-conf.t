@@ -88,6 +88,16 @@ good(RING + LOG + '''
     location /d { beacon gif; beacon_field other "a $uri b"; }
     location /e { beacon_status; }
     location /f { beacon_status json; }
+    location /g { beacon on if=$beacon_arg_yes; return 200 "page"; }
+    location /h { beacon_redirect https://shop.example/?$args; }
+    location /i { beacon_redirect $beacon_arg_to allow=a.example
+        allow=*.b.example allow=.c.example allow=~^d\.example$ allow=~. if=1;
+        if ($arg_x) { return 403; } }
+    location /j { beacon gif; beacon_cors https://a.example http://b:81
+        https://[::1]:8443 capacitor://localhost; }
+    location /k { beacon gif; beacon_cors *; }
+    location /l { beacon gif; beacon_cors off; }
+    location /m { beacon on; proxy_pass http://127.0.0.1:1; }
     ''', 'every directive is accepted')
 good('', 'location / { return 204; }',
      'the module loaded and not used is accepted')
@@ -226,7 +236,69 @@ for value, message in (
         ('beacon gif; beacon_site s; proxy_pass http://127.0.0.1:1;',
          'another directive answers'),
         ('empty_gif; beacon gif; beacon_site s;',
-         'another directive answers')):
+         'another directive answers'),
+        ('beacon on;', '"beacon" without "beacon_site"'),
+        ('beacon on; beacon gif; beacon_site s;', 'is duplicate: gif.*on'),
+        ('beacon gif; beacon on; beacon_site s;', 'is duplicate: gif.*on'),
+        ('beacon on; beacon empty; beacon_site s;', 'is duplicate: gif.*on'),
+        ('beacon on; beacon_redirect https://a.example/; beacon_site s;',
+         'cannot stand together with "beacon"'),
+        ('beacon_redirect https://a.example/; beacon gif; beacon_site s;',
+         'cannot stand together with "beacon_redirect"'),
+        ('beacon_redirect https://a/; beacon_redirect https://b/;',
+         'is duplicate'),
+        ('beacon_redirect https://a.example/;',
+         '"beacon_redirect" without "beacon_site"'),
+        ('beacon_site s; beacon_redirect https://a/; proxy_pass http://[::1];',
+         '"beacon_redirect" stands where another directive answers'),
+        ('proxy_pass http://[::1]; beacon_redirect https://a/;',
+         'another directive answers'),
+        ('beacon_redirect $beacon_arg_to;', 'a client can choose the host'),
+        ('beacon_redirect $arg_to;', 'a client can choose the host'),
+        ('beacon_redirect https://$arg_to;', 'a client can choose the host'),
+        ('beacon_redirect https://a.example$uri;',
+         'a client can choose the host'),
+        ('beacon_redirect https://a.example:$arg_p/;',
+         'a client can choose the host'),
+        ('beacon_redirect https:$uri;', 'a client can choose the host'),
+        ('beacon_redirect $scheme://a.example/;',
+         'a client can choose the host'),
+        ('beacon_redirect $nope;', 'unknown "nope"|client can choose'),
+        ('beacon_redirect /landing;', 'no absolute http or https URL'),
+        ('beacon_redirect //a.example/;', 'no absolute http or https URL'),
+        ('beacon_redirect "";', 'no absolute http or https URL'),
+        ('beacon_redirect javascript:alert(1);',
+         'no absolute http or https URL'),
+        ('beacon_redirect https://u@a.example/;',
+         'no absolute http or https URL'),
+        ('beacon_redirect https://a.example/ allow=b.example;',
+         'no "allow=" allows the host'),
+        ('beacon_redirect $arg_to alow=a;', 'invalid parameter "alow=a"'),
+        ('beacon_redirect $arg_to allow=a if=1 if=1;',
+         'invalid parameter "if=1"'),
+        ('beacon_redirect $arg_to allow=a.example allow=A.example;',
+         'duplicate "allow=A.example"'),
+        ('beacon_redirect $arg_to allow=*.a allow=*.a;',
+         'duplicate "allow=\\*.a"'),
+        ('beacon_redirect $arg_to allow=~;', 'invalid regex'),
+        ('beacon_redirect $arg_to "allow=~(";', 'invalid regex'),
+        *(('beacon_redirect $arg_to "allow=%s";' % host, 'is no host')
+          for host in ('', '*', '*.', '.', 'a..b', 'www.*', '*.*.b', 'a.*.b',
+                       'https://a.example', 'a.example/', 'a.example:443',
+                       'a@b', '[::1]', '127.1', '0x7f', 'b\xc3\xbccher.de',
+                       'a b', 'a\\b', 'a.example.', 'x' * 64)),
+        ('beacon_cors * https://a.example;', 'is no origin'),
+        ('beacon_cors off https://a.example;', 'is no origin'),
+        ('beacon_cors *; beacon_cors *;', 'is duplicate'),
+        *(('beacon_cors "%s";' % origin, 'is no origin')
+          for origin in ('', 'null', 'a.example', '//a.example',
+                         'https://a.example/', 'https://a.example/x',
+                         'https://a.example?x', 'https://a.example:443',
+                         'http://a.example:80', 'https://a:0', 'https://a:',
+                         'https://a:x', 'https://a:65536', 'https://',
+                         'https://*.example', 'https://u@a.example',
+                         '://a', '1://a', 'ht_tp://a', 'https://[::1',
+                         'https://a b', 'https://\xc3\xbc.example'))):
     bad(RING + LOG, 'location / { %s }' % value, message, 'location / {',
         'a location refuses "%s"' % value[:48])
 bad(RING + LOG, 'location / { %s }' % '\n'.join(
@@ -240,6 +312,17 @@ like(check(RING + LOG,
      'unknown "nope" variable', 'an unknown variable is refused')
 like(check(RING + LOG, 'beacon gif;')[1], 'not allowed here',
      'beacon stands in locations only')
+
+bad('', 'location / { beacon on; beacon_site s; return 200; }',
+    '"beacon" without "beacon_ring"', 'beacon on',
+    'beacon on without a ring is refused')
+said = good(RING + LOG, 'location / { beacon_site s; beacon_redirect $arg_to '
+            'allow=~a\\.example; }', 'a regex that is not anchored is accepted')
+like(said, r'\[warn\].*does not begin with \^ and end with \$',
+     'with a warning')
+unlike(good(RING + LOG, 'location / { beacon_site s; beacon_redirect $arg_to '
+            'allow=~^a\\.example$ allow=~.; }', 'one that is, too'),
+       'does not begin with', 'without')
 
 # ---- directories that others use
 

@@ -127,9 +127,18 @@ ngx_http_beacon_page(ngx_http_request_t *r, ngx_http_beacon_main_conf_t *bmcf)
 
     ctx = (ngx_http_beacon_ctx_t *) r->variables[bmcf->capture_index].data;
 
-    if (ctx == NULL || ctx->page == NULL
-        || ctx->result != NGX_HTTP_BEACON_NONE)
-    {
+    if (ctx == NULL) {
+        /* nginx refuses a body by its declared length before any phase */
+
+        (void) ngx_http_beacon_page_mark(r);
+
+        ctx = (ngx_http_beacon_ctx_t *) r->variables[bmcf->capture_index].data;
+        if (ctx == NULL) {
+            return;
+        }
+    }
+
+    if (ctx->page == NULL || ctx->result != NGX_HTTP_BEACON_NONE) {
         return;
     }
 
