@@ -19,6 +19,7 @@ from decoder import DATA, FORM, NONE, OTHER, Hit  # noqa: E402
 FIELDS = ['country', 'tz', 'empty', 'last']
 FLAGS = ['bot', 'internal', 'x']
 HITS = 24000
+DENSE = 6000
 
 PIECES = [b'&', b'&', b'=', b'=', b'+', b'%', b'%4', b'%zz', b'%%', b'%0',
           b'%41', b'%26', b'%3d', b'%3D', b'%25', b'%2B', b'%00', b'%01',
@@ -75,6 +76,15 @@ def query(rng):
             + b'=' + some(rng, PLAIN + PIECES[:8], 4)
             for _ in range(rng.randrange(rng.choice([4, 30, 600]))))
     return some(rng, PIECES, rng.choice([3, 10, 40, 120]))
+
+
+def dense(rng):
+    """So much that is rare that it is decoded in bulk."""
+    pieces = rng.choice([PIECES, PIECES[2:], PIECES[8:],
+                         [bytes([c]) for c in range(128, 256)],
+                         [b'%%%02x' % c for c in range(256)],
+                         rng.choices(PIECES, k=rng.randrange(1, 6))])
+    return b'\xff%' * 130 + some(rng, pieces, rng.choice([20, 200, 600]))
 
 
 def generated(rng):
@@ -157,6 +167,17 @@ edges = [Hit(query=b'x' * n + piece + b'y' * m)
 compare(edges, 'every piece at every place of a block')
 compare([Hit(path=b'x' * n + piece) for n in range(0, 36) for piece in PIECES],
         'the same in a string')
+rare = b'&'.join([b'\xff%4' * 100] * 2)
+compare([Hit(query=rare + b'x' * n + piece + b'&y=%41\xc3' * m)
+         for n in range(0, 66) for piece in PIECES for m in (0, 1)],
+        'and behind so much that is rare that it is decoded in bulk')
+compare([Hit(user_agent=rare + b'x' * n + piece + b'y' * m)
+         for n in range(0, 66) for piece in PIECES for m in (0, 1)],
+        'and in such a string')
+compare([Hit(query=dense(rng), body=dense(rng), path=dense(rng),
+             body_kind=rng.choice([FORM, OTHER]),
+             max_args=rng.choice([0, 5, 256])) for _ in range(DENSE)],
+        'and all sorts of it')
 many = [b'&'.join(b'k%d=%d' % (i % keys, i) for i in range(n))
         for n in (255, 256, 257, 300, 5000) for keys in (1, 255, 257, 5000)]
 compare([Hit(query=q, max_args=limit) for q in many

@@ -143,23 +143,30 @@ uint8_t *
 beacon_render_percent(beacon_render_t *r, uint8_t *dst,
     const beacon_str_t *str)
 {
+    uint32_t        entry;
     const uint8_t  *p, *end;
-
-#define beacon_render_percent_byte(c)                                         \
-    (memcpy(dst, r->percent[c], 4), dst += r->percent[c][3])
 
     p = str->data;
     end = p + str->len;
 
-    for ( /* void */ ; end - p >= 4; p += 4) {
-        beacon_render_percent_byte(p[0]);
-        beacon_render_percent_byte(p[1]);
-        beacon_render_percent_byte(p[2]);
-        beacon_render_percent_byte(p[3]);
+#define beacon_render_percent_byte()                                          \
+    memcpy(&entry, r->percent[*p++], 4);                                      \
+    memcpy(dst, &entry, 4);                                                   \
+    dst += beacon_render_last(entry)
+
+    while (end - p >= 8) {
+        beacon_render_percent_byte();
+        beacon_render_percent_byte();
+        beacon_render_percent_byte();
+        beacon_render_percent_byte();
+        beacon_render_percent_byte();
+        beacon_render_percent_byte();
+        beacon_render_percent_byte();
+        beacon_render_percent_byte();
     }
 
-    for ( /* void */ ; p < end; p++) {
-        beacon_render_percent_byte(*p);
+    while (p < end) {
+        beacon_render_percent_byte();
     }
 
 #undef beacon_render_percent_byte
@@ -331,6 +338,8 @@ beacon_render_prepare(beacon_render_t *r, const beacon_hit_t *hit)
     r->nargs = 0;
     r->nagain = 0;
     r->nkept = 0;
+    r->rare = 0;
+    r->bulk.used = 0;
     r->hashed = 0;
     r->failed = 0;
 

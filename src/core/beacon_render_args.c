@@ -60,6 +60,43 @@ beacon_args_reserve(beacon_render_t *r, size_t n)
     return 1;
 }
 
+static inline uint64_t
+beacon_args_step(const beacon_render_t *r, uint64_t hash, const uint8_t *key)
+{
+    uint64_t  word, next;
+
+    memcpy(&word, key, 8);
+    memcpy(&next, key + 8, 8);
+
+    return beacon_args_mix(hash ^ word, r->seed[1] ^ next);
+}
+
+/* Sixteen bytes at a time; the last ones, which may overlap those before, are
+   whole: the length is in the hash. */
+uint64_t
+beacon_args_hash_long(const beacon_render_t *r, uint64_t hash,
+    const uint8_t *key, size_t len)
+{
+    uint64_t        first, last;
+    const uint8_t  *end;
+
+    end = key + len;
+
+    for ( /* void */ ; end - key > 32; key += 32) {
+        hash = beacon_args_step(r, hash, key);
+        hash = beacon_args_step(r, hash, key + 16);
+    }
+
+    if (end - key > 16) {
+        hash = beacon_args_step(r, hash, key);
+    }
+
+    memcpy(&first, (len > 16) ? end - 16 : key, 8);
+    memcpy(&last, end - 8, 8);
+
+    return beacon_args_mix(hash ^ first, r->seed[1] ^ last);
+}
+
 static void
 beacon_args_insert(beacon_render_t *r, uint32_t index)
 {

@@ -122,6 +122,94 @@ beacon_loop_find(const beacon_render_t *r, uint16_t tag, uint32_t from,
     return n;
 }
 
+typedef __m256i  beacon_vec_t;
+
+#define BEACON_VEC              32
+#define beacon_vec_load(p)      _mm256_loadu_si256((const __m256i *) (p))
+#define beacon_vec_store(p, v)  _mm256_storeu_si256((__m256i *) (p), v)
+#define beacon_vec_is           _mm256_cmpeq_epi8
+#define beacon_vec_above        _mm256_cmpgt_epi8
+#define beacon_vec_and          _mm256_and_si256
+#define beacon_vec_but(v, w)    _mm256_andnot_si256(w, v)
+#define beacon_vec_or           _mm256_or_si256
+#define beacon_vec_add          _mm256_add_epi8
+#define beacon_vec_xor          _mm256_xor_si256
+#define beacon_vec_bits(v)      ((uint64_t) (uint32_t) _mm256_movemask_epi8(v))
+
+static inline BEACON_TARGET __m256i
+beacon_vec_spread(uint64_t bits)
+{
+    __m256i  v, each;
+
+    v = _mm256_set1_epi32((int) bits);
+    v = _mm256_shuffle_epi8(v, _mm256_setr_epi64x(0, 0x0101010101010101,
+                                                  0x0202020202020202,
+                                                  0x0303030303030303));
+    each = _mm256_set1_epi64x((long long) 0x8040201008040201);
+
+    return _mm256_cmpeq_epi8(_mm256_and_si256(v, each), each);
+}
+
+#define beacon_vec_count(bits)  (size_t) _mm_popcnt_u64(bits)
+
+/* The four bits that a digit stands for. */
+static inline BEACON_TARGET __m256i
+beacon_avx2_digit(const beacon_render_t *r, const uint8_t *s)
+{
+    __m256i  c, letter;
+
+    c = _mm256_loadu_si256((const __m256i *) s);
+    letter = _mm256_and_si256(_mm256_cmpgt_epi8(c, beacon_avx2_wide(r, 9)),
+                              beacon_avx2_wide(r, TAB));
+
+    return _mm256_add_epi8(_mm256_and_si256(c, beacon_avx2_wide(r, LOW)),
+                           letter);
+}
+
+/* 32 bytes at p, a copy of those at s: escapes become bytes, and digits of
+   theirs stay. */
+static inline BEACON_TARGET void
+beacon_avx2_values(const beacon_render_t *r, uint8_t *p, const uint8_t *s,
+    uint64_t escapes)
+{
+    __m256i  value;
+
+    value = _mm256_slli_epi16(beacon_avx2_digit(r, s + 1), 4);
+    value = _mm256_or_si256(value, beacon_avx2_digit(r, s + 2));
+    value = _mm256_blendv_epi8(_mm256_loadu_si256((const __m256i *) p), value,
+                               beacon_vec_spread(escapes));
+    _mm256_storeu_si256((__m256i *) p, value);
+}
+
+static inline BEACON_TARGET size_t
+beacon_vec_unescape(const beacon_render_t *r, beacon_bulk_t *b,
+    const uint8_t *s, size_t n, uint64_t escapes)
+{
+    int       i;
+    __m128i   c;
+    uint8_t  *p, *d;
+
+    p = b->bytes;
+    d = p;
+    beacon_avx2_values(r, p, s, escapes);
+    beacon_avx2_values(r, p + 32, s + 32, escapes >> 32);
+
+    /* what stays, eight bytes at a time */
+    escapes = ~(escapes << 1 | escapes << 2) & ~0ULL >> (64 - n);
+
+    for (i = 0; i < 8; i++) {
+        c = _mm_loadl_epi64((const __m128i *) p);
+        c = _mm_shuffle_epi8(c, _mm_loadu_si128((const __m128i *)
+                                                r->pick[escapes & 0xff]));
+        _mm_storel_epi64((__m128i *) d, c);
+        d += _mm_popcnt_u32(escapes & 0xff);
+        escapes >>= 8;
+        p += 8;
+    }
+
+    return (size_t) (d - b->bytes);
+}
+
 #include "beacon_render_simd.h"
 #include "beacon_render_loops.h"
 

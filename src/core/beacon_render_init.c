@@ -41,7 +41,9 @@ static void
 beacon_render_tables(beacon_render_t *r)
 {
     static const char  digits[] = "0123456789ABCDEF";
-    static const char  wide[BEACON_WIDES] = " \"\\+\x0b%&=";
+    static const char  wide[BEACON_WIDES] =
+        " \"\\+\x0b%&=\t\x0f/9`f"
+        "\x90\xa0\xc0\xc2\xdf\xe0\xed\xef\xf0\xf4";
     static const char  shorts[] = "\bb\ff\nn\rr\tt\"\"\\\\";
 
     unsigned     c, i;
@@ -55,6 +57,12 @@ beacon_render_tables(beacon_render_t *r)
     for (c = 0; c < 256; c++) {
         r->hex[c] = -1;
         beacon_render_squeeze(r->squeeze[c], c);
+
+        for (e = r->pick[c], i = 0; i < 8; i++) {
+            *e = (uint8_t) i;
+            e += c >> i & 1;
+        }
+
         r->digits[c][0] = (uint8_t) "0123456789abcdef"[c >> 4];
         r->digits[c][1] = (uint8_t) "0123456789abcdef"[c & 15];
 
@@ -119,6 +127,16 @@ beacon_render_tables(beacon_render_t *r)
     }
 
     r->plain[BEACON_PLAIN_QUERY]['+'] = ' ';
+
+    memcpy(r->text, r->escape, sizeof(r->text));
+
+    for (c = 0x80; c < 0xfe; c++) {
+        memset(r->text[c], 0, 8);
+        r->text[c][0] = (uint8_t) c;
+        r->text[c][7] = 1;
+    }
+
+    r->text[0xfe][7] = 0;
 
     memcpy(r->key, r->escape, sizeof(r->key));
     r->key['+'][0] = ' ';

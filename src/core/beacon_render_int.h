@@ -42,6 +42,11 @@ enum {
 /* Bytes taken singly from an event of a string on. */
 #define BEACON_LOOP_BYTES  12
 
+/* Bytes of a hit that are taken singly before that is done in bulk, and how
+   many are taken then. */
+#define BEACON_BULK_AFTER  256
+#define BEACON_BULK_MOST   62
+
 /* Vectors in r->wide. */
 enum {
     BEACON_WIDE_SPACE,
@@ -52,6 +57,22 @@ enum {
     BEACON_WIDE_PERCENT,
     BEACON_WIDE_AMP,
     BEACON_WIDE_EQUAL,
+    BEACON_WIDE_TAB,            /* 9: a letter's value is so much more */
+    BEACON_WIDE_LOW,            /* 0x0f */
+    BEACON_WIDE_BEFORE_0,
+    BEACON_WIDE_9,
+    BEACON_WIDE_BEFORE_A,
+    BEACON_WIDE_F,
+    BEACON_WIDE_90,             /* bytes of UTF-8 */
+    BEACON_WIDE_A0,
+    BEACON_WIDE_C0,
+    BEACON_WIDE_C2,
+    BEACON_WIDE_DF,
+    BEACON_WIDE_E0,
+    BEACON_WIDE_ED,
+    BEACON_WIDE_EF,
+    BEACON_WIDE_F0,
+    BEACON_WIDE_F4,
     BEACON_WIDES
 };
 
@@ -61,6 +82,19 @@ typedef struct {
     const uint8_t  *s;
     uint8_t        *d;
 } beacon_place_t;
+
+/* Part of a query, decoded in bulk: the "used" bytes at base. */
+typedef struct {
+    const uint8_t  *base;
+    size_t          used;
+    size_t          n;          /* bytes decoded */
+    uint64_t        escapes;    /* a bit for each byte at base */
+    uint64_t        stops[2];   /* of a value, of a key */
+    size_t          last;       /* byte at base that was the last stop, */
+    size_t          last_at;    /*   and where in bytes[] */
+    uint8_t         bytes[128];
+    uint8_t         plain[80];  /* SSE2 variant */
+} beacon_bulk_t;
 
 typedef uint8_t *(*beacon_loop_pt)(beacon_render_t *r, uint8_t *dst,
     const beacon_str_t *str);
@@ -91,6 +125,7 @@ struct beacon_render_s {
     uint32_t                    left;       /* that may still come */
     uint32_t                    nargs;
     uint32_t                    nagain;
+    size_t                      rare;       /* bytes taken singly */
     uint8_t                     hashed;     /* table[] is in use */
     uint8_t                     failed;     /* no memory for what is kept */
     size_t                      nkept;
@@ -107,6 +142,7 @@ struct beacon_render_s {
     size_t                      mask;       /* of the part in use */
 
     beacon_json_t               json;
+    beacon_bulk_t               bulk;
 
     /* the last second, written out, and lanes, by their number */
     uint64_t                    second;
@@ -125,6 +161,8 @@ struct beacon_render_s {
                                                    lost */
     uint8_t                     key[256][8];    /* the same; '+' is a space, */
     uint8_t                     value[256][8];  /*   0 long: % & (key) = */
+    uint8_t                     text[256][8];   /* JSON text of what is decoded;
+                                                   0xff: U+FFFD, 0xfe: none */
     int8_t                      hex[256];       /* -1: no digit */
     uint8_t                     digits[256][2]; /* in hex */
     beacon_utf8_t               utf8[128];
@@ -132,9 +170,17 @@ struct beacon_render_s {
     uint8_t                     percent[256][4];    /* "query"; [3] length */
 
     _Alignas(16) uint8_t        squeeze[256][16];   /* AVX2 variant */
+    uint8_t                     pick[256][16];  /* places of the bits set */
 
     uint16_t                    tags[BEACON_TAGS + 32];
 };
+
+/* Entries of tables are loaded whole; their last byte is a length. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define beacon_render_last(entry)  ((entry) >> (8 * sizeof(entry) - 8))
+#else
+#define beacon_render_last(entry)  ((entry) & 0xff)
+#endif
 
 /* beacon_render.c */
 
@@ -152,6 +198,10 @@ int beacon_args_reserve(beacon_render_t *r, size_t n);
 
 /* As beacon_loop_lookup(), for more keys than tags. */
 uint32_t beacon_args_lookup(beacon_render_t *r);
+
+/* As beacon_args_hash(), for keys of more than eight bytes. */
+uint64_t beacon_args_hash_long(const beacon_render_t *r, uint64_t hash,
+    const uint8_t *key, size_t len);
 
 /* Keeps the value of args[nargs] as a later one of args[first]. */
 void beacon_args_again(beacon_render_t *r, uint32_t first);
@@ -176,26 +226,16 @@ beacon_args_mix(uint64_t a, uint64_t b)
     return (uint64_t) product ^ (uint64_t) (product >> 64);
 }
 
-/* Sixteen bytes, then eight at a time; those behind the key are loaded and
-   masked out. */
+/* Bytes behind the key are loaded and masked out. */
 static inline uint64_t
 beacon_args_hash(const beacon_render_t *r, const uint8_t *key, uint32_t len)
 {
-    uint64_t  hash, word, next;
+    uint64_t  hash, word;
 
     hash = r->seed[0] ^ len;
 
-    for ( /* void */ ; len > 16; len -= 16, key += 16) {
-        memcpy(&word, key, 8);
-        memcpy(&next, key + 8, 8);
-        hash = beacon_args_mix(hash ^ word, r->seed[1] ^ next);
-    }
-
     if (len > 8) {
-        memcpy(&word, key, 8);
-        hash = beacon_args_mix(hash ^ word, r->seed[1]);
-        len -= 8;
-        key += 8;
+        return beacon_args_hash_long(r, hash, key, len);
     }
 
     memcpy(&word, key, 8);

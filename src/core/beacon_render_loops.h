@@ -13,6 +13,9 @@
  *     beacon_loop_step(l)         takes that event's one byte
  *     beacon_loop_skip(l)         l->s was moved, over any number of events
  *     beacon_loop_until(l)        up to where bytes are best taken singly
+ *     beacon_loop_bulk(l, end, key), beacon_loop_bulk_string(r, at, end)
+ *                                 the rest of a key or value, of a string, if
+ *                                 what is rare is not so any more; or 0
  *     beacon_loop_find(r, tag, from, n)
  *                                 first i >= from with tags[i] == tag, or n
  *
@@ -31,11 +34,8 @@ beacon_loop_hex(const beacon_render_t *r, const uint8_t *s)
     return (r->hex[s[1]] * 16) | r->hex[s[2]];
 }
 
-/* The length in an entry of r->escape, loaded as a word. */
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define beacon_loop_len(entry)  (size_t) ((entry) >> 56)
-#else
-#define beacon_loop_len(entry)  (size_t) ((entry) & 0xff)
+#ifdef BEACON_VEC
+#include "beacon_render_bulk.h"
 #endif
 
 /* A decoded byte < 0x80; returns where the next goes. */
@@ -270,18 +270,20 @@ BEACON_LOOP beacon_place_t
 beacon_loop_bytes(beacon_render_t *r, const uint8_t (*table)[8],
     beacon_place_t at, const uint8_t *until, int query)
 {
-    size_t    len;
-    uint8_t   lost[8], c;
-    uint64_t  entry, entries;
+    size_t          len;
+    uint8_t         lost[8], c;
+    uint64_t        entry, entries;
+    const uint8_t  *from;
 
     entries = 0;
+    from = at.s;
 
     do {
         c = *at.s;
         memcpy(&entry, table[c], 8);
         memcpy(at.d, &entry, 8);
         entries |= entry;
-        len = beacon_loop_len(entry);
+        len = (size_t) beacon_render_last(entry);
 
         if (len) {
             at.d += len;
@@ -300,6 +302,7 @@ beacon_loop_bytes(beacon_render_t *r, const uint8_t (*table)[8],
 
     memcpy(lost, &entries, 8);
     r->malformed |= lost[6];
+    r->rare += (size_t) (at.s - from);
 
     return at;
 }
@@ -326,6 +329,10 @@ beacon_loop_string_rest(beacon_render_t *r, beacon_place_t at,
     const uint8_t *end)
 {
     do {
+        if (beacon_loop_bulk_string(r, &at, end)) {
+            break;
+        }
+
         at = beacon_loop_rare(r, at.s, at.d,
                               (end - at.s > BEACON_LOOP_BYTES)
                               ? at.s + BEACON_LOOP_BYTES : end);
@@ -438,6 +445,10 @@ beacon_loop_decode(beacon_loop_t *l, const uint8_t *end, int key)
         }
 
         if (*l->s == '%' || c != '%') {
+            if (beacon_loop_bulk(l, end, key)) {
+                return *l->s;
+            }
+
             until = beacon_loop_until(l);
             at = beacon_loop_rare_query(l->r, key ? l->r->key : l->r->value,
                                         l->s, l->d, until < end ? until : end);

@@ -113,6 +113,85 @@ beacon_loop_find(const beacon_render_t *r, uint16_t tag, uint32_t from,
     return n;
 }
 
+typedef __m128i  beacon_vec_t;
+
+#define BEACON_VEC              16
+#define beacon_vec_load(p)      _mm_loadu_si128((const __m128i *) (p))
+#define beacon_vec_store(p, v)  _mm_storeu_si128((__m128i *) (p), v)
+#define beacon_vec_is           _mm_cmpeq_epi8
+#define beacon_vec_above        _mm_cmpgt_epi8
+#define beacon_vec_and          _mm_and_si128
+#define beacon_vec_but(v, w)    _mm_andnot_si128(w, v)
+#define beacon_vec_or           _mm_or_si128
+#define beacon_vec_add          _mm_add_epi8
+#define beacon_vec_xor          _mm_xor_si128
+#define beacon_vec_bits(v)      ((uint64_t) (uint32_t) _mm_movemask_epi8(v))
+
+static inline __m128i
+beacon_vec_spread(uint64_t bits)
+{
+    __m128i  v, each;
+
+    v = _mm_cvtsi32_si128((int) bits);
+    v = _mm_unpacklo_epi8(v, v);
+    v = _mm_unpacklo_epi16(v, v);
+    v = _mm_shuffle_epi32(v, 0x50);
+    each = _mm_set1_epi64x((long long) 0x8040201008040201);
+
+    return _mm_cmpeq_epi8(_mm_and_si128(v, each), each);
+}
+
+static inline size_t
+beacon_vec_count(uint64_t bits)
+{
+    bits -= bits >> 1 & 0x5555555555555555;
+    bits = (bits & 0x3333333333333333) + (bits >> 2 & 0x3333333333333333);
+    bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0f;
+
+    return (size_t) (bits * 0x0101010101010101 >> 56);
+}
+
+/* Sixteen bytes at least. */
+static inline void
+beacon_sse2_move(uint8_t *d, const uint8_t *s, size_t n)
+{
+    size_t  i;
+
+    i = 0;
+
+    do {
+        _mm_storeu_si128((__m128i *) (d + i),
+                         _mm_loadu_si128((const __m128i *) (s + i)));
+        i += 16;
+    } while (i < n);
+}
+
+static inline size_t
+beacon_vec_unescape(const beacon_render_t *r, beacon_bulk_t *b,
+    const uint8_t *s, size_t n, uint64_t escapes)
+{
+    size_t    at, next;
+    uint8_t  *d;
+
+    memcpy(b->plain, b->bytes, 64);
+    d = b->bytes;
+
+    for (at = 0; escapes; at = next + 3) {
+        next = (size_t) __builtin_ctzll(escapes);
+        escapes &= escapes - 1;
+        beacon_sse2_move(d, b->plain + at, next - at);
+        d += next - at;
+        *d++ = (uint8_t) (r->hex[s[next + 1]] * 16 | r->hex[s[next + 2]]);
+    }
+
+    if (at < n) {
+        beacon_sse2_move(d, b->plain + at, n - at);
+        d += n - at;
+    }
+
+    return (size_t) (d - b->bytes);
+}
+
 #include "beacon_render_simd.h"
 #include "beacon_render_loops.h"
 

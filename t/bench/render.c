@@ -229,7 +229,8 @@ bench_now(void)
 static size_t
 bench_make(bench_hit_t *hits, const char *kind)
 {
-    size_t  i, n;
+    char    unit[BENCH_UNIT];
+    size_t  i, n, len;
 
     if (strcmp(kind, "normal") == 0) {
         for (n = 0; n < BENCH_NORMAL; n++) {
@@ -250,7 +251,20 @@ bench_make(bench_hit_t *hits, const char *kind)
         }
     }
 
-    return 0;
+    /* a unit in hex, as "random" prints it */
+    len = strlen(kind) / 2;
+
+    for (i = 0; i < len && i < BENCH_UNIT; i++) {
+        if (sscanf(kind + 2 * i, "%2hhx", (unsigned char *) &unit[i]) != 1) {
+            return 0;
+        }
+    }
+
+    for (n = 0; len && n < 8; n++) {
+        bench_hostile(&hits[n], unit, i);
+    }
+
+    return n;
 }
 
 static int
