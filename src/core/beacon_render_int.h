@@ -44,7 +44,7 @@ enum {
 
 /* Bytes of a hit that are taken singly before that is done in bulk, and how
    many are taken then. */
-#define BEACON_BULK_AFTER  256
+#define BEACON_BULK_AFTER  64
 #define BEACON_BULK_MOST   62
 
 /* Vectors in r->wide. */
