@@ -54,7 +54,8 @@ NGINX_FLAGS = --with-compat --with-debug --with-threads --with-pcre-jit \
               --with-http_secure_link_module --with-http_stub_status_module
 
 # ---- packages, by what needs them; all are Debian 12's
-DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libjansson-dev
+DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libjansson-dev \
+             librdkafka-dev
 DEPS_DEMO  = $(DEPS_BUILD) python3 tzdata
 DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
              dpkg-dev patch e2fsprogs fuse3 faketime iproute2 procps \
@@ -64,7 +65,7 @@ DEPS_LINT  = $(DEPS_BUILD) python3 clang-tidy cppcheck git
 DEPS_BENCH = $(DEPS_TEST) wrk
 
 .PHONY: help all module beacond unit tools fuzzers build-tests thread-unit \
-        deps deps-test deps-lint deps-bench demo test soak lint fuzz bench \
+        deps deps-kafka deps-test deps-lint deps-bench demo test soak lint fuzz bench \
         test-nginx-new install clean
 
 help:                                   ## print the targets
@@ -125,7 +126,8 @@ tools: $(TOOLS) $(B)/load               ## build what tests call
 $(B)/%: t/tools/%.c $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALLFLAGS) -Isrc/helper $(LDFLAGS) -o $@ $< $(LIBS) -ljansson \
-	    -pthread
+	    $(TOOL_LIBS) -pthread
+$(B)/mock_kafka: TOOL_LIBS = -lrdkafka
 
 $(B)/bench/%: t/bench/%.c $(B)/libbeacon.a
 	@mkdir -p $(@D)
@@ -162,6 +164,10 @@ build/fuzz/%_fuzz: t/fuzz/%_fuzz.c build/fuzz/libbeacon.a
 deps:                                   ## install what building and demo need
 	@t/lib/deps $(DEPS_DEMO)
 
+deps-kafka:
+	@t/lib/deps $(DEPS_KAFKA)
+	@t/lib/kafka_jars
+
 deps-test:
 	@t/lib/deps $(DEPS_TEST)
 	@t/lib/kafka_jars
@@ -174,9 +180,9 @@ deps-bench:
 
 # ---- what people run
 
-demo: deps                              ## run it on loopback and watch
+demo: deps $(if $(KAFKA),deps-kafka)    ## run it and watch it (KAFKA=1)
 	@$(MAKE) -s all
-	@conf/demo/demo
+	@DEMO_KAFKA=$(KAFKA) conf/demo/demo
 
 TESTS     ?= t/*.t
 JOBS      ?= 2
