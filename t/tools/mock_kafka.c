@@ -74,14 +74,14 @@ mock_client(rd_kafka_type_t type)
 }
 
 static rd_kafka_resp_err_t
-mock_read(const char *topic, const char *name)
+mock_read(const char *name, const char *path)
 {
     FILE                             *file;
     rd_kafka_t                       *rk;
     rd_kafka_message_t               *message;
     rd_kafka_topic_partition_list_t  *list;
 
-    file = fopen(name, "w");
+    file = fopen(path, "w");
 
     if (file == NULL) {
         return RD_KAFKA_RESP_ERR__FS;
@@ -89,7 +89,7 @@ mock_read(const char *topic, const char *name)
 
     rk = mock_client(RD_KAFKA_CONSUMER);
     list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, topic, 0)->offset =
+    rd_kafka_topic_partition_list_add(list, name, 0)->offset =
         RD_KAFKA_OFFSET_BEGINNING;
     rd_kafka_assign(rk, list);
     rd_kafka_topic_partition_list_destroy(list);
@@ -114,7 +114,7 @@ static rd_kafka_resp_err_t
 mock_obey(const char *op, char *rest)
 {
     int   a, b;
-    char  name[256], file[4096];
+    char  name[256], path[4096];
 
     if (strcmp(op, "push") == 0) {
         return mock_push(rest);
@@ -151,9 +151,9 @@ mock_obey(const char *op, char *rest)
     }
 
     if (strcmp(op, "read") == 0
-        && sscanf(rest, "%255s %4095s", name, file) == 2)
+        && sscanf(rest, "%255s %4095s", name, path) == 2)
     {
-        return mock_read(name, file);
+        return mock_read(name, path);
     }
 
     return RD_KAFKA_RESP_ERR__INVALID_ARG;
