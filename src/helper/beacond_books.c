@@ -228,7 +228,8 @@ beacond_books_sinks(beacond_engine_t *engine, const beacon_books_t *last,
         entry->before = sinker->before;
         entry->done = sinker->done;
         entry->lost = sinker->lost;
-        entry->pending = beacond_sinker_pending(sinker);
+        entry->pending = beacond_sinker_pending(sinker)
+                             + sinker->parked;
         entry->errors = sinker->errors;
         entry->last_success_ns = sinker->last_success_ns;
         memcpy(entry->more, sinker->more, sizeof(entry->more));

@@ -37,6 +37,8 @@
 #define BEACOND_UNACKED     8           /* that it has not acknowledged */
 #define BEACOND_LIVE        16          /* live batches in all */
 #define BEACOND_OWN         2           /* batches to catch up with, a sink */
+#define BEACOND_AHEAD_MAX   1024        /* intervals of a lane, in a
+                                           checkpoint */
 #define BEACOND_VARS        32
 #define BEACOND_VALUE_SPACE (1 + BEACON_TEMPLATE_VALUE_MAX)
 
@@ -132,7 +134,8 @@ typedef struct {
     beacond_ranges_t  acked;
     beacon_cursor_t   free_to;  /* it lost what it had not: does not want the
                                    ring's bytes before it any more */
-    uint64_t          ahead;    /* lost ordinals that taken has not reached */
+    uint64_t          ahead;    /* ordinals that are done with, or lost, and
+                                   that taken has not reached */
 } beacond_stand_t;
 
 typedef struct {
@@ -166,6 +169,8 @@ struct beacond_sink_engine_s {
     uint32_t            queued;
     uint64_t            full_ns;        /* since when the queue is full */
     bool                missed;         /* hits, and is not durable */
+    bool                leaps;          /* is where the readers are, but must
+                                           not see all that they read next */
     beacond_unacked_t   unacked[BEACOND_UNACKED];
     uint32_t            nunacked;
     beacond_stand_t     stands[BEACOND_LANES];
@@ -174,6 +179,8 @@ struct beacond_sink_engine_s {
     uint64_t            done;
     uint64_t            lost;
     uint64_t            inflight;       /* taken, not acked */
+    uint64_t            parked;         /* acked, but pending: set aside by the
+                                           sink itself */
     uint64_t            flags[BEACOND_FLAGS_MAX];
     uint64_t            progress_ns;    /* last ack, or nothing to do */
     uint64_t            crowded_ns;     /* since when a lane is nearly full */
@@ -347,7 +354,28 @@ void beacond_sinker_ack_all(beacond_sinker_t *sinker,
 void beacond_sinker_miss(beacond_sinker_t *sinker);     /* locked */
 void beacond_sinker_leave(beacond_sinker_t *sinker,
     uint32_t index);                                    /* locked */
-uint64_t beacond_sinker_pending(beacond_sinker_t *sinker);      /* locked */
+uint64_t beacond_sinker_pending(
+    const beacond_sinker_t *sinker);                    /* locked */
+
+/* [from, to) of a lane, with so many hits, is done with. */
+beacon_rc_t beacond_sinker_settle(beacond_sinker_t *sinker,
+    beacond_stand_t *stand, const beacon_cursor_t *from,
+    const beacon_cursor_t *to, uint64_t hits);          /* locked */
+
+/* NULL: the lane has been retired meanwhile. */
+beacond_stand_t *beacond_sinker_stand(beacond_sinker_t *sinker, uint64_t epoch,
+    uint32_t number, uint32_t index);                   /* locked */
+
+/* The pieces of the spans that hits [first, first + n) stand for. */
+void beacond_pieces(const beacond_batch_t *batch, uint32_t first, uint32_t n,
+    beacond_span_t *pieces);
+void beacond_sinker_flags(uint64_t *flags, const beacond_batch_t *batch,
+    uint32_t first, uint32_t n);
+
+/* What of a batch is acknowledged counts once, and leaves the list with its
+   last hit. */
+void beacond_sinker_unacked(beacond_sinker_t *sinker,
+    const beacond_batch_t *batch, uint32_t n);          /* locked */
 
 /* beacond_sink_load.c */
 

@@ -40,6 +40,9 @@ beacond_readers_wanted(beacond_engine_t *engine)
             room = true;
             hungry |= sinker->queued == 0;
         }
+
+        room |= sinker->leaps;
+        hungry |= sinker->leaps;
     }
 
     if (!room) {

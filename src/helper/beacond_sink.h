@@ -141,6 +141,57 @@ beacon_rc_t beacond_sink_checkpoint(beacond_sink_t *sink,
     beacond_checkpoint_t *checkpoint);
 
 /*
+ * For a sink that copies hits instead of keeping batches, and is done with
+ * them one by one in any order: a hit's place, to be kept as long as it takes.
+ * A hit that is parked is done with as far as ring and spool are concerned,
+ * but stays pending in the books: the sink has it in a file of its own.
+ */
+typedef enum {
+    BEACOND_DONE,
+    BEACOND_LOST,
+    BEACOND_PARKED,
+    BEACOND_FATES
+} beacond_fate_e;
+
+typedef struct {
+    uint64_t         epoch;
+    uint32_t         number;
+    uint32_t         lane;      /* index in the engine's lane table */
+    beacond_fate_e   fate;
+    bool             told;      /* the last checkpoint covers it */
+    beacon_cursor_t  from;
+    beacon_cursor_t  to;
+    uint64_t         flags;
+} beacond_piece_t;
+
+void beacond_sink_piece(const beacond_batch_t *batch, uint32_t hit,
+    beacond_piece_t *piece);
+
+/* In or after batch(): the sink has the places of all its hits and keeps no
+   reference; what counts as "not acknowledged" is its own to bound. */
+void beacond_sink_release(beacond_sink_t *sink, const beacond_batch_t *batch);
+
+/* What a checkpoint is to cover: places in the order of the batches they came
+   in, with their fates; and hits that were parked and are no longer. */
+typedef struct {
+    beacond_piece_t *const  *pieces;
+    size_t                   npieces;
+    uint64_t                 unparked_done;
+    uint64_t                 unparked_lost;
+} beacond_settled_t;
+
+/*
+ * As beacond_sink_checkpoint().  A checkpoint holds a bounded number of holes:
+ * places that would make one too many are not "told", and are to be asked
+ * about again with the next.  Then, once the text is written,
+ * beacond_sink_settle() acknowledges those that are.  The sink's thread only.
+ */
+beacon_rc_t beacond_sink_tell(beacond_sink_t *sink,
+    const beacond_settled_t *settled, beacond_checkpoint_t *checkpoint);
+void beacond_sink_settle(beacond_sink_t *sink,
+    const beacond_settled_t *settled);
+
+/*
  * The spool's directory if the sink's checkpoint must also outlive the ring's
  * (the sink is behind and reads from the spool), else NULL.  A sink with files
  * keeps a second copy of its checkpoint there.

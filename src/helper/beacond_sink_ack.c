@@ -8,30 +8,37 @@
 
 #include <string.h>
 
-/* NULL: the lane has been retired meanwhile. */
-static beacond_stand_t *
-beacond_sinker_stand(beacond_sinker_t *sinker, const beacond_span_t *span)
+beacond_stand_t *
+beacond_sinker_stand(beacond_sinker_t *sinker, uint64_t epoch,
+    uint32_t number, uint32_t index)
 {
-    const beacond_lane_t  *lane = &sinker->engine->lanes[span->lane];
+    const beacond_lane_t  *lane = &sinker->engine->lanes[index];
 
-    if (!lane->used || lane->epoch != span->epoch
-        || lane->number != span->number)
-    {
+    if (!lane->used || lane->epoch != epoch || lane->number != number) {
         return NULL;
     }
 
-    return &sinker->stands[span->lane];
+    return &sinker->stands[index];
 }
 
-/* [from, to) of a lane is done with. */
-static void
+static beacond_stand_t *
+beacond_sinker_stand_of(beacond_sinker_t *sinker, const beacond_span_t *span)
+{
+    return beacond_sinker_stand(sinker, span->epoch, span->number,
+                                span->lane);
+}
+
+beacon_rc_t
 beacond_sinker_settle(beacond_sinker_t *sinker, beacond_stand_t *stand,
     const beacon_cursor_t *from, const beacon_cursor_t *to, uint64_t hits)
 {
-    uint64_t  ordinals = to->ordinal - from->ordinal;
+    uint64_t     ordinals = to->ordinal - from->ordinal;
+    beacon_rc_t  rc;
 
-    if (beacond_ranges_add(&stand->acked, from, to, hits) != BEACON_OK) {
-        return;
+    rc = beacond_ranges_add(&stand->acked, from, to, hits);
+
+    if (rc != BEACON_OK) {
+        return rc;
     }
 
     sinker->inflight -= ordinals;
@@ -39,6 +46,8 @@ beacond_sinker_settle(beacond_sinker_t *sinker, beacond_stand_t *stand,
     sinker->lost += ordinals - hits;
     sinker->progress_ns = beacond_clock_ns();
     sinker->engine->dirty = true;
+
+    return BEACON_OK;
 }
 
 /* The batch is now the sink's.  A hole before a span is lost. */
@@ -52,7 +61,7 @@ beacond_sinker_take(beacond_sinker_t *sinker, const beacond_batch_t *batch)
 
     for (i = 0; i < batch->nspans; i++) {
         span = &batch->spans[i];
-        stand = beacond_sinker_stand(sinker, span);
+        stand = beacond_sinker_stand_of(sinker, span);
 
         if (stand == NULL || span->to.ordinal < stand->taken.ordinal) {
             continue;
@@ -63,7 +72,7 @@ beacond_sinker_take(beacond_sinker_t *sinker, const beacond_batch_t *batch)
         sinker->inflight += span->to.ordinal - taken.ordinal;
 
         if (span->from.ordinal > taken.ordinal) {
-            beacond_sinker_settle(sinker, stand, &taken, &span->from, 0);
+            (void) beacond_sinker_settle(sinker, stand, &taken, &span->from, 0);
         }
     }
 
@@ -92,7 +101,8 @@ beacond_sinker_miss(beacond_sinker_t *sinker)
             taken = stand->taken;
             stand->taken = lane->reader;
             sinker->inflight += lane->reader.ordinal - taken.ordinal;
-            beacond_sinker_settle(sinker, stand, &taken, &lane->reader, 0);
+            (void) beacond_sinker_settle(sinker, stand, &taken,
+                                         &lane->reader, 0);
         }
     }
 }
@@ -117,8 +127,7 @@ beacond_sinker_leave(beacond_sinker_t *sinker, uint32_t index)
     sinker->lost += unacked + lane->tail.ordinal - stand->taken.ordinal;
 }
 
-/* The pieces of the spans that hits [first, first + n) stand for. */
-static void
+void
 beacond_pieces(const beacond_batch_t *batch, uint32_t first, uint32_t n,
     beacond_span_t *pieces)
 {
@@ -179,15 +188,16 @@ beacond_sinker_ack_all(beacond_sinker_t *sinker, const beacond_batch_t *batch)
 
     for (i = 0; i < batch->nspans; i++) {
         span = &batch->spans[i];
-        stand = beacond_sinker_stand(sinker, span);
+        stand = beacond_sinker_stand_of(sinker, span);
 
         if (stand != NULL) {
-            beacond_sinker_settle(sinker, stand, &span->from, &span->to, 0);
+            (void) beacond_sinker_settle(sinker, stand, &span->from,
+                                         &span->to, 0);
         }
     }
 }
 
-static void
+void
 beacond_sinker_flags(uint64_t *flags, const beacond_batch_t *batch,
     uint32_t first, uint32_t n)
 {
@@ -205,9 +215,7 @@ beacond_sinker_flags(uint64_t *flags, const beacond_batch_t *batch,
     }
 }
 
-/* What of a batch is acknowledged counts once, and leaves the list with its
-   last hit. */
-static void
+void
 beacond_sinker_unacked(beacond_sinker_t *sinker, const beacond_batch_t *batch,
     uint32_t n)
 {
@@ -251,13 +259,13 @@ beacond_sink_ack(beacond_sink_t *sink, const beacond_batch_t *batch,
     pthread_mutex_lock(&engine->mutex);
 
     for (i = 0; i < batch->nspans; i++) {
-        stand = beacond_sinker_stand(sinker, &pieces[i]);
+        stand = beacond_sinker_stand_of(sinker, &pieces[i]);
 
         if (stand != NULL && (pieces[i].hits > 0
                               || pieces[i].to.ordinal
                                  > pieces[i].from.ordinal))
         {
-            beacond_sinker_settle(sinker, stand, &pieces[i].from,
+            (void) beacond_sinker_settle(sinker, stand, &pieces[i].from,
                                   &pieces[i].to, pieces[i].hits);
         }
     }
@@ -268,8 +276,9 @@ beacond_sink_ack(beacond_sink_t *sink, const beacond_batch_t *batch,
     pthread_mutex_unlock(&engine->mutex);
 }
 
+/* Without what is parked: nobody waits for that. */
 uint64_t
-beacond_sinker_pending(beacond_sinker_t *sinker)
+beacond_sinker_pending(const beacond_sinker_t *sinker)
 {
     uint32_t                i;
     uint64_t                n;
@@ -288,162 +297,4 @@ beacond_sinker_pending(beacond_sinker_t *sinker)
     }
 
     return n;
-}
-
-/* The checkpoint: all that is acknowledged, as if "acked" were too. */
-
-typedef struct {
-    beacond_ranges_t  stands[BEACOND_LANES];
-    uint64_t          flags[BEACOND_FLAGS_MAX];
-    uint64_t          done;
-    uint64_t          lost;
-} beacond_sketch_t;
-
-static void
-beacond_sketch_ack(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
-    const beacond_acked_t *acked)
-{
-    uint32_t               i;
-    beacond_span_t         pieces[BEACOND_BATCH_LANES];
-    const beacond_span_t  *p;
-
-    if (acked->n == 0 || acked->first > acked->batch->nhits
-        || acked->n > acked->batch->nhits - acked->first)
-    {
-        return;
-    }
-
-    beacond_pieces(acked->batch, acked->first, acked->n, pieces);
-
-    for (i = 0; i < acked->batch->nspans; i++) {
-        p = &pieces[i];
-
-        if (beacond_sinker_stand(sinker, p) == NULL
-            || beacond_ranges_add(&sketch->stands[p->lane], &p->from, &p->to,
-                                  p->hits) != BEACON_OK)
-        {
-            continue;
-        }
-
-        sketch->done += p->hits;
-        sketch->lost += p->to.ordinal - p->from.ordinal - p->hits;
-    }
-
-    beacond_sinker_flags(sketch->flags, acked->batch, acked->first, acked->n);
-}
-
-/* What is done ahead of a prefix will be asked for again by the next helper:
-   it counts there. */
-static void
-beacond_sketch_prefix(beacond_sketch_t *sketch, uint32_t i)
-{
-    uint64_t  hits, lost;
-
-    beacond_ranges_ahead(&sketch->stands[i], &hits, &lost);
-    sketch->done -= hits;
-    sketch->lost -= lost;
-}
-
-static void
-beacond_sketch_print(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
-    FILE *out)
-{
-    uint32_t                i, n;
-    const char             *comma = "";
-    beacond_engine_t       *engine = sinker->engine;
-    const beacon_cursor_t  *c;
-
-    for (i = 0; i < engine->nlanes; i++) {
-        beacond_sketch_prefix(sketch, i);
-    }
-
-    fprintf(out, "{\"v\":1,\"before\":%llu,\"done\":%llu,\"lost\":%llu,"
-            "\"flags\":{", (unsigned long long) sinker->before,
-            (unsigned long long) sketch->done,
-            (unsigned long long) sketch->lost);
-
-    n = beacond_schemas_nflags(engine->schemas);
-
-    for (i = 0; i < n; i++) {
-        fprintf(out, "%s\"%s\":%llu", i ? "," : "",
-                beacond_schemas_flag(engine->schemas, i),
-                (unsigned long long) sketch->flags[i]);
-    }
-
-    fprintf(out, "},\"lanes\":[");
-
-    for (i = 0; i < engine->nlanes; i++) {
-        if (!engine->lanes[i].used) {
-            continue;
-        }
-
-        c = &sketch->stands[i].prefix;
-        fprintf(out, "%s[\"%016llx\",%u,%llu,%llu]", comma,
-                (unsigned long long) engine->lanes[i].epoch,
-                engine->lanes[i].number, (unsigned long long) c->offset,
-                (unsigned long long) c->ordinal);
-        comma = ",";
-    }
-
-    fprintf(out, "]}");
-}
-
-beacon_rc_t
-beacond_sink_checkpoint(beacond_sink_t *sink, const beacond_acked_t *acked,
-    size_t nacked, beacond_checkpoint_t *checkpoint)
-{
-    FILE              *out;
-    size_t             k;
-    uint32_t           i, n;
-    beacon_rc_t        rc = BEACON_OK;
-    beacond_sketch_t  *sketch;
-    beacond_sinker_t  *sinker = beacond_sinker(sink);
-    beacond_engine_t  *engine = sinker->engine;
-
-    checkpoint->text = NULL;
-    sketch = calloc(1, sizeof(beacond_sketch_t));
-    out = open_memstream(&checkpoint->text, &checkpoint->len);
-
-    if (sketch == NULL || out == NULL) {
-        rc = BEACON_SYS;
-        goto done;
-    }
-
-    pthread_mutex_lock(&engine->mutex);
-
-    n = engine->nlanes;
-    sketch->done = sinker->done;
-    sketch->lost = sinker->lost;
-    memcpy(sketch->flags, sinker->flags, sizeof(sketch->flags));
-
-    for (i = 0; i < n && rc == BEACON_OK; i++) {
-        rc = beacond_ranges_copy(&sketch->stands[i],
-                                 &sinker->stands[i].acked);
-    }
-
-    for (k = 0; k < nacked && rc == BEACON_OK; k++) {
-        beacond_sketch_ack(sinker, sketch, &acked[k]);
-    }
-
-    beacond_sketch_print(sinker, sketch, out);
-
-    pthread_mutex_unlock(&engine->mutex);
-
-    for (i = 0; i < n; i++) {
-        beacond_ranges_dispose(&sketch->stands[i]);
-    }
-
-done:
-
-    if (out != NULL && (fclose(out) != 0 || checkpoint->text == NULL)) {
-        rc = BEACON_SYS;
-    }
-
-    if (rc != BEACON_OK) {
-        free(checkpoint->text);
-        checkpoint->text = NULL;
-    }
-
-    free(sketch);
-    return rc;
 }

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Over what was given up as lost before: it is in the books already. */
+/* Over what was given up as lost before, or what the last helper's checkpoint
+   tells is done with: it is in the books already. */
 static void
 beacond_sinker_jump(beacond_stand_t *stand)
 {
@@ -34,9 +35,15 @@ beacond_sinker_jump(beacond_stand_t *stand)
     }
 }
 
+/*
+ * Not before it is beyond all that it must not get again: live batches hold
+ * whatever is there.  If the readers have not come so far, they may go on for
+ * its sake alone.
+ */
 bool
 beacond_sinker_caught_up(beacond_sinker_t *sinker)
 {
+    bool              leaps = false;
     uint32_t          i;
     beacond_lane_t   *lane;
     beacond_stand_t  *stand;
@@ -51,9 +58,20 @@ beacond_sinker_caught_up(beacond_sinker_t *sinker)
 
         beacond_sinker_jump(stand);
 
-        if (stand->taken.ordinal != lane->reader.ordinal) {
+        if (stand->taken.ordinal < lane->reader.ordinal) {
+            sinker->leaps = false;
             return false;
         }
+
+        leaps |= stand->taken.ordinal > lane->reader.ordinal
+                 || stand->ahead > 0;
+    }
+
+    sinker->leaps = leaps;
+
+    if (leaps) {
+        pthread_cond_broadcast(&sinker->engine->work);
+        return false;
     }
 
     for (i = 0; i < sinker->engine->nlanes; i++) {

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A lane in a "lanes" array: [epoch, lane, offset, ordinal]. */
+/* A lane in a "lanes" array: [epoch, lane, offset, ordinal, ...].  *found may
+   be NULL. */
 static bool
 beacond_load_find(const json_t *lanes, const beacond_lane_t *lane,
-    beacon_cursor_t *cursor)
+    beacon_cursor_t *cursor, const json_t **found)
 {
     size_t         i;
     const json_t  *entry, *epoch;
@@ -29,11 +30,55 @@ beacond_load_find(const json_t *lanes, const beacond_lane_t *lane,
                              json_integer_value(json_array_get(entry, 2));
             cursor->ordinal = (uint64_t)
                               json_integer_value(json_array_get(entry, 3));
+
+            if (found != NULL) {
+                *found = entry;
+            }
+
             return true;
         }
     }
 
     return false;
+}
+
+/* Five numbers an interval, as beacond_sink_checkpoint.c tells.  What makes no
+   sense ends it: it is asked for again. */
+static void
+beacond_load_ahead(const beacond_lane_t *lane, beacond_stand_t *stand,
+    const json_t *ahead)
+{
+    size_t           i, k;
+    uint64_t         n[5];
+    json_int_t       number;
+    beacon_cursor_t  from, to = stand->acked.prefix;
+
+    for (i = 0; i + 5 <= json_array_size(ahead); i += 5) {
+        for (k = 0; k < 5; k++) {
+            number = json_integer_value(json_array_get(ahead, i + k));
+
+            if (number < 0 || number > (json_int_t) 1 << 48) {
+                return;
+            }
+
+            n[k] = (uint64_t) number;
+        }
+
+        from.offset = to.offset + n[0];
+        from.ordinal = to.ordinal + n[1];
+        to.offset = from.offset + n[2];
+        to.ordinal = from.ordinal + n[3];
+
+        if (n[1] == 0 || n[3] == 0 || to.ordinal > lane->tail.ordinal
+            || to.offset > lane->tail.offset
+            || beacond_ranges_add(&stand->acked, &from, &to, n[4])
+               != BEACON_OK)
+        {
+            return;
+        }
+
+        stand->ahead += n[3];
+    }
 }
 
 /*
@@ -46,12 +91,13 @@ static void
 beacond_load_lane(beacond_sinker_t *sinker, uint32_t i, const json_t *lanes,
     const json_t *spooled)
 {
-    beacon_cursor_t    at;
+    const json_t      *entry = NULL;
+    beacon_cursor_t    at, told;
     beacond_lane_t    *lane = &sinker->engine->lanes[i];
     beacond_stand_t   *stand = &sinker->stands[i];
 
-    if (!beacond_load_find(lanes, lane, &at)
-        && !beacond_load_find(spooled, lane, &at))
+    if (!beacond_load_find(lanes, lane, &at, &entry)
+        && !beacond_load_find(spooled, lane, &at, NULL))
     {
         at = stand->acked.prefix;
 
@@ -69,6 +115,8 @@ beacond_load_lane(beacond_sinker_t *sinker, uint32_t i, const json_t *lanes,
             at.offset = at.ordinal = 0;
         }
     }
+
+    told = at;
 
     /* a stranger's numbers */
 
@@ -88,6 +136,10 @@ beacond_load_lane(beacond_sinker_t *sinker, uint32_t i, const json_t *lanes,
     beacond_ranges_init(&stand->acked, &at);
     stand->taken = stand->free_to = at;
     stand->ahead = 0;
+
+    if (sinker->known && at.ordinal == told.ordinal) {
+        beacond_load_ahead(lane, stand, json_array_get(entry, 4));
+    }
 }
 
 /* Lanes that are nowhere now: what the sink had not done of them is lost. */
@@ -103,7 +155,7 @@ beacond_load_gone(beacond_sinker_t *sinker, const json_t *lanes)
         lane.epoch = engine->gone[i].epoch;
         lane.number = engine->gone[i].lane;
 
-        if (beacond_load_find(lanes, &lane, &at)
+        if (beacond_load_find(lanes, &lane, &at, NULL)
             && at.ordinal < engine->gone[i].ordinal)
         {
             sinker->lost += engine->gone[i].ordinal - at.ordinal;
@@ -126,7 +178,8 @@ beacond_load_rest(beacond_sinker_t *sinker, uint64_t accepted)
 {
     uint64_t  known;
 
-    known = sinker->done + sinker->lost + beacond_sinker_pending(sinker);
+    known = sinker->done + sinker->lost + sinker->parked
+            + beacond_sinker_pending(sinker);
 
     if (known < accepted) {
         sinker->lost += accepted - known;
@@ -182,12 +235,13 @@ beacond_load_books(beacond_sinker_t *sinker, json_t *json, const json_t *lanes)
 
     accepted = beacond_lanes_accepted(engine);
     sinker->lost = 0;
-    sinker->inflight = 0;
+    sinker->inflight = sinker->parked = 0;
 
     if (json != NULL && sinker->known) {
         sinker->before = beacond_load_number(json, "before");
         sinker->done = beacond_load_number(json, "done");
         sinker->lost = beacond_load_number(json, "lost");
+        sinker->parked = beacond_load_number(json, "parked");
         beacond_load_flags(sinker, json_object_get(json, "flags"));
         beacond_load_gone(sinker, lanes);
         beacond_load_rest(sinker, accepted);
@@ -212,11 +266,21 @@ beacond_load_books(beacond_sinker_t *sinker, json_t *json, const json_t *lanes)
             beacond_ranges_init(&sinker->stands[i].acked,
                                 &engine->lanes[i].spool_from);
             sinker->stands[i].taken = engine->lanes[i].spool_from;
+            sinker->stands[i].ahead = 0;
         }
     }
 
     sinker->before = sinker->done = accepted
                                     - beacond_sinker_pending(sinker);
+}
+
+/* Where a sink has got to in a lane: what is ahead counts too. */
+static beacon_cursor_t
+beacond_load_furthest(const beacond_stand_t *stand)
+{
+    const beacond_ranges_t  *acked = &stand->acked;
+
+    return acked->n > 0 ? acked->ahead[acked->n - 1].to : stand->taken;
 }
 
 /* Before they have begun, the readers go where the first sink goes on that
@@ -225,6 +289,8 @@ static void
 beacond_load_readers(beacond_sinker_t *sinker)
 {
     uint32_t           i;
+    beacond_lane_t    *lane;
+    beacon_cursor_t    at;
     beacond_engine_t  *engine = sinker->engine;
 
     if (engine->reading || !sinker->sink.ops->durable) {
@@ -232,10 +298,11 @@ beacond_load_readers(beacond_sinker_t *sinker)
     }
 
     for (i = 0; i < engine->nlanes; i++) {
-        if (engine->lanes[i].used && engine->lanes[i].reader.offset
-                                     < sinker->stands[i].taken.offset)
-        {
-            engine->lanes[i].reader = sinker->stands[i].taken;
+        lane = &engine->lanes[i];
+        at = beacond_load_furthest(&sinker->stands[i]);
+
+        if (lane->used && lane->reader.offset < at.offset) {
+            lane->reader = at;
         }
     }
 }
