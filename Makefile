@@ -93,10 +93,11 @@ $(B)/libbeacond.a: $(filter-out %/main.o %/beacond_main.o,$(HELPER_O))
 	ar rcs $@ $^
 
 LIBS      = $(B)/libbeacond.a $(B)/libbeacon.a
+SYSLIBS   = -lrdkafka -ljansson -pthread
 
 beacond: $(B)/beacond                   ## build the helper
 $(B)/beacond: $(HELPER_O) $(B)/libbeacon.a
-	$(CC) $(LDFLAGS) -pie -o $@ $^ -ljansson -pthread
+	$(CC) $(LDFLAGS) -pie -o $@ $^ $(SYSLIBS)
 
 # nginx links modules with its own flags, so they get the sanitizers, too.
 module: $(B)/ngx_http_beacon_module.so  ## build the nginx module
@@ -120,14 +121,13 @@ unit: $(UNIT)                           ## build the unit tests
 $(B)/unit/%: t/unit/%.c t/unit/tap.h $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALLFLAGS) -Isrc/helper -It/unit $(LDFLAGS) -o $@ $< $(LIBS) \
-	    -ljansson -pthread
+	    $(SYSLIBS)
 
 tools: $(TOOLS) $(B)/load               ## build what tests call
 $(B)/%: t/tools/%.c $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) -Isrc/helper $(LDFLAGS) -o $@ $< $(LIBS) -ljansson \
-	    $(TOOL_LIBS) -pthread
-$(B)/mock_kafka: TOOL_LIBS = -lrdkafka
+	$(CC) $(ALLFLAGS) -Isrc/helper $(LDFLAGS) -o $@ $< $(LIBS) \
+	    $(SYSLIBS)
 
 $(B)/bench/%: t/bench/%.c $(B)/libbeacon.a
 	@mkdir -p $(@D)
@@ -157,7 +157,7 @@ build/fuzz/libbeacon.a: $(patsubst src/%.c,build/fuzz/%.o,$(filter-out \
 fuzzers: $(FUZZERS)
 build/fuzz/%_fuzz: t/fuzz/%_fuzz.c build/fuzz/libbeacon.a
 	clang $(FUZZFLAGS) -fsanitize=fuzzer,address,undefined -o $@ \
-	    $(filter %.c %.a,$^) -ljansson
+	    $(filter %.c %.a,$^) $(SYSLIBS)
 
 # ---- packages
 

@@ -2,6 +2,7 @@
 
 #include "beacond_conf_kafka.h"
 #include "beacond_conf_check.h"
+#include "beacond_kafka_check.h"
 #include "beacon_kafka.h"
 
 #include <ctype.h>
@@ -413,6 +414,8 @@ beacond_conf_check_kafka(beacond_conf_check_t *check, const json_t *sink,
     (void) conf;
 
     kafka = beacond_conf_kafka_create(sink, check->say, check->data);
-    check->failed |= (kafka == NULL);
+    check->failed |= kafka == NULL
+                     || beacond_kafka_check(kafka, check->say, check->data)
+                        != BEACON_OK;
     beacond_conf_kafka_destroy(kafka);
 }
