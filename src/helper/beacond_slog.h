@@ -301,6 +301,10 @@ beacon_rc_t beacond_slog_file(beacond_slog_t *slog, const char *path,
     size_t len, int64_t until, int64_t seconds, bool overflow,
     beacond_slog_file_t **file);
 
+/* The batch that is being taken uses the file: it keeps its place until all
+   of that batch's lines are given to files. */
+void beacond_slog_use(beacond_slog_t *slog, beacond_slog_file_t *file);
+
 /* Gives a descriptor back: of the file that was used least lately. */
 bool beacond_slog_spare(beacond_slog_t *slog,
     const beacond_slog_file_t *but);
@@ -350,6 +354,10 @@ void beacond_slog_append(beacond_slog_t *slog, beacond_slog_slot_t *slot,
 /* Writes pieces, at most limit bytes.  false: an error, which is told. */
 bool beacond_slog_write(beacond_slog_t *slog, beacond_slog_file_t *file,
     uint64_t limit);
+
+/* All that a file has, before it is closed: listed first, and not into one
+   that was removed.  false: something is left. */
+bool beacond_slog_write_all(beacond_slog_t *slog, beacond_slog_file_t *file);
 
 /* Writes what is due in all files; all: everything. */
 void beacond_slog_write_due(beacond_slog_t *slog, bool all);

@@ -74,7 +74,7 @@ beacond_slog_lru_in(beacond_slog_t *slog, beacond_slog_file_t *file)
     slog->newest = file;
 }
 
-static void
+void
 beacond_slog_use(beacond_slog_t *slog, beacond_slog_file_t *file)
 {
     file->used_ms = slog->now;
@@ -212,11 +212,9 @@ beacond_slog_drop(beacond_slog_t *slog, beacond_slog_file_t *file)
 {
     beacond_slog_file_t  **p;
 
-    if (file->head && file->handle) {
-        (void) beacond_slog_write(slog, file, file->total - file->written);
-    }
-
-    if (file->head || !beacond_slog_close(slog, file)) {
+    if (!beacond_slog_write_all(slog, file)
+        || !beacond_slog_close(slog, file))
+    {
         return false;
     }
 
@@ -277,8 +275,8 @@ beacond_slog_spare(beacond_slog_t *slog, const beacond_slog_file_t *but)
             continue;
         }
 
-        if (file->head && file->listed) {
-            (void) beacond_slog_write(slog, file, file->total - file->written);
+        if (file->listed) {
+            (void) beacond_slog_write_all(slog, file);
         }
 
         if (beacond_slog_close(slog, file)) {

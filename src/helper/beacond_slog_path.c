@@ -452,6 +452,17 @@ beacond_slog_cached_is(const beacond_slog_t *slog,
            && slog->now < c->again_ms && c->file->handle;
 }
 
+/* From the cache: once a batch, it is pinned like one that is looked up. */
+static beacond_slog_file_t *
+beacond_slog_again(beacond_slog_t *slog, const beacond_slog_cached_t *c)
+{
+    if (c->file->pin != slog->seq + 1) {
+        beacond_slog_use(slog, c->file);
+    }
+
+    return c->file;
+}
+
 beacond_slog_file_t *
 beacond_slog_resolve(beacond_slog_t *slog, const beacond_batch_t *batch,
     const beacond_line_t *line)
@@ -471,13 +482,13 @@ beacond_slog_resolve(beacond_slog_t *slog, const beacond_batch_t *batch,
     c = beacond_slog_cached(slog, hash);
 
     if (beacond_slog_cached_is(slog, c, hash, key, seconds)) {
-        return c->file;
+        return beacond_slog_again(slog, c);
     }
 
     other = beacond_slog_cached(slog, hash ^ 1);
 
     if (beacond_slog_cached_is(slog, other, hash, key, seconds)) {
-        return other->file;
+        return beacond_slog_again(slog, other);
     }
 
     file = beacond_slog_evaluate(slog, batch, line, &when);

@@ -187,6 +187,19 @@ beacond_slog_ready(beacond_slog_t *slog, beacond_slog_file_t *file)
     return file->listed || beacond_slog_checkpoint(slog, slog->acked);
 }
 
+bool
+beacond_slog_write_all(beacond_slog_t *slog, beacond_slog_file_t *file)
+{
+    if (file->head == NULL || file->handle == NULL) {
+        return file->head == NULL;
+    }
+
+    beacond_slog_check(slog, file);
+
+    return !file->reopen && beacond_slog_ready(slog, file)
+           && beacond_slog_write(slog, file, file->total - file->written);
+}
+
 void
 beacond_slog_write_due(beacond_slog_t *slog, bool all)
 {
