@@ -5,6 +5,7 @@
  */
 
 #include "beacon_hit.h"
+#include "beacon_query.h"
 
 #include <string.h>
 
@@ -186,43 +187,6 @@ beacon_hit_parse(beacon_str_t payload, beacon_hit_t *hit)
     }
 
     return BEACON_OK;
-}
-
-static inline int
-beacon_query_hex(uint8_t c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-
-    c |= 0x20;
-
-    return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : -1;
-}
-
-/* The byte at p, decoded; *next stands behind it.  p < end. */
-static inline uint8_t
-beacon_query_byte(const uint8_t *p, const uint8_t *end, const uint8_t **next)
-{
-    int  high, low;
-
-    *next = p + 1;
-
-    if (*p == '+') {
-        return ' ';
-    }
-
-    if (*p == '%' && end - p >= 3) {
-        high = beacon_query_hex(p[1]);
-        low = beacon_query_hex(p[2]);
-
-        if (high >= 0 && low >= 0) {
-            *next = p + 3;
-            return (uint8_t) (high << 4 | low);
-        }
-    }
-
-    return *p;
 }
 
 /* Behind the name and its '=' in the sequence p .. end; NULL: another one. */

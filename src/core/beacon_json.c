@@ -175,15 +175,6 @@ beacon_json_number(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
-/*
- * A valid string's bytes, unescaped, one a call, -1 at its closing quote.  An
- * escaped character's UTF-8 is made here: "more" is what is left of it.
- */
-typedef struct {
-    const uint8_t  *p;
-    uint32_t        more;       /* bytes still to give, lowest first */
-} beacon_json_chars_t;
-
 static int
 beacon_json_encode(beacon_json_chars_t *chars, uint32_t code)
 {
@@ -208,7 +199,7 @@ beacon_json_encode(beacon_json_chars_t *chars, uint32_t code)
     return (int) (0xf0 | code >> 18);
 }
 
-static int
+int
 beacon_json_char(beacon_json_chars_t *chars)
 {
     int             c;
@@ -492,6 +483,22 @@ beacon_json_valid(beacon_json_state_t *st)
     }
 }
 
+/* At most half full: a search always ends, and soon. */
+size_t
+beacon_json_slots(size_t len)
+{
+    size_t  need;
+
+    for (need = BEACON_JSON_KEYS_MIN;
+         need / 2 < len / BEACON_JSON_MEMBER_MIN + 1;
+         need *= 2)
+    {
+        /* void */
+    }
+
+    return need;
+}
+
 beacon_rc_t
 beacon_json_check(beacon_json_t *json, beacon_str_t text)
 {
@@ -503,13 +510,7 @@ beacon_json_check(beacon_json_t *json, beacon_str_t text)
         return BEACON_INVALID;
     }
 
-    /* at most half full: a search always ends, and soon */
-    for (need = BEACON_JSON_KEYS_MIN;
-         need / 2 < text.len / BEACON_JSON_MEMBER_MIN + 1;
-         need *= 2)
-    {
-        /* void */
-    }
+    need = beacon_json_slots(text.len);
 
     if (json->size < need) {
         keys = malloc(need * sizeof(*keys));
