@@ -36,7 +36,8 @@ static ngx_int_t ngx_http_beacon_init_process(ngx_cycle_t *cycle);
 
 
 static ngx_uint_t  ngx_http_beacon_fields_max = BEACON_FIELDS_MAX;
-static ngx_uint_t  ngx_http_beacon_flags_max = BEACON_FLAGS_MAX;
+static ngx_uint_t  ngx_http_beacon_flags_max = BEACON_FLAGS_MAX
+                                               - NGX_HTTP_BEACON_OWN_FLAGS;
 
 static ngx_conf_num_bounds_t  ngx_http_beacon_max_args_bounds = {
     ngx_conf_check_num_bounds, 1, 65535
@@ -156,6 +157,41 @@ static ngx_command_t  ngx_http_beacon_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_beacon_loc_conf_t, flags),
       &ngx_http_beacon_flags_max },
+
+    { ngx_string("beacon_ip"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_beacon_loc_conf_t, ip),
+      ngx_http_beacon_ip_modes },
+
+    { ngx_string("beacon_gpc"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_beacon_loc_conf_t, gpc),
+      ngx_http_beacon_gpc_modes },
+
+    { ngx_string("beacon_drop_args"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_beacon_conf_names,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_beacon_loc_conf_t, drop_args),
+      NULL },
+
+    { ngx_string("beacon_keep_args"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_beacon_conf_names,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_beacon_loc_conf_t, keep_args),
+      NULL },
+
+    { ngx_string("beacon_cookie"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_beacon_conf_cookie,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("beacon_max_body"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -422,6 +458,11 @@ ngx_http_beacon_create_loc_conf(ngx_conf_t *cf)
      *     blcf->condition = NULL;
      *     blcf->redirect = NULL;
      *     blcf->schema = NULL;
+     *     blcf->filter = NULL;
+     *     blcf->anonymous = NULL;
+     *     blcf->prefetch = 0;
+     *     blcf->prerender = 0;
+     *     blcf->body_dropped = 0;
      *     blcf->main = NULL;
      *     blcf->file = NULL;
      *     blcf->line = 0;
@@ -436,6 +477,11 @@ ngx_http_beacon_create_loc_conf(ngx_conf_t *cf)
     blcf->cors = NGX_CONF_UNSET_PTR;
     blcf->max_body = NGX_CONF_UNSET_SIZE;
     blcf->max_args = NGX_CONF_UNSET;
+    blcf->ip = NGX_CONF_UNSET_UINT;
+    blcf->gpc = NGX_CONF_UNSET_UINT;
+    blcf->drop_args = NGX_CONF_UNSET_PTR;
+    blcf->keep_args = NGX_CONF_UNSET_PTR;
+    blcf->cookie = NGX_CONF_UNSET_PTR;
 
     return blcf;
 }
@@ -470,6 +516,11 @@ ngx_http_beacon_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->fields, prev->fields, NULL);
     ngx_conf_merge_ptr_value(conf->flags, prev->flags, NULL);
     ngx_conf_merge_ptr_value(conf->cors, prev->cors, NULL);
+
+    rv = ngx_http_beacon_merge_privacy(cf, prev, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
 
     rv = ngx_http_beacon_merge_limits(cf, prev, conf);
     if (rv != NGX_CONF_OK) {

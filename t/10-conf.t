@@ -80,6 +80,11 @@ good(RING + LOG + '''
     beacon_flag bot $http_x_bot;
     beacon_max_body 16k;
     beacon_max_args 10;
+    beacon_ip truncate;
+    beacon_gpc anonymous;
+    beacon_drop_args email phone;
+    beacon_drop_args pass;
+    beacon_cookie __Host-id if=$http_x_consent expires=400d path=/ partitioned;
     ''', '''
     beacon_site $beacon_arg_site;
     location /a { beacon gif; }
@@ -98,6 +103,10 @@ good(RING + LOG + '''
     location /k { beacon gif; beacon_cors *; }
     location /l { beacon gif; beacon_cors off; }
     location /m { beacon on; proxy_pass http://127.0.0.1:1; }
+    location /n { beacon gif; beacon_drop_args email; beacon_keep_args e url;
+                  beacon_ip off; beacon_gpc drop; beacon_cookie off; }
+    location /o { beacon gif; beacon_ip full; beacon_gpc log;
+                  beacon_cookie id domain=.example.com path=/a/b; }
     ''', 'every directive is accepted')
 good('', 'location / { return 204; }',
      'the module loaded and not used is accepted')
@@ -228,6 +237,37 @@ for value, message in (
         ('beacon_max_args x;', 'invalid number'),
         ('beacon_max_body x;', 'invalid value'),
         ('beacon_max_body 128k;', 'must fit an eighth of a lane: at most'),
+        ('beacon_cookie "a b";', 'invalid cookie name "a b"'),
+        ('beacon_cookie "a=b";', 'invalid cookie name'),
+        ('beacon_cookie "";', 'invalid cookie name ""'),
+        ('beacon_cookie a; beacon_cookie b;', 'is duplicate'),
+        ('beacon_cookie __Host-a domain=x.example;',
+         'refuse a "__Host-" cookie with "domain="'),
+        ('beacon_cookie __host-a path=/ domain=x.example;',
+         'refuse a "__Host-" cookie with "domain="'),
+        ('beacon_cookie __Host-a path=/px;',
+         'refuse a "__Host-" cookie with "path="'),
+        ('beacon_cookie a expires=soon;', 'invalid parameter "expires=soon"'),
+        ('beacon_cookie a expires=0;', 'invalid parameter "expires=0"'),
+        ('beacon_cookie a expires=1y expires=2y;',
+         'invalid parameter "expires=2y"'),
+        ('beacon_cookie a domain=;', 'invalid parameter "domain="'),
+        ('beacon_cookie a "domain=x;y";', 'invalid parameter'),
+        ('beacon_cookie a path=x;', 'invalid parameter "path=x"'),
+        ('beacon_cookie a "path=/;x";', 'invalid parameter'),
+        ('beacon_cookie a partitioned=1;', 'invalid parameter'),
+        ('beacon_cookie off if=1;', 'invalid parameter "if=1"'),
+        ('beacon_cookie off; beacon_cookie a;', 'is duplicate'),
+        ('beacon_ip none;', 'invalid value "none"'),
+        ('beacon_gpc yes;', 'invalid value "yes"'),
+        ('beacon_drop_args "";', 'invalid name ""'),
+        ('beacon_keep_args ' + 'a' * 256 + ';', 'invalid name'),
+        ('beacon_drop_args $arg_x;', 'without variables'),
+        ('beacon_drop_args a b; beacon_keep_args c b;',
+         'argument "b" is kept by "beacon_keep_args" in .*:[0-9]+ and dropped '
+         'by "beacon_drop_args" in'),
+        ('beacon_drop_args Email; beacon_keep_args eMAIL;',
+         'argument "eMAIL" is kept'),
         ('beacon_status prometheus;', 'this version knows json'),
         ('beacon_status; beacon gif; beacon_site s;',
          'another directive answers'),
@@ -301,11 +341,15 @@ for value, message in (
                          'https://a b', 'https://\xc3\xbc.example'))):
     bad(RING + LOG, 'location / { %s }' % value, message, 'location / {',
         'a location refuses "%s"' % value[:48])
+bad(RING + LOG + 'beacon_keep_args e email;',
+    'beacon_site s; beacon_drop_args email;\nlocation / { beacon gif; }',
+    'argument "email" is kept', 'beacon_drop_args',
+    'names of two levels that contradict each other are refused')
 bad(RING + LOG, 'location / { %s }' % '\n'.join(
     'beacon_field f%d 1;' % i for i in range(65)), 'more than 64', 'f64 1',
     'more fields than a record holds are refused')
 bad(RING + LOG, 'location / { %s }' % '\n'.join(
-    'beacon_flag f%d 1;' % i for i in range(33)), 'more than 32', 'f32 1',
+    'beacon_flag f%d 1;' % i for i in range(30)), 'more than 29', 'f29 1',
     'more flags than a record holds are refused')
 like(check(RING + LOG,
            'location / { beacon gif if=$nope; beacon_site s; }')[1],

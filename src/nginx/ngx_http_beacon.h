@@ -15,8 +15,10 @@
 
 #include "beacon.h"
 #include "beacon_counters.h"
+#include "beacon_filter.h"
 #include "beacon_format.h"
 #include "beacon_hit.h"
+#include "beacon_random.h"
 #include "beacon_ring.h"
 #include "beacon_schema.h"
 
@@ -30,6 +32,22 @@
 #define NGX_HTTP_BEACON_EMPTY        2
 #define NGX_HTTP_BEACON_ON           3
 #define NGX_HTTP_BEACON_REDIRECT     4
+
+#define NGX_HTTP_BEACON_IP_FULL        0
+#define NGX_HTTP_BEACON_IP_TRUNCATE    1
+#define NGX_HTTP_BEACON_IP_OFF         2
+
+#define NGX_HTTP_BEACON_GPC_LOG        0
+#define NGX_HTTP_BEACON_GPC_ANONYMOUS  1
+#define NGX_HTTP_BEACON_GPC_DROP       2
+
+/* What a request's headers say about it. */
+#define NGX_HTTP_BEACON_GPC            0x01
+#define NGX_HTTP_BEACON_PREFETCH       0x02
+#define NGX_HTTP_BEACON_PRERENDER      0x04
+
+/* Flags that a worker sets by itself; they have names in the schema, too. */
+#define NGX_HTTP_BEACON_OWN_FLAGS      3
 
 
 /* One directive that names a sink. */
@@ -101,6 +119,10 @@ typedef struct {
     uint64_t                    epoch;      /*   its own */
     u_char                     *scratch;    /* decoded arguments of one hit */
     size_t                      scratch_used;
+    u_char                      ip[NGX_INET6_ADDRSTRLEN];   /* truncated */
+    uint64_t                    seed;       /* of hash tables */
+    beacon_random_t             random;
+    ngx_uint_t                  seeded;     /* the kernel gave a seed */
     ngx_msec_t                  warned;     /* when last; 0: never */
     ngx_log_t                  *log;
 } ngx_http_beacon_worker_t;
@@ -156,13 +178,15 @@ typedef struct {
 typedef struct {
     ngx_uint_t                  kind;       /* ngx_http_beacon_value_e */
     ngx_uint_t                  index;      /* VARIABLE: in r->variables */
-    ngx_str_t                   text;       /* CONSTANT; ARGUMENT: its name */
+    ngx_str_t                   text;       /* CONSTANT; ARGUMENT, VARIABLE:
+                                               its name */
     ngx_http_complex_value_t   *complex;    /* COMPLEX */
 } ngx_http_beacon_value_t;
 
 typedef enum {
     NGX_HTTP_BEACON_CONSTANT = 0,
     NGX_HTTP_BEACON_ARGUMENT,               /* just $beacon_arg_NAME */
+    NGX_HTTP_BEACON_COOKIE,                 /* just $beacon_cookie */
     NGX_HTTP_BEACON_VARIABLE,               /* just one variable */
     NGX_HTTP_BEACON_COMPLEX
 } ngx_http_beacon_value_e;
@@ -178,6 +202,28 @@ typedef struct ngx_http_beacon_redirect_s  ngx_http_beacon_redirect_t;
 typedef struct ngx_http_beacon_cors_s      ngx_http_beacon_cors_t;
 
 
+/* beacon_drop_args, beacon_keep_args */
+
+typedef struct {
+    ngx_array_t                 names;      /* of beacon_str_t */
+    ngx_str_t                   at;         /* the first of them */
+} ngx_http_beacon_names_t;
+
+
+/* beacon_cookie */
+
+typedef struct {
+    ngx_str_t                   name;
+    ngx_http_beacon_value_t    *condition;  /* if=; NULL: none */
+    time_t                      expires;    /* 0: with the browser's session */
+    ngx_str_t                   domain;     /* empty: none */
+    ngx_str_t                   path;
+    ngx_uint_t                  partitioned;
+    ngx_str_t                   head;       /* of the header's value, before */
+    ngx_str_t                   tail;       /*   and behind the cookie's */
+} ngx_http_beacon_cookie_t;
+
+
 typedef struct {
     ngx_uint_t                  mode;       /* NGX_HTTP_BEACON_GIF, ... */
     ngx_http_beacon_value_t    *condition;  /* if=; NULL: none */
@@ -190,6 +236,17 @@ typedef struct {
     ngx_int_t                   max_args;
     ngx_http_beacon_redirect_t  *redirect;  /* REDIRECT */
     ngx_http_beacon_cors_t     *cors;       /* NULL: off */
+
+    ngx_uint_t                  ip;         /* NGX_HTTP_BEACON_IP_FULL, ... */
+    ngx_uint_t                  gpc;        /* NGX_HTTP_BEACON_GPC_LOG, ... */
+    ngx_http_beacon_names_t    *drop_args;  /* NULL: none */
+    ngx_http_beacon_names_t    *keep_args;  /* NULL: all */
+    beacon_filter_t            *filter;     /* of both; NULL: none */
+    beacon_filter_t            *anonymous;  /* the same for Sec-GPC: 1 */
+    ngx_http_beacon_cookie_t   *cookie;     /* NULL: none */
+    uint32_t                    prefetch;   /* bits of the schema's flags */
+    uint32_t                    prerender;
+    uint32_t                    body_dropped;
 
     beacon_schema_t            *schema;     /* in main conf's schemas */
     ngx_http_beacon_main_conf_t  *main;
@@ -213,12 +270,22 @@ typedef enum {
     NGX_HTTP_BEACON_REJECTED                /* + beacon_reject_e */
 } ngx_http_beacon_result_e;
 
+#define NGX_HTTP_BEACON_COOKIE_UNDECIDED  0
+#define NGX_HTTP_BEACON_COOKIE_NONE       1     /* none is set */
+#define NGX_HTTP_BEACON_COOKIE_NEW        2
+
+#define NGX_HTTP_BEACON_COOKIE_LEN        32    /* 128 bits in hex */
+
 typedef struct {
     ngx_uint_t                  result;
     ngx_http_beacon_loc_conf_t  *page;      /* the last "beacon on" on the way,
                                                NULL: none; with it, what was */
     ngx_uint_t                  method;     /*   asked for there */
     ngx_str_t                   args;
+    ngx_http_beacon_loc_conf_t  *capture;   /* where it is captured; NULL: it
+                                               is not, so far */
+    ngx_uint_t                  cookie;     /* NGX_HTTP_BEACON_COOKIE_... */
+    u_char                      cookie_value[NGX_HTTP_BEACON_COOKIE_LEN];
     uint64_t                    epoch;      /* TAKEN: with lane and offset */
     uint64_t                    offset;     /*   the record's id */
     uint32_t                    lane;
@@ -323,6 +390,45 @@ ngx_http_beacon_true(beacon_str_t *str)
 char *ngx_http_beacon_conf_content(ngx_conf_t *cf);
 ngx_int_t ngx_http_beacon_conf_condition(ngx_conf_t *cf,
     ngx_http_beacon_loc_conf_t *blcf, ngx_str_t *value);
+
+
+/*
+ * ngx_http_beacon_privacy.c.  The signals are the main request's, whatever r
+ * is.  The hit comes whole; what may not be stored is not in it afterwards.
+ */
+extern ngx_conf_enum_t  ngx_http_beacon_ip_modes[];
+extern ngx_conf_enum_t  ngx_http_beacon_gpc_modes[];
+
+ngx_uint_t ngx_http_beacon_signals(ngx_http_request_t *r);
+ngx_int_t ngx_http_beacon_privacy(ngx_http_request_t *r,
+    ngx_http_beacon_loc_conf_t *blcf, ngx_http_beacon_worker_t *worker,
+    ngx_uint_t signals, beacon_hit_t *hit);
+char *ngx_http_beacon_conf_names(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_beacon_merge_privacy(ngx_conf_t *cf,
+    ngx_http_beacon_loc_conf_t *prev, ngx_http_beacon_loc_conf_t *conf);
+
+static ngx_inline ngx_uint_t
+ngx_http_beacon_anonymous(ngx_http_beacon_loc_conf_t *blcf, ngx_uint_t signals)
+{
+    return blcf->gpc == NGX_HTTP_BEACON_GPC_ANONYMOUS
+           && (signals & NGX_HTTP_BEACON_GPC);
+}
+
+
+/*
+ * ngx_http_beacon_cookie.c.  The first is $beacon_cookie; worker as for
+ * ngx_http_beacon_value().  The second adds the header that sets the cookie,
+ * if one is to be set, to the answer of a hit that has just been committed.
+ */
+ngx_int_t ngx_http_beacon_cookie(ngx_http_request_t *r,
+    ngx_http_beacon_worker_t *worker, beacon_str_t *str);
+void ngx_http_beacon_cookie_set(ngx_http_request_t *r,
+    ngx_http_beacon_loc_conf_t *blcf, ngx_http_beacon_worker_t *worker,
+    ngx_http_beacon_ctx_t *ctx);
+char *ngx_http_beacon_conf_cookie(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
 
 /* ngx_http_beacon_variables.c */
 ngx_int_t ngx_http_beacon_variables(ngx_conf_t *cf,

@@ -12,7 +12,7 @@ static ngx_uint_t ngx_http_beacon_capture(ngx_http_request_t *r,
     ngx_http_beacon_ctx_t *ctx, beacon_str_t *body, ngx_uint_t body_kind);
 static ngx_uint_t ngx_http_beacon_gather(ngx_http_request_t *r,
     ngx_http_beacon_loc_conf_t *blcf, ngx_http_beacon_worker_t *worker,
-    beacon_hit_t *hit);
+    ngx_uint_t anonymous, beacon_hit_t *hit);
 static void ngx_http_beacon_gather_request(ngx_http_request_t *r,
     beacon_hit_t *hit);
 static ngx_uint_t ngx_http_beacon_gather_names(ngx_http_request_t *r,
@@ -21,8 +21,7 @@ static ngx_uint_t ngx_http_beacon_gather_names(ngx_http_request_t *r,
 static beacon_str_t ngx_http_beacon_ip(ngx_connection_t *c);
 static ngx_uint_t ngx_http_beacon_commit(ngx_http_beacon_worker_t *worker,
     beacon_hit_t *hit, uint32_t schema, ngx_http_beacon_ctx_t *ctx);
-static void ngx_http_beacon_warn_full(ngx_http_request_t *r,
-    ngx_http_beacon_worker_t *worker);
+static void ngx_http_beacon_warn_full(ngx_http_beacon_worker_t *worker);
 
 
 #define ngx_http_beacon_str_set(str, p, n)                                    \
@@ -117,7 +116,7 @@ ngx_http_beacon_take(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
     case NGX_HTTP_BEACON_FULL:
         atomic_fetch_add_explicit(&worker->mine->refused, 1,
                                   memory_order_relaxed);
-        ngx_http_beacon_warn_full(r, worker);
+        ngx_http_beacon_warn_full(worker);
         break;
 
     default: /* NGX_HTTP_BEACON_REJECTED + reason */
@@ -194,11 +193,19 @@ ngx_http_beacon_capture(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
     ngx_http_beacon_worker_t *worker, ngx_http_beacon_ctx_t *ctx,
     beacon_str_t *body, ngx_uint_t body_kind)
 {
-    ngx_uint_t    result;
+    ngx_uint_t    result, signals;
     beacon_str_t  value;
     beacon_hit_t  hit;
 
     worker->scratch_used = 0;
+    ctx->capture = blcf;
+    signals = ngx_http_beacon_signals(r);
+
+    if ((signals & NGX_HTTP_BEACON_GPC)
+        && blcf->gpc == NGX_HTTP_BEACON_GPC_DROP)
+    {
+        return NGX_HTTP_BEACON_DROPPED;
+    }
 
     if (blcf->condition) {
         if (ngx_http_beacon_value(r, worker, blcf->condition, &value)
@@ -212,7 +219,9 @@ ngx_http_beacon_capture(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
         }
     }
 
-    result = ngx_http_beacon_gather(r, blcf, worker, &hit);
+    result = ngx_http_beacon_gather(r, blcf, worker,
+                                    ngx_http_beacon_anonymous(blcf, signals),
+                                    &hit);
 
     if (result != NGX_HTTP_BEACON_TAKEN) {
         return result;
@@ -227,6 +236,12 @@ ngx_http_beacon_capture(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
 
     hit.body_kind = body_kind;
 
+    if ((signals || blcf->filter || blcf->ip != NGX_HTTP_BEACON_IP_FULL)
+        && ngx_http_beacon_privacy(r, blcf, worker, signals, &hit) != NGX_OK)
+    {
+        return NGX_HTTP_BEACON_FAILED;
+    }
+
     if (worker->producer.ring == NULL) {
         ngx_http_beacon_worker_late(worker);
 
@@ -235,7 +250,13 @@ ngx_http_beacon_capture(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
         }
     }
 
-    return ngx_http_beacon_commit(worker, &hit, blcf->schema->hash, ctx);
+    result = ngx_http_beacon_commit(worker, &hit, blcf->schema->hash, ctx);
+
+    if (result == NGX_HTTP_BEACON_TAKEN && blcf->cookie) {
+        ngx_http_beacon_cookie_set(r, blcf, worker, ctx);
+    }
+
+    return result;
 }
 
 
@@ -243,7 +264,7 @@ ngx_http_beacon_capture(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
 
 static ngx_uint_t
 ngx_http_beacon_gather(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
-    ngx_http_beacon_worker_t *worker, beacon_hit_t *hit)
+    ngx_http_beacon_worker_t *worker, ngx_uint_t anonymous, beacon_hit_t *hit)
 {
     beacon_str_t  *site;
 
@@ -266,6 +287,7 @@ ngx_http_beacon_gather(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
     ngx_http_beacon_str_set(&hit->strings[BEACON_HIT_VISITOR], NULL, 0);
 
     if (blcf->visitor
+        && !anonymous
         && ngx_http_beacon_value_visitor(r, worker, blcf->visitor,
                                          &hit->strings[BEACON_HIT_VISITOR])
            != NGX_OK)
@@ -463,11 +485,13 @@ ngx_http_beacon_commit(ngx_http_beacon_worker_t *worker, beacon_hit_t *hit,
 }
 
 
-/* At most once a minute. */
+/*
+ * At most once a minute.  Not to the request's log, which adds its line and
+ * the client's address: they may hold what is not to be stored.
+ */
 
 static void
-ngx_http_beacon_warn_full(ngx_http_request_t *r,
-    ngx_http_beacon_worker_t *worker)
+ngx_http_beacon_warn_full(ngx_http_beacon_worker_t *worker)
 {
     if (worker->warned && ngx_current_msec - worker->warned < 60000) {
         return;
@@ -475,7 +499,7 @@ ngx_http_beacon_warn_full(ngx_http_request_t *r,
 
     worker->warned = ngx_current_msec ? ngx_current_msec : 1;
 
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+    ngx_log_error(NGX_LOG_ERR, worker->log, 0,
                   "beacon: %s, hits are refused; "
                   "this is logged at most once a minute",
                   worker->producer.ring ? "the ring is full"

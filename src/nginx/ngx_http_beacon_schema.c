@@ -7,6 +7,8 @@
 
 static uint32_t ngx_http_beacon_schema_names(ngx_array_t *named,
     beacon_str_t *names);
+static uint32_t ngx_http_beacon_schema_flag(beacon_schema_t *schema,
+    const char *name);
 static ngx_uint_t ngx_http_beacon_schema_same(beacon_str_t *a, beacon_str_t *b,
     uint32_t n);
 
@@ -30,6 +32,14 @@ ngx_http_beacon_schema(ngx_conf_t *cf, ngx_http_beacon_loc_conf_t *blcf)
     schema->nfields = ngx_http_beacon_schema_names(blcf->fields,
                                                    schema->fields);
     schema->nflags = ngx_http_beacon_schema_names(blcf->flags, schema->flags);
+
+    blcf->prefetch = ngx_http_beacon_schema_flag(schema, "prefetch");
+    blcf->prerender = ngx_http_beacon_schema_flag(schema, "prerender");
+
+    if (blcf->anonymous) {
+        blcf->body_dropped = ngx_http_beacon_schema_flag(schema,
+                                                         "body_dropped");
+    }
 
     known = bmcf->schemas.elts;
 
@@ -77,6 +87,36 @@ ngx_http_beacon_schema_names(ngx_array_t *named, beacon_str_t *names)
     }
 
     return (uint32_t) named->nelts;
+}
+
+
+/*
+ * The bit of a flag that the worker sets by itself: that of a "beacon_flag" of
+ * the same name, or one more.  The payload so needs no place for them, and a
+ * helper of any version renders and counts them.
+ */
+
+static uint32_t
+ngx_http_beacon_schema_flag(beacon_schema_t *schema, const char *name)
+{
+    size_t    len;
+    uint32_t  i;
+
+    len = ngx_strlen(name);
+
+    for (i = 0; i < schema->nflags; i++) {
+        if (schema->flags[i].len == len
+            && ngx_memcmp(schema->flags[i].data, name, len) == 0)
+        {
+            return (uint32_t) 1 << i;
+        }
+    }
+
+    schema->flags[i].data = (const uint8_t *) name;
+    schema->flags[i].len = len;
+    schema->nflags++;
+
+    return (uint32_t) 1 << i;
 }
 
 

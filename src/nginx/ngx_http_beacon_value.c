@@ -178,6 +178,13 @@ ngx_http_beacon_value_compile(ngx_conf_t *cf, ngx_str_t *text,
             return NGX_OK;
         }
 
+        if (name.len == sizeof("beacon_cookie") - 1
+            && ngx_strncmp(name.data, "beacon_cookie", name.len) == 0)
+        {
+            value->kind = NGX_HTTP_BEACON_COOKIE;
+            return NGX_OK;
+        }
+
         index = ngx_http_get_variable_index(cf, &name);
         if (index == NGX_ERROR) {
             return NGX_ERROR;
@@ -185,6 +192,7 @@ ngx_http_beacon_value_compile(ngx_conf_t *cf, ngx_str_t *text,
 
         value->kind = NGX_HTTP_BEACON_VARIABLE;
         value->index = index;
+        value->text = name;
         return NGX_OK;
     }
 
@@ -265,6 +273,9 @@ ngx_http_beacon_value(ngx_http_request_t *r, ngx_http_beacon_worker_t *worker,
         str->data = value->text.data;
         str->len = value->text.len;
         return NGX_OK;
+
+    case NGX_HTTP_BEACON_COOKIE:
+        return ngx_http_beacon_cookie(r, worker, str);
 
     case NGX_HTTP_BEACON_VARIABLE:
         vv = ngx_http_get_flushed_variable(r, value->index);

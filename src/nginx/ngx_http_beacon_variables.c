@@ -1,6 +1,6 @@
 /*
- * Variables: $beacon_site $beacon_visitor $beacon_id $beacon_result, and by
- * prefix $beacon_field_NAME $beacon_arg_NAME.
+ * Variables: $beacon_site $beacon_visitor $beacon_id $beacon_result
+ * $beacon_cookie, and by prefix $beacon_field_NAME $beacon_arg_NAME.
  */
 
 #include "ngx_http_beacon.h"
@@ -13,6 +13,8 @@ static ngx_int_t ngx_http_beacon_variable_visitor(ngx_http_request_t *r,
 static ngx_int_t ngx_http_beacon_variable_id(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_beacon_variable_result(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_beacon_variable_cookie(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_beacon_variable_field(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -46,6 +48,9 @@ static ngx_http_variable_t  ngx_http_beacon_vars[] = {
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("beacon_result"), NULL, ngx_http_beacon_variable_result, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("beacon_cookie"), NULL, ngx_http_beacon_variable_cookie, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("beacon_field_"), NULL, ngx_http_beacon_variable_field, 0,
@@ -105,6 +110,8 @@ ngx_http_beacon_ctx_create(ngx_http_request_t *r,
 
     ctx->result = NGX_HTTP_BEACON_NONE;
     ctx->page = NULL;
+    ctx->capture = NULL;
+    ctx->cookie = NGX_HTTP_BEACON_COOKIE_UNDECIDED;
     v->data = (u_char *) ctx;
 
     return ctx;
@@ -165,13 +172,35 @@ ngx_http_beacon_variable_visitor(ngx_http_request_t *r,
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_beacon_module);
 
-    if (blcf->visitor == NULL) {
+    if (blcf->visitor == NULL
+        || (blcf->gpc == NGX_HTTP_BEACON_GPC_ANONYMOUS
+            && ngx_http_beacon_anonymous(blcf, ngx_http_beacon_signals(r))))
+    {
         v->not_found = 1;
         return NGX_OK;
     }
 
     if (ngx_http_beacon_value_visitor(r, NULL, blcf->visitor, &str) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    return ngx_http_beacon_variable_set(v, &str);
+}
+
+
+static ngx_int_t
+ngx_http_beacon_variable_cookie(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    beacon_str_t  str;
+
+    if (ngx_http_beacon_cookie(r, NULL, &str) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (str.len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
     }
 
     return ngx_http_beacon_variable_set(v, &str);

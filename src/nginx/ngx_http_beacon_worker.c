@@ -80,6 +80,17 @@ ngx_http_beacon_worker_attach(ngx_cycle_t *cycle,
 
     (void) ngx_sprintf(worker->lock_name, "%V/beacond.lock%Z", &bmcf->ring);
 
+    worker->seeded = (beacon_random_seed(&worker->random) == BEACON_OK);
+
+    if (worker->seeded) {
+        beacon_random_bytes(&worker->random, (u_char *) &worker->seed,
+                            sizeof(worker->seed));
+
+    } else {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
+                      "beacon: no random bytes, so no \"beacon_cookie\"");
+    }
+
     worker->dir = bmcf->ring;
     worker->epoch = bmcf->epoch;
     worker->log = cycle->log;
