@@ -122,6 +122,25 @@ conf.bad('%s;\n%s linger.ms 5;\n%s linger.ms 6;' % (KAFKA, PROPERTY, PROPERTY),
 conf.bad('%s;\n%s linger.ms;' % (KAFKA, PROPERTY), 'number of arguments',
          PROPERTY, 'a property has a value')
 
+# ---- what librdkafka says itself
+
+conf.bad('%s;\n%s ling.ms 5;' % (KAFKA, PROPERTY),
+         'No such configuration property: "ling.ms"', PROPERTY,
+         'a property that librdkafka does not know')
+conf.bad('%s;\n%s linger.ms soon;' % (KAFKA, PROPERTY), 'Invalid value',
+         PROPERTY, 'a value that is none')
+conf.bad('%s;\n%s compression.codec rar;' % (KAFKA, PROPERTY),
+         'Invalid value "rar"', PROPERTY, 'one of none of the words')
+conf.bad('%s;\n%s retries 0;' % (KAFKA, PROPERTY), 'retries', KAFKA,
+         'one that contradicts what is promised')
+path = properties('# 1\nlinger.ms=5\nling.ms=5\n')
+conf.bad('%s;\n%s %s;' % (KAFKA, FILE, path), 'No such configuration', None,
+         'the file is asked about, too', where=path + ':3')
+path = properties('security.protocol=ssl\nssl.key.pem=%s\n' % SECRET)
+said = conf.bad('%s;\n%s %s;' % (KAFKA, FILE, path), '[Kk]ey|pem', KAFKA,
+                'a key that is none')
+unlike(said, SECRET, 'is not told')
+
 # ---- the file
 
 path = properties('linger.ms=5\n%s\n' % SECRET)

@@ -16,7 +16,7 @@ static const char *const  beacon_kafka_own[] = {
     "message.timeout.ms", "delivery.timeout.ms",
     "delivery.report.only.error",
     "partitioner",
-    "queue.buffering.max.messages", "queue.buffering.max.kbytes",
+    "queue.buffering.max.messages",
     "queue.buffering.backpressure.threshold",
     "statistics.interval.ms",
     NULL
