@@ -84,4 +84,33 @@ is_(rig.found, rig.next - first, 'none went into a file that was removed')
 rig.stop()
 rig.remove()
 
+# ---- recovery waits for a spool that cannot be read
+
+rig = Rig(path='$beacon_site/log', spool=True, lane='2m')
+base = rig.logs
+rig.logs = os.path.join(base, 'disk')   # as if it were mounted there
+away = os.path.join(base, 'away')
+rig.start(BEACON_KILL_AT='log.after_write:5')
+rig.push(4000)
+ok(wait_until(lambda: rig.books()['spool'] > 1000000, 20),
+   'hits are in the spool')
+os.mkdir(rig.logs)
+ok(rig.died(), 'a death with lines that no checkpoint tells of')
+os.rename(rig.logs, away)
+rig.start()
+ok(wait_until(lambda: 'recovery' in rig.error_text(), 20),
+   'recovery waits for the disk')
+journals = [os.path.join(rig.spool, name) for name in os.listdir(rig.spool)
+            if name.startswith('journal.') and '.' not in name[8:]]
+for name in journals:
+    os.rename(name, name + '.away')
+os.rename(away, rig.logs)
+time.sleep(1)                           # long enough to judge too early
+for name in journals:
+    os.rename(name + '.away', name)
+ok(rig.wait(), 'hits are done once the spool can be read')
+rig.check('what it could not look at was not doubled')
+rig.stop()
+rig.remove()
+
 done_testing()

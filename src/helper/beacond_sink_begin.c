@@ -125,15 +125,92 @@ beacond_sinker_try(beacond_sinker_t *sinker)
     return true;
 }
 
+/* Is a hit left, of those that were there at first, that has not been shown? */
+static bool
+beacond_begin_left(const beacond_engine_t *engine, const beacon_cursor_t *at,
+    const beacon_cursor_t *until)
+{
+    uint32_t               i;
+    const beacond_lane_t  *lane;
+
+    for (i = 0; i < engine->nlanes; i++) {
+        lane = &engine->lanes[i];
+
+        if (lane->used && !lane->broken && at[i].ordinal < until[i].ordinal
+            && at[i].offset < until[i].offset)
+        {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+/* Waits so long, or until it is told something; the mutex is held. */
+static void
+beacond_begin_wait(beacond_sinker_t *sinker)
+{
+    beacond_cond_wait(&sinker->cond, &sinker->engine->mutex,
+                      (uint64_t) sinker->sink.ops->retry_ms * BEACOND_MS);
+}
+
+/*
+ * Shows a sink what is behind its checkpoint: all of it, however long the
+ * spool cannot be read.  What the sink was not shown, it would write again.
+ * false: quit.
+ */
+static bool
+beacond_sinker_show(beacond_sinker_t *sinker)
+{
+    bool               full = false, quit;
+    uint32_t           i;
+    beacond_batch_t   *batch;
+    beacon_cursor_t   *at, *until = NULL;
+    beacond_engine_t  *engine = sinker->engine;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    while ((at = calloc(2 * BEACOND_LANES, sizeof(beacon_cursor_t))) == NULL
+           && !sinker->quit)
+    {
+        beacond_begin_wait(sinker);
+    }
+
+    for (i = 0; at != NULL && i < engine->nlanes; i++) {
+        until = at + BEACOND_LANES;
+        at[i] = sinker->stands[i].acked.prefix;
+        until[i] = engine->lanes[i].tail;
+    }
+
+    while (!sinker->quit && !full && until != NULL
+           && beacond_begin_left(engine, at, until))
+    {
+        batch = beacond_sinker_build(sinker, at);
+
+        if (batch == NULL) {
+            beacond_begin_wait(sinker);
+            continue;
+        }
+
+        pthread_mutex_unlock(&engine->mutex);
+        full = sinker->sink.ops->recover(&sinker->sink, batch) == BEACON_FULL;
+        beacond_batch_unref(batch);
+        pthread_mutex_lock(&engine->mutex);
+    }
+
+    quit = sinker->quit;
+    sinker->puller.journal = false;
+    pthread_mutex_unlock(&engine->mutex);
+    free(at);
+
+    return !quit;
+}
+
 /* Before any batch: where it goes on, and what it may have left unfinished. */
 bool
 beacond_sinker_begin(beacond_sinker_t *sinker)
 {
     bool                  quit = false;
-    uint32_t              i;
-    beacon_rc_t           rc;
-    beacond_batch_t      *batch;
-    beacon_cursor_t      *at;
     beacond_engine_t     *engine = sinker->engine;
     beacond_checkpoint_t  checkpoint = { NULL, 0 };
 
@@ -146,8 +223,7 @@ beacond_sinker_begin(beacond_sinker_t *sinker)
     {
         beacond_sinker_status(sinker);
         pthread_mutex_lock(&engine->mutex);
-        beacond_cond_wait(&sinker->cond, &engine->mutex,
-                          (uint64_t) sinker->sink.ops->retry_ms * BEACOND_MS);
+        beacond_begin_wait(sinker);
         quit = sinker->quit;
         pthread_mutex_unlock(&engine->mutex);
 
@@ -163,36 +239,13 @@ beacond_sinker_begin(beacond_sinker_t *sinker)
         return true;
     }
 
-    at = calloc(BEACOND_LANES, sizeof(beacon_cursor_t));
-
-    pthread_mutex_lock(&engine->mutex);
-    quit = sinker->quit;
-
-    for (i = 0; at != NULL && i < engine->nlanes; i++) {
-        at[i] = sinker->stands[i].acked.prefix;
-    }
-
-    while (at != NULL && !quit
-           && (batch = beacond_sinker_build(sinker, at)) != NULL)
-    {
-        pthread_mutex_unlock(&engine->mutex);
-        rc = sinker->sink.ops->recover(&sinker->sink, batch);
-        beacond_batch_unref(batch);
-        pthread_mutex_lock(&engine->mutex);
-
-        quit = sinker->quit || rc == BEACON_FULL;
-    }
-
-    quit = sinker->quit;
-    sinker->puller.journal = false;
-    pthread_mutex_unlock(&engine->mutex);
-    free(at);
-
     /* asked to end before all was seen: the sink must not judge by it */
 
-    if (!quit) {
-        sinker->sink.ops->recover(&sinker->sink, NULL);
+    if (!beacond_sinker_show(sinker)) {
+        return false;
     }
 
-    return !quit;
+    sinker->sink.ops->recover(&sinker->sink, NULL);
+
+    return true;
 }
