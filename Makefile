@@ -33,7 +33,9 @@ CORE_O    = $(patsubst src/core/%.c,$(B)/core/%.o,$(wildcard src/core/*.c))
 HELPER_O  = $(patsubst src/helper/%.c,$(B)/helper/%.o, \
             $(wildcard src/helper/*.c))
 UNIT      = $(patsubst t/unit/%.c,$(B)/unit/%,$(wildcard t/unit/*_test.c))
-TOOLS     = $(patsubst t/tools/%.c,$(B)/%,$(wildcard t/tools/*.c))
+TOOLS     = $(patsubst t/tools/%.c,$(B)/%,$(filter-out $(if \
+            $(wildcard /usr/include/fuse3/fuse.h),,%/fault_fs.c), \
+            $(wildcard t/tools/*.c)))
 BENCH     = $(patsubst t/bench/%.c,$(B)/bench/%,$(wildcard t/bench/*.c))
 FUZZERS   = $(patsubst t/fuzz/%.c,build/fuzz/%,$(wildcard t/fuzz/*_fuzz.c))
 
@@ -58,10 +60,10 @@ DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libjansson-dev \
              librdkafka-dev
 DEPS_DEMO  = $(DEPS_BUILD) python3 tzdata
 DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
-             dpkg-dev patch e2fsprogs fuse3 faketime iproute2 procps \
-             spin valgrind $(DEPS_KAFKA)
+             dpkg-dev patch e2fsprogs fuse3 libfuse3-dev faketime iproute2 \
+             procps spin valgrind $(DEPS_KAFKA)
 DEPS_KAFKA = maven openjdk-17-jdk-headless openssl
-DEPS_LINT  = $(DEPS_BUILD) python3 clang-tidy cppcheck git
+DEPS_LINT  = $(DEPS_BUILD) libfuse3-dev python3 clang-tidy cppcheck git
 DEPS_BENCH = $(DEPS_TEST) wrk
 
 .PHONY: help all module beacond unit tools fuzzers build-tests thread-unit \
@@ -128,6 +130,10 @@ $(B)/%: t/tools/%.c $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALLFLAGS) -Isrc/helper $(LDFLAGS) -o $@ $< $(LIBS) \
 	    $(SYSLIBS)
+
+$(B)/fault_fs: t/tools/fault_fs.c
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(CFLAGS) -o $@ $< -lfuse3 -pthread
 
 $(B)/bench/%: t/bench/%.c $(B)/libbeacon.a
 	@mkdir -p $(@D)

@@ -101,6 +101,7 @@ beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
         n = to.ordinal - from.ordinal;
         stand->ahead += n;
         sinker->lost += n;
+        sinker->puller.voided = sinker->puller.busy;
     }
 
     stand->free_to = to;
@@ -109,7 +110,27 @@ beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
     beacond_keeper_told(sinker, lane, &from, &to);
 }
 
-/* Is there a spool that takes hits?  One that is stuck in a write does not. */
+/*
+ * One that builds a batch is not to lose what will be in it, and done in a
+ * moment; but not where it reads from a spool that is stuck: that batch is
+ * then built in vain.
+ */
+static bool
+beacond_keeper_loses(const beacond_sinker_t *sinker, uint64_t now)
+{
+    const beacond_puller_t  *puller = &sinker->puller;
+
+    if (!sinker->sink.ops->durable || puller->building
+        || (puller->busy && now - puller->busy_ns < BEACOND_UNREADY))
+    {
+        return false;
+    }
+
+    return sinker->mode != BEACOND_STARTING
+           || now - sinker->progress_ns > BEACOND_UNREADY;
+}
+
+/* Is there a spool that takes hits?  One whose thread is stuck does not. */
 static bool
 beacond_keeper_spools(const beacond_engine_t *engine, uint64_t now)
 {
@@ -145,10 +166,7 @@ beacond_keeper_losses(beacond_engine_t *engine)
         for (k = 0; k < engine->nsinks; k++) {
             sinker = engine->sinks[k];
 
-            if (sinker->sink.ops->durable && !sinker->puller.busy
-                && (sinker->mode != BEACOND_STARTING
-                    || now - sinker->progress_ns > BEACOND_UNREADY))
-            {
+            if (beacond_keeper_loses(sinker, now)) {
                 beacond_keeper_lose(engine, sinker, i);
             }
         }

@@ -103,6 +103,8 @@ typedef struct {
     beacon_render_t         *render;
     bool                     building;  /* from the ring; under the mutex */
     bool                     busy;      /* building from anywhere */
+    bool                     voided;    /* what is being built is in vain */
+    uint64_t                 busy_ns;
     uint32_t                 turn;      /* of lanes, when there are many */
     uint32_t                 npulls;
     beacond_pull_t           pulls[BEACOND_BATCH_LANES];
@@ -144,6 +146,7 @@ typedef struct {
 } beacond_unacked_t;
 
 typedef struct beacond_sink_engine_s  beacond_sinker_t;
+typedef struct beacond_copier_s       beacond_copier_t;
 
 /* The engine's part of a sink. */
 struct beacond_sink_engine_s {
@@ -191,6 +194,7 @@ struct beacond_sink_engine_s {
 
     beacond_puller_t    puller;
     beacond_pool_t      pool;
+    beacond_copier_t   *copier;         /* NULL: none yet; its thread's */
     beacond_log_limit_t loss_limit;
     uint64_t            loss_told;
 };
@@ -258,7 +262,8 @@ struct beacond_engine_s {
     bool                 spool_quit;
     bool                 spooling;      /* the keeper says: copy */
     bool                 spool_full;    /* the last write was refused */
-    uint64_t             spool_ns;      /* since when it is writing; 0: not */
+    uint64_t             spool_ns;      /* when its thread last began to do
+                                           something; 0: it waits */
     beacond_puller_t     spool_pull;    /* what the spooler is reading */
     json_t              *cursors;       /* cursors.json at start, or NULL */
     char                *cursors_text;  /* as written last */
@@ -333,6 +338,10 @@ void beacond_sinker_offer(beacond_sinker_t *sinker,
     beacond_batch_t *batch);                            /* locked */
 void beacond_sinker_behind(beacond_sinker_t *sinker);   /* locked */
 int beacond_sinker_fits(const beacond_sinker_t *sinker);        /* locked */
+
+/* beacond_sink_copy.c */
+
+void beacond_copier_leave(beacond_copier_t *copier);
 
 /* beacond_sink_begin.c */
 

@@ -30,7 +30,7 @@ beacon_rc_t beacond_process_user(const char *dir, beacon_err_t *err);
 beacon_rc_t beacond_process_lock(const char *dir, int *lock,
     beacon_err_t *err);
 
-/* The end.  Threads that do not end are not waited for; the log, for a moment. */
+/* Threads that do not end are not waited for; the log is, for a moment. */
 _Noreturn void beacond_process_exit(int code);
 
 #endif /* BEACOND_PROCESS_H */

@@ -108,6 +108,10 @@ beacond_sinker_destroy(beacond_sinker_t *sinker)
         sinker->sink.ops->destroy(&sinker->sink);
     }
 
+    if (sinker->copier != NULL) {
+        beacond_copier_leave(sinker->copier);
+    }
+
     for (i = 0; i < BEACOND_LANES; i++) {
         beacond_ranges_dispose(&sinker->stands[i].acked);
     }

@@ -199,6 +199,15 @@ void beacond_sink_settle(beacond_sink_t *sink,
 const char *beacond_sink_spool_dir(beacond_sink_t *sink);
 
 /*
+ * Writes that copy, whole or not at all, and to the disk; text NULL: removes
+ * it.  The sink's thread only.  AGAIN: it takes longer than 250 ms, and goes
+ * on; asked while it does, this says so at once: a frozen spool is no reason
+ * for a sink to stop.  SYS: errno.
+ */
+beacon_rc_t beacond_sink_copy(beacond_sink_t *sink, const char *path,
+    const char *text, size_t len);
+
+/*
  * Registers a template so that batches carry its values; create() only.
  * Binds its variables.
  */

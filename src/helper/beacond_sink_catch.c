@@ -200,6 +200,7 @@ beacond_sinker_build(beacond_sinker_t *sinker, beacon_cursor_t *at)
     journal = puller->npulls == 0;
     puller->building = !journal;
     puller->busy = true;
+    puller->busy_ns = beacond_clock_ns();
     batch->nvalues = engine->nvars;
     pthread_mutex_unlock(&engine->mutex);
 
@@ -212,6 +213,13 @@ beacond_sinker_build(beacond_sinker_t *sinker, beacon_cursor_t *at)
 
     pthread_mutex_lock(&engine->mutex);
     puller->building = puller->busy = false;
+
+    if (puller->voided && at == NULL) {
+        puller->journal = false;        /* some of it is lost: once more */
+        batch->nspans = 0;
+    }
+
+    puller->voided = false;
 
     if (at == NULL) {
         beacond_sinker_take(sinker, batch);

@@ -249,11 +249,10 @@ beacond_ids_write(beacond_sink_t *sink)
 }
 
 static beacon_rc_t
-beacond_ids_put(const char *path, const char *text, size_t len, off_t length,
-    bool sync)
+beacond_ids_put(const char *path, const char *text, size_t len, bool sync)
 {
-    int    fd, n, ok;
-    char   temp[PATH_MAX + 8], head[64];
+    int    fd, ok;
+    char   temp[PATH_MAX + 8];
 
     snprintf(temp, sizeof(temp), "%s.temp", path);
 
@@ -263,22 +262,22 @@ beacond_ids_put(const char *path, const char *text, size_t len, off_t length,
         return BEACON_SYS;
     }
 
-    n = snprintf(head, sizeof(head), "{\"v\":1,\"length\":%lld,\"engine\":",
-                 (long long) length);
-    ok = write(fd, head, (size_t) n) == n
-         && write(fd, text, len) == (ssize_t) len && write(fd, "}\n", 2) == 2
-         && (!sync || fsync(fd) == 0);
+    ok = write(fd, text, len) == (ssize_t) len && (!sync || fsync(fd) == 0);
     ok = close(fd) == 0 && ok && rename(temp, path) == 0;
 
     return ok ? BEACON_OK : BEACON_SYS;
 }
 
-/* First where it outlives the ring's directory, while hits do. */
+/* First where it outlives the ring's directory, while hits do.  What becomes
+   of that copy is no reason not to go on. */
 static beacon_rc_t
 beacond_ids_save(beacond_sink_t *sink)
 {
+    int                    n;
     bool                   spool;
-    beacon_rc_t            rc = BEACON_OK;
+    char                  *text;
+    off_t                  length;
+    beacon_rc_t            rc;
     beacond_ids_t         *ids = sink->data;
     beacond_checkpoint_t   checkpoint;
 
@@ -290,22 +289,27 @@ beacond_ids_save(beacond_sink_t *sink)
         return BEACON_SYS;
     }
 
+    length = ids->length + (off_t) ids->len;
+    n = asprintf(&text, "{\"v\":1,\"length\":%lld,\"engine\":%s}\n",
+                 (long long) length, checkpoint.text);
+    free(checkpoint.text);
+
+    if (n < 0) {
+        return BEACON_SYS;
+    }
+
     if (spool) {
-        rc = beacond_ids_put(ids->copy, checkpoint.text, checkpoint.len,
-                             ids->length + (off_t) ids->len, true);
+        sink->errors += beacond_sink_copy(sink, ids->copy, text, (size_t) n)
+                        == BEACON_SYS;
         ids->copied = true;
 
     } else if (ids->copied && ids->copy[0] != '\0') {
-        ids->copied = false;
-        unlink(ids->copy);
+        ids->copied = beacond_sink_copy(sink, ids->copy, NULL, 0)
+                      == BEACON_AGAIN;
     }
 
-    if (rc == BEACON_OK) {
-        rc = beacond_ids_put(ids->checkpoint, checkpoint.text, checkpoint.len,
-                             ids->length + (off_t) ids->len, ids->sync);
-    }
-
-    free(checkpoint.text);
+    rc = beacond_ids_put(ids->checkpoint, text, (size_t) n, ids->sync);
+    free(text);
 
     return rc;
 }

@@ -383,7 +383,7 @@ void beacond_slog_checkpoint_keep(beacond_slog_t *slog);
 
 /* Writes text to dir/<name>.checkpoint. */
 bool beacond_slog_checkpoint_put(beacond_slog_t *slog, const char *dir,
-    const char *text, size_t len, bool sync);
+    const char *text, size_t len);
 
 
 /* beacond_slog_scan.c */

@@ -174,7 +174,7 @@ beacond_slog_text(beacond_slog_t *slog, uint64_t seq, bool last)
 
 bool
 beacond_slog_checkpoint_put(beacond_slog_t *slog, const char *dir,
-    const char *text, size_t len, bool sync)
+    const char *text, size_t len)
 {
     int      fd, n;
     char     path[PATH_MAX], temp[PATH_MAX];
@@ -209,7 +209,7 @@ beacond_slog_checkpoint_put(beacond_slog_t *slog, const char *dir,
         }
     }
 
-    if (ftruncate(fd, (off_t) len) == -1 || (sync && fdatasync(fd) == -1)) {
+    if (ftruncate(fd, (off_t) len) == -1) {
         goto failed_file;
     }
 
@@ -266,6 +266,26 @@ beacond_slog_covered(beacond_slog_t *slog, uint64_t seq)
     }
 }
 
+/* One that takes long is not waited for: then, and after a reboot only, what
+   was written to files made since may be written again. */
+static void
+beacond_slog_checkpoint_spool(beacond_slog_t *slog, const char *dir,
+    size_t len)
+{
+    char         path[PATH_MAX];
+    beacon_rc_t  rc;
+
+    snprintf(path, sizeof(path), "%s/%s.checkpoint", dir, slog->sink->name);
+    rc = beacond_sink_copy(slog->sink, path, slog->text, len);
+
+    if (rc == BEACON_OK) {
+        slog->spooled_ms = slog->now;
+
+    } else if (rc == BEACON_SYS) {
+        beacond_slog_error(slog, "checkpoint", dir, errno);
+    }
+}
+
 /* A copy where the spool is: when files are new, else once a second. */
 static void
 beacond_slog_checkpoint_copy(beacond_slog_t *slog, size_t len)
@@ -290,9 +310,7 @@ beacond_slog_checkpoint_copy(beacond_slog_t *slog, size_t len)
         return;
     }
 
-    if (beacond_slog_checkpoint_put(slog, dir, slog->text, len, true)) {
-        slog->spooled_ms = slog->now;
-    }
+    beacond_slog_checkpoint_spool(slog, dir, len);
 }
 
 static void
@@ -347,7 +365,7 @@ beacond_slog_checkpoint(beacond_slog_t *slog, uint64_t seq)
     BEACOND_POINT("log.before_checkpoint");
 
     if (!beacond_slog_checkpoint_put(slog, slog->sink->conf->dir, slog->text,
-                                     len, false))
+                                     len))
     {
         return false;
     }
@@ -386,8 +404,8 @@ beacond_slog_checkpoint_keep(beacond_slog_t *slog)
 
     len = beacond_slog_text(slog, slog->acked, false);
 
-    if (len && beacond_slog_checkpoint_put(slog, dir, slog->text, len, true)) {
-        slog->spooled_ms = slog->now;
+    if (len) {
+        beacond_slog_checkpoint_spool(slog, dir, len);
     }
 }
 
@@ -404,6 +422,6 @@ beacond_slog_checkpoint_last(beacond_slog_t *slog)
 
     if (len) {
         (void) beacond_slog_checkpoint_put(slog, slog->sink->conf->dir,
-                                           slog->text, len, false);
+                                           slog->text, len);
     }
 }

@@ -15,6 +15,13 @@
 #define BEACOND_BUSY      (2 * BEACOND_MS)
 #define BEACOND_TIDY      (250 * BEACOND_MS)
 #define BEACOND_SYNC      (1000 * BEACOND_MS)
+#define BEACOND_STUCK     (1000 * BEACOND_MS)
+#define BEACOND_SCHEMAS   8             /* of a chunk's records */
+
+typedef struct {
+    uint32_t  n;
+    uint32_t  hashes[BEACOND_SCHEMAS];
+} beacond_spooler_schemas_t;
 
 static beacond_log_limit_t  beacond_spool_full_limit;
 static beacond_log_limit_t  beacond_spool_error_limit;
@@ -33,6 +40,7 @@ beacond_spooler_pin(beacond_engine_t *engine, uint32_t index)
 
     pthread_mutex_lock(&engine->mutex);
 
+    engine->spool_ns = beacond_clock_ns();
     from = lane->reclaim;
 
     if (from.offset < lane->spooled.offset) {
@@ -78,7 +86,7 @@ beacond_spooler_wrote(beacond_engine_t *engine, beacon_rc_t rc)
     }
 
     engine->spool_full = rc != BEACON_OK;
-    engine->spool_ns = 0;
+    engine->spool_ns = beacond_clock_ns();
     pthread_mutex_unlock(&engine->mutex);
 }
 
@@ -97,18 +105,35 @@ beacond_spooler_failed(beacond_engine_t *engine, beacon_rc_t rc, int error)
     }
 }
 
-/* A chunk of a lane.  AGAIN: nothing more is there. */
-static beacon_rc_t
-beacond_spooler_copy(beacond_engine_t *engine, uint32_t index)
+/* Notes the schema of a record; false: no room for another. */
+static bool
+beacond_spooler_schema(beacond_spooler_schemas_t *schemas, uint32_t hash)
 {
-    int               error;
+    uint32_t  i;
+
+    for (i = 0; i < schemas->n; i++) {
+        if (schemas->hashes[i] == hash) {
+            return true;
+        }
+    }
+
+    if (i == BEACOND_SCHEMAS) {
+        return false;
+    }
+
+    schemas->hashes[schemas->n++] = hash;
+
+    return true;
+}
+
+/* From the ring into the buffer: nothing here may block, the ring is pinned. */
+static beacon_rc_t
+beacond_spooler_gather(beacond_engine_t *engine,
+    beacond_spooler_schemas_t *schemas)
+{
     uint64_t          lost;
     beacon_rc_t       rc = BEACON_OK, got;
     beacond_pull_t   *pull = &engine->spool_pull.pulls[0];
-
-    if (!beacond_spooler_pin(engine, index)) {
-        return BEACON_AGAIN;
-    }
 
     while (rc == BEACON_OK && engine->spool->len < BEACOND_CHUNK) {
         got = beacon_lane_read(pull->ring, pull->number, &pull->next,
@@ -119,18 +144,40 @@ beacond_spooler_copy(beacond_engine_t *engine, uint32_t index)
         }
 
         if (got == BEACON_OK && pull->record.type == BEACON_RECORD_HIT) {
-            rc = beacond_schemas_copy(engine->schemas, pull->record.schema);
-
-            if (rc == BEACON_OK) {
-                rc = beacond_spool_append(engine->spool, pull->epoch,
-                                          pull->number, &pull->record);
+            if (!beacond_spooler_schema(schemas, pull->record.schema)) {
+                break;
             }
+
+            rc = beacond_spool_append(engine->spool, pull->epoch,
+                                      pull->number, &pull->record);
         }
 
         pull->done = pull->next;
     }
 
+    return rc;
+}
+
+/* A chunk of a lane.  AGAIN: nothing more is there. */
+static beacon_rc_t
+beacond_spooler_copy(beacond_engine_t *engine, uint32_t index)
+{
+    int                         error;
+    uint32_t                    i;
+    beacon_rc_t                 rc;
+    beacond_pull_t             *pull = &engine->spool_pull.pulls[0];
+    beacond_spooler_schemas_t   schemas = { 0 };
+
+    if (!beacond_spooler_pin(engine, index)) {
+        return BEACON_AGAIN;
+    }
+
+    rc = beacond_spooler_gather(engine, &schemas);
     beacond_spooler_unpin(engine);
+
+    for (i = 0; i < schemas.n && rc == BEACON_OK; i++) {
+        rc = beacond_schemas_copy(engine->schemas, schemas.hashes[i]);
+    }
 
     if (rc == BEACON_OK) {
         rc = beacond_spool_write(engine->spool);
@@ -241,6 +288,7 @@ beacond_spooler_run(void *data)
 
     while (!engine->spool_quit) {
         wait = BEACOND_IDLE;
+        engine->spool_ns = beacond_clock_ns();
 
         if (engine->spooling) {
             pthread_mutex_unlock(&engine->mutex);
@@ -264,6 +312,7 @@ beacond_spooler_run(void *data)
         }
 
         pthread_mutex_lock(&engine->mutex);
+        engine->spool_ns = 0;
 
         if (wait > 0 && !engine->spool_quit) {
             beacond_cond_wait(&engine->rest, &engine->mutex, wait);
@@ -332,6 +381,7 @@ beacon_rc_t
 beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
     beacon_err_t *err)
 {
+    bool                      stuck;
     beacon_rc_t               rc;
     beacond_spool_t          *spool = NULL;
     beacond_spooler_found_t   found = { engine, false };
@@ -347,6 +397,19 @@ beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
     if (engine->spool != NULL && beacond_spool_used(engine->spool) > 0) {
         beacon_err(err, "the spool %s holds hits: it can be left only when "
                    "it is empty", engine->spool->dir);
+        return BEACON_INVALID;
+    }
+
+    /* whoever waited for its thread would wait for its disk */
+
+    pthread_mutex_lock(&engine->mutex);
+    stuck = engine->spool_ns != 0
+            && beacond_clock_ns() - engine->spool_ns > BEACOND_STUCK;
+    pthread_mutex_unlock(&engine->mutex);
+
+    if (stuck) {
+        beacon_err(err, "the spool %s is stuck: it can be left only when it "
+                   "is not", engine->spool->dir);
         return BEACON_INVALID;
     }
 

@@ -23,15 +23,61 @@ import subprocess
 import tempfile
 import time
 
-from beacon_test import BUILD, diag, ok, proc, wait_until
+from beacon_test import BUILD, Env, diag, ok, proc, wait_until
 
 HITS = 'n'
+
+
+class FaultDisk:
+    """build/fault_fs on a directory: freezes, and fails on demand.  server is
+    None where that is not possible."""
+
+    def __init__(self, point):
+        self.point, self.backing = point, point + '.disk'
+        self.server, self.faults = None, set()
+        program = os.path.join(BUILD, 'fault_fs')
+        if not (os.path.exists(program) and os.access('/dev/fuse', os.W_OK)):
+            return
+        os.mkdir(self.backing)
+        server = subprocess.Popen([program, self.backing, point, '-f'],
+                                  stdin=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+        if wait_until(lambda: os.path.ismount(point)
+                      or server.poll() is not None) and not server.poll():
+            self.server = server
+        else:
+            server.kill()
+            server.wait()
+
+    def freeze(self, frozen=True):
+        """Nothing on it comes back; the test's own calls neither."""
+        self.server.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def fail(self, *faults):
+        """write, short, fsync, read, open: with EIO; until repair()."""
+        for fault in faults:
+            self.faults.add(fault)
+            with open(self.backing + '.' + fault, 'w', encoding='ascii'):
+                pass
+
+    def repair(self):
+        for fault in self.faults:
+            os.unlink(self.backing + '.' + fault)
+        self.faults = set()
+
+    def remove(self):
+        subprocess.run(['umount', '-l', self.point],
+                       stderr=subprocess.DEVNULL)
+        self.server.terminate()
+        self.server.wait()
+
 
 
 class Rig:
     def __init__(self, path='all.jsonl', spool=False, sinks=None, lane='4m',
                  lanes=128, logs=None, **log):
         self.top = tempfile.mkdtemp(prefix='beacon-test.', dir='/dev/shm')
+        Env.guard.add(self.top)
         atexit.register(self.remove)
         self.ring = os.path.join(self.top, 'ring')
         self.logs = logs or os.path.join(self.top, 'logs')
@@ -51,6 +97,7 @@ class Rig:
         self.follower = None
         self.next = 0
         self.mounts = []
+        self.disks = []
 
     # ---- processes
 
@@ -278,6 +325,13 @@ class Rig:
                                stderr=subprocess.DEVNULL).returncode == 0
                 and self.mount(['-o', 'loop', image]))
 
+    def fault_fs(self, point):
+        """A disk by FUSE on the logs' or the spool's directory."""
+        disk = FaultDisk(point)
+        if disk.server:
+            self.disks.append(disk)
+        return disk if disk.server else None
+
     def freeze(self, frozen=True):
         subprocess.run(['fsfreeze', '-f' if frozen else '-u', self.logs],
                        check=True)
@@ -289,6 +343,9 @@ class Rig:
             return
         if getattr(self, 'frozen', False):
             self.freeze(False)
+        for disk in self.disks:
+            disk.freeze(False)
+            disk.repair()
         for process in [self.helper, self.follower] + self.pushers:
             if process and process.poll() is None:
                 process.kill()
@@ -296,4 +353,7 @@ class Rig:
         for point in reversed(self.mounts):
             subprocess.run(['umount', '-l', point], stderr=subprocess.DEVNULL)
         self.mounts = []
+        for disk in self.disks:
+            disk.remove()
+        self.disks = []
         shutil.rmtree(self.top, ignore_errors=True)

@@ -97,6 +97,26 @@ beacond_sink_spool_dir(beacond_sink_t *sink)
 }
 
 beacon_rc_t
+beacond_sink_copy(beacond_sink_t *sink, const char *path, const char *text,
+    size_t len)
+{
+    int   fd;
+    char  temp[PATH_MAX + 8];
+
+    (void) sink;
+    snprintf(temp, sizeof(temp), "%s.temp", path);
+    fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    if (fd < 0 || write(fd, text, len) != (ssize_t) len) {
+        return BEACON_SYS;
+    }
+
+    close(fd);
+
+    return rename(temp, path) == 0 ? BEACON_OK : BEACON_SYS;
+}
+
+beacon_rc_t
 beacond_sink_checkpoint(beacond_sink_t *sink, const beacond_acked_t *a,
     size_t n, beacond_checkpoint_t *checkpoint)
 {

@@ -1,0 +1,142 @@
+#!/usr/bin/python3
+"""The spool's disk freezes: whoever needs it waits, the others go on; what
+does not fit is lost to the one that waits alone, and counted."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))
+from beacon_test import *
+from beacon_rig import Rig
+
+if os.geteuid() != 0:
+    skip_all('mounting needs root')
+
+
+class Two(Rig):
+    """Two logs, of which "slow" is on a disk by FUSE, as the spool is."""
+
+    def __init__(self):
+        super().__init__(spool=True, lane='1m')
+        self.other = os.path.join(self.top, 'slow')
+        os.mkdir(self.other)
+        self.sinks = [
+            {'type': 'log', 'name': 'log', 'at': 'test:5', 'sync': 'off',
+             'path': os.path.join(self.logs, 'all.jsonl')},
+            {'type': 'log', 'name': 'slow', 'at': 'test:6', 'sync': 'off',
+             'path': os.path.join(self.other, 'all.jsonl')}]
+        self.disk = self.fault_fs(self.other)
+        self.journal = self.fault_fs(self.spool)
+        if not self.disk or not self.journal:
+            skip_all('no FUSE here')
+
+    def judge(self, what):
+        """Both have what the books say, once, in order."""
+        ok(wait_until(lambda: all(sink['pending'] == 0 for sink in
+                                  self.books()['sinks'].values()), 60),
+           '%s: it catches up after the thaw' % what)
+        books = self.books()
+        slow = books['sinks']['slow']
+        is_(slow['done'] + slow['lost'], books['accepted'],
+            'what the slow one has not is counted')
+        self.check('%s: the other log has every hit once' % what)
+        self.logs, self.other = self.other, self.logs
+        is_(self.faults(lost=True), [], 'nothing is torn or doubled')
+        is_(self.found, slow['done'], 'and the slow one what it says')
+        self.logs, self.other = self.other, self.logs
+        return slow
+
+
+# ---- frozen while it is written
+
+rig = Two()
+rig.start()
+rig.push(1000)
+ok(rig.wait() and rig.wait(name='slow'), 'both logs run')
+rig.disk.freeze()
+rig.push(4000)
+ok(wait_until(lambda: rig.books()['spool'] > 0), 'one lags: spooling')
+rig.wait()                      # the other has no need of the spool
+rig.journal.freeze()
+ok(rig.push(10000), 'a spool that is frozen holds up no worker for long')
+ok(rig.wait(), 'nor another log')
+ok(wait_until(lambda: rig.sink('slow')['lost'] > 0), 'the slow one loses')
+like(rig.error_text(), r'"slow" lost \d+ hits', 'which is logged')
+rig.journal.freeze(False)
+rig.disk.freeze(False)
+slow = rig.judge('frozen in a write')
+ok(slow['done'] >= 3000, 'the oldest are kept')
+rig.push(1000)
+ok(rig.wait() and wait_until(lambda: rig.sink('slow')['pending'] == 0),
+   'both go on')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
+
+# ---- frozen while it is read
+
+rig = Two()
+rig.start()
+rig.push(100)
+rig.wait(name='slow')
+rig.disk.freeze()
+rig.push(30000)
+ok(wait_until(lambda: rig.books()['spool'] > 10000000), 'much is spooled')
+rig.wait()
+rig.disk.freeze(False)
+ok(wait_until(lambda: rig.sink('slow')['done'] > 1000), 'it is read')
+rig.journal.freeze()
+ok(rig.sink('slow')['pending'] > 0, 'when it freezes')
+ok(rig.push(10000), 'a sink that is stuck in reading it holds up no worker')
+ok(rig.wait(), 'nor another log')
+ok(wait_until(lambda: rig.sink('slow')['lost'] > 0), 'it loses')
+rig.journal.freeze(False)
+slow = rig.judge('frozen in a read')
+ok(slow['done'] > 25000, 'the oldest are kept')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
+
+# ---- the helper dies meanwhile
+
+rig = Two()
+rig.start()
+rig.push(100)
+rig.wait(name='slow')
+rig.disk.freeze()
+rig.push(6000)
+wait_until(lambda: rig.books()['spool'] > 1000000)
+rig.wait()
+rig.journal.freeze()
+rig.push(3000)
+rig.wait()
+rig.send(9)
+rig.disk.freeze(False)          # what is stuck in a disk cannot die
+rig.journal.freeze(False)
+ok(rig.died(), 'the helper is killed')
+rig.start()
+rig.judge('killed meanwhile')
+rig.stop()
+rig.remove()
+
+# ---- it fails
+
+rig = Two()
+rig.start()
+rig.push(100)
+rig.wait(name='slow')
+rig.disk.freeze()
+rig.journal.fail('fsync')
+ok(rig.push(5000) and rig.wait(), 'a spool that cannot sync stops nobody')
+rig.journal.repair()
+rig.journal.fail('write', 'open')
+ok(rig.push(5000) and rig.wait(), 'nor one that cannot be written')
+like(rig.error_text(), 'cannot write to the spool', 'which is logged')
+rig.disk.freeze(False)
+rig.journal.repair()
+rig.journal.fail('read')
+ok(rig.push(3000) and rig.wait(), 'nor one that cannot be read')
+rig.journal.repair()
+rig.judge('input and output errors')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
+
+done_testing()
