@@ -4,6 +4,7 @@ the helper; without a master process; as a plain user."""
 
 import os
 import pwd
+import shutil
 import signal
 import sys
 import time
@@ -82,6 +83,26 @@ all_logged(env, 'every hit was logged')
 env.start()
 is_(env.get('/px.gif?site=shop&n=%d' % HITS).status, 200, 'nginx starts again')
 ok(wait_until(lambda: len(logged(env)) == HITS + 1), 'and goes on')
+env.finish()
+
+
+# ---- the same, but its log's directory is gone, and then the ring's
+
+env = Env(level='notice', spool=None)
+env.allow('exited on signal 9')
+env.start()
+os.rename(env.log, env.log + '.away')
+burst(env, number=100)
+master = env.master()
+helper = env.helper_pid()
+for pid in [master, *proc.children(master)]:
+    if pid != helper:
+        env.kill(signal.SIGKILL, pid)
+ok(env.wait_error('the supervisor is gone'), 'nginx is killed as a whole')
+shutil.rmtree(env.ring)
+ok(proc.wait_gone(helper, 30), 'a helper that nobody can find leaves')
+like(''.join(env.error_lines('beacond: the ring')), 'with it 100 hits',
+     'and says what it could not log')
 env.finish()
 
 

@@ -4,7 +4,9 @@
  *     running    until somebody asks to stop
  *     draining   STOP or a signal: out when drained, or when time is up
  *     lingering  the supervisor is gone, or time was up with workers still
- *                there: out when every lane is unowned and drained
+ *                there: out when every lane is unowned and drained, or when
+ *                the ring's directory has been gone for 10 seconds: nobody can
+ *                find this helper then
  *
  * An adoption leads back from both.  All the work is the engine's, in threads
  * of its own.
@@ -27,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +48,7 @@ enum {
 #define BEACOND_TERM_MS     2000        /* SIGTERM, SIGINT */
 #define BEACOND_GRACE_MS    1000        /* for a successor to adopt us; for
                                            sinks that do not end */
+#define BEACOND_GONE_MS     10000       /* without a directory, see above */
 
 typedef enum {
     BEACOND_RUNNING,
@@ -63,6 +67,8 @@ typedef struct {
     beacond_control_t   control;
     beacond_state_e     state;
     int64_t             deadline_ms;    /* of this state */
+    int64_t             gone_ms;        /* the directory was found gone at;
+                                           0: it is there */
     bool                firm;           /* no lingering: a signal, or STOP 0,
                                            to make room for another */
     bool                expecting;      /* a configuration is published whose
@@ -364,6 +370,24 @@ beacond_signal(beacond_t *b)
     }
 }
 
+/* Has the ring's directory, with the lock in it, been gone for too long? */
+static bool
+beacond_gone(beacond_t *b, int64_t now_ms)
+{
+    struct stat  st;
+
+    if (fstat(b->lock, &st) != 0 || st.st_nlink != 0) {
+        b->gone_ms = 0;
+        return false;
+    }
+
+    if (b->gone_ms == 0) {
+        b->gone_ms = now_ms;
+    }
+
+    return now_ms - b->gone_ms >= BEACOND_GONE_MS;
+}
+
 /* Draining or lingering: is it time to leave? */
 static void
 beacond_leaving(beacond_t *b, int64_t now_ms)
@@ -380,6 +404,13 @@ beacond_leaving(beacond_t *b, int64_t now_ms)
         BEACOND_POINT("drained");
         beacond_log(BEACOND_NOTICE, "drained");
         beacond_control_tell(&b->control, "DRAINED");
+        b->leave = true;
+        return;
+    }
+
+    if (b->state == BEACOND_LINGERING && beacond_gone(b, now_ms)) {
+        beacond_log(BEACOND_ERROR, "the ring's directory is gone, and with it "
+                    "%" PRIu64 " hits", left);
         b->leave = true;
         return;
     }

@@ -308,6 +308,11 @@ ngx_http_beacon_body_shared(ngx_http_request_t *r, beacon_str_t *str,
     }
 
     for (cl = first; cl; cl = cl->next) {
+
+        if (ngx_buf_size(cl->buf) == 0) {
+            continue;                   /* the last one may hold no bytes */
+        }
+
         ngx_memcpy(body.start + body.len, cl->buf->pos, ngx_buf_size(cl->buf));
         body.len += ngx_buf_size(cl->buf);
     }

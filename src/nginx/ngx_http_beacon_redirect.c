@@ -211,7 +211,7 @@ ngx_http_beacon_redirect_regex(ngx_conf_t *cf,
 
     /* "~shop\.example" would let shop.example.evil.test through */
 
-    if (ngx_strcmp(rc.pattern.data, ".") != 0
+    if ((rc.pattern.len != 1 || rc.pattern.data[0] != '.')
         && (rc.pattern.data[0] != '^'
             || rc.pattern.data[rc.pattern.len - 1] != '$'))
     {
