@@ -303,15 +303,30 @@ beacon_query_arg(beacon_str_t query, beacon_str_t name, uint8_t *buf,
     }
 
 #if defined(__SSE2__)
-    {
-        unsigned  mask;
-        __m128i   amp;
+    if (query.len > 16) {
+        unsigned        mask;
+        __m128i         amp, first, escape, plus, next;
+        const uint8_t  *last;
 
         amp = _mm_set1_epi8('&');
+        first = _mm_set1_epi8(name.len ? (char) name.data[0] : '=');
+        escape = _mm_set1_epi8('%');
+        plus = _mm_set1_epi8('+');
 
-        for ( /* void */ ; end - p >= 16; p += 16) {
+        for (last = end - 17; p <= last; p += 16) {
             mask = (unsigned) _mm_movemask_epi8(_mm_cmpeq_epi8(amp,
                                _mm_loadu_si128((const __m128i *) p)));
+
+            if (mask == 0) {
+                continue;
+            }
+
+            /* of these, the ones that may begin with the name */
+            next = _mm_loadu_si128((const __m128i *) (p + 1));
+            mask &= (unsigned) _mm_movemask_epi8(_mm_or_si128(
+                                   _mm_cmpeq_epi8(next, first),
+                                   _mm_or_si128(_mm_cmpeq_epi8(next, escape),
+                                                _mm_cmpeq_epi8(next, plus))));
 
             for ( /* void */ ; mask; mask &= mask - 1) {
                 if (beacon_query_try(p + __builtin_ctz(mask) + 1, end, name,

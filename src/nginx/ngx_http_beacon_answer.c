@@ -37,14 +37,17 @@ static ngx_str_t  ngx_http_beacon_image_gif = ngx_string("image/gif");
  * (those with Cross-Origin-Embedder-Policy ask) and see how long it took.
  */
 
-static struct {
-    ngx_str_t  key;
-    ngx_str_t  value;
-} ngx_http_beacon_always[] = {
-    { ngx_string("Cache-Control"), ngx_string("no-store") },
-    { ngx_string("Cross-Origin-Resource-Policy"), ngx_string("cross-origin") },
-    { ngx_string("Timing-Allow-Origin"), ngx_string("*") }
+static ngx_table_elt_t  ngx_http_beacon_always[] = {
+    { .hash = 1, .key = ngx_string("Cache-Control"),
+      .value = ngx_string("no-store") },
+    { .hash = 1, .key = ngx_string("Cross-Origin-Resource-Policy"),
+      .value = ngx_string("cross-origin") },
+    { .hash = 1, .key = ngx_string("Timing-Allow-Origin"),
+      .value = ngx_string("*") }
 };
+
+#define NGX_HTTP_BEACON_ALWAYS  (sizeof(ngx_http_beacon_always)               \
+                                 / sizeof(ngx_http_beacon_always[0]))
 
 static ngx_str_t  ngx_http_beacon_error = ngx_string("X-Beacon-Error");
 static ngx_str_t  ngx_http_beacon_location = ngx_string("Location");
@@ -228,20 +231,33 @@ ngx_http_beacon_send(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
 }
 
 
+/* As ngx_list_push() would, but all at once where there is room. */
+
 static ngx_int_t
 ngx_http_beacon_headers(ngx_http_request_t *r)
 {
-    ngx_uint_t  i;
+    ngx_uint_t        i;
+    ngx_list_t       *headers;
+    ngx_list_part_t  *last;
+    ngx_table_elt_t  *h;
 
-    for (i = 0; i < sizeof(ngx_http_beacon_always)
-                    / sizeof(ngx_http_beacon_always[0]); i++)
-    {
-        if (ngx_http_beacon_header(r, &ngx_http_beacon_always[i].key,
-                                   &ngx_http_beacon_always[i].value)
-            != NGX_OK)
-        {
+    headers = &r->headers_out.headers;
+    last = headers->last;
+
+    if (headers->nalloc - last->nelts >= NGX_HTTP_BEACON_ALWAYS) {
+        h = (ngx_table_elt_t *) last->elts + last->nelts;
+        last->nelts += NGX_HTTP_BEACON_ALWAYS;
+        ngx_memcpy(h, ngx_http_beacon_always, sizeof(ngx_http_beacon_always));
+        return NGX_OK;
+    }
+
+    for (i = 0; i < NGX_HTTP_BEACON_ALWAYS; i++) {
+        h = ngx_list_push(headers);
+        if (h == NULL) {
             return NGX_ERROR;
         }
+
+        *h = ngx_http_beacon_always[i];
     }
 
     return NGX_OK;

@@ -3,8 +3,9 @@
 import os
 import signal
 
-from bench_util import (LOG_FORMAT, MODULE, NGINX, Client, callgrind_argv,
-                        callgrind_total, free_port, listening, need, until)
+from bench_util import (LOG_FORMAT, MODULE, NGINX, REQUEST, Client,
+                        callgrind_argv, callgrind_total, free_port, listening,
+                        need, until)
 
 CONF = """%(load)s
 daemon off;
@@ -31,15 +32,33 @@ BEACON_HTTP = """beacon_ring %(shm)s/ring-%(port)d lane_size=16m lanes=2;
     beacon_edge web7;
     beacon_log %(disk)s/$beacon_site.jsonl;"""
 
+TARGET_URL = "https://shop.example/landing?campaign=spring"
+LOAD = "load_module %(module)s;"
+SITE = "beacon_site $beacon_arg_site;"
+
+# main, http, location; and the status that is answered, if it is not 200
 VARIANTS = {
     "empty_gif": ("", "", "empty_gif;"),
     "access_log": (
         "", LOG_FORMAT,
         "empty_gif; access_log %(disk)s/access.log facts buffer=64k flush=1s;"),
-    "beacon": (
-        "load_module %(module)s;", BEACON_HTTP,
-        "beacon gif; beacon_site $beacon_arg_site;"),
+    "beacon": (LOAD, BEACON_HTTP, "beacon gif;" + SITE),
+    "cors": (
+        LOAD, BEACON_HTTP,
+        "beacon gif; beacon_cors https://shop.example;" + SITE),
+    "return": ("", "", "return 302 %s;" % TARGET_URL, 302),
+    "redirect": (
+        LOAD, BEACON_HTTP, "beacon_redirect %s;" % TARGET_URL + SITE, 302),
+    "redirect_arg": (
+        LOAD, BEACON_HTTP,
+        "beacon_redirect $beacon_arg_url allow=shop.example;" + SITE, 302),
+    "file": ("", "", "root %(disk)s;"),
+    "file_on": (LOAD, BEACON_HTTP, "root %(disk)s; beacon on;" + SITE),
 }
+
+
+ORIGIN = REQUEST.replace(b"\r\nAccept:",
+                         b"\r\nOrigin: https://shop.example\r\nAccept:")
 
 
 def instructions(place, variant, count, function=None):
@@ -48,7 +67,10 @@ def instructions(place, variant, count, function=None):
     port = free_port()
     values = {"dir": place.disk, "disk": place.disk, "shm": place.shm,
               "port": port, "module": MODULE}
-    load, http, location = (text % values for text in VARIANTS[variant])
+    load, http, location = (text % values for text in VARIANTS[variant][:3])
+    want = (VARIANTS[variant] + (200,))[3]
+    with open(os.path.join(place.disk, "px.gif"), "wb") as f:
+        f.write(b"x" * 43)
     conf = os.path.join(place.disk, "%s.conf" % variant)
     with open(conf, "w") as f:
         f.write(CONF % dict(values, load=load, http=http, location=location))
@@ -58,10 +80,10 @@ def instructions(place, variant, count, function=None):
         argv.insert(2, "--toggle-collect=" + function)
     proc = place.start(argv)
     until("nginx under callgrind", lambda: listening(port), 60, proc=proc)
-    client = Client(port)
+    client = Client(port, ORIGIN if variant == "cors" else REQUEST)
     for _ in range(count):
         status = client.ask()
-        if status != 200:
+        if status != want:
             raise RuntimeError("%s answered %d" % (variant, status))
     client.close()
     place.stop(proc, signal.SIGTERM, 60, again=True)
@@ -96,3 +118,23 @@ def rows(place):
     yield ("  capture alone", "%.0f instr" % capture, "",
            "site found and judged, record written and committed; what an "
            "answer saves against empty_gif's is not deducted")
+
+
+def pixel_rows(place):
+    """What redirects and pages cost, and CORS."""
+    need(MODULE)
+    plain = a_request(place, "beacon")
+    yield ("beacon_cors of a listed origin adds", "%.0f instr"
+           % (a_request(place, "cors") - plain), "",
+           "callgrind as for requests; the Origin header's parsing included")
+    plain = a_request(place, "return")
+    yield ("return 302, a request", "%.0f instr" % plain, "", "")
+    for name, what in (("redirect", "to a constant"),
+                       ("redirect_arg", "to an argument, allow=HOST")):
+        yield ("  beacon_redirect %s adds" % what, "%.0f instr"
+               % (a_request(place, name) - plain), "<= 2,500", "")
+    plain = a_request(place, "file")
+    yield ("a static file of 43 bytes, a request", "%.0f instr" % plain, "",
+           "without open_file_cache")
+    yield ("  beacon on adds", "%.0f instr"
+           % (a_request(place, "file_on") - plain), "<= 1,700", "")

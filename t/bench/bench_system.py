@@ -252,3 +252,32 @@ def stopped_rows(place):
     yield ("  ring full: 503 after, p50 / p99", "%.0f / %.0f us" % full,
            "at once", "2,000 one by one; with room, 200 after %.0f / %.0f us"
            % room)
+
+
+def latency_rows(place):
+    """An open-loop load of 20,000/s, on empty_gif and on beacon in turn."""
+    rate = 20000
+    pairs = 3 if QUICK else 11
+    system = System(place, lane="64m")
+    sides = (("empty_gif", "/empty.gif"), ("beacon gif", "/px.gif"))
+    took = {name: [] for name, _ in sides}
+    for i in range(pairs + 1):
+        for name, path in (sides if i % 2 else sides[::-1]):
+            done = system.answer(system.load(path, r=rate, t=2, c=32))
+            if i == 0:
+                continue                # warms up
+            if done["ok"] != done["sent"]:
+                raise RuntimeError("%s: %s" % (path, done))
+            took[name].append(done)
+    system.stop()
+    base, ours = (took[name] for name, _ in sides)
+    for key, name in (("p50_us", "p50"), ("p99_us", "p99")):
+        ratios = [b[key] / a[key] for a, b in zip(base, ours)]
+        yield ("%s at %d/s: beacon gif" % (name, rate),
+               "%.0f us" % median([r[key] for r in ours]),
+               "%.0f us" % median([r[key] for r in base]),
+               "goal: empty_gif's; open loop, %d pairs of 2 s in turn"
+               % pairs)
+        yield ("  of empty_gif's", "%.2f x" % median(ratios),
+               "<= 1.1 x" if name == "p99" else "",
+               "median of the pairs; quartiles %s" % spread(ratios))
