@@ -189,35 +189,114 @@ beacon_hit_parse(beacon_str_t payload, beacon_hit_t *hit)
     return BEACON_OK;
 }
 
-/* Behind the name and its '=' in the sequence p .. end; NULL: another one. */
+/*
+ * Behind the name and its '=' in the sequence at p, which a '&' or end ends;
+ * NULL: another one.
+ */
 static const uint8_t *
 beacon_query_match(const uint8_t *p, const uint8_t *end, beacon_str_t name)
 {
-    size_t  i;
+    size_t   i;
+    uint8_t  c;
 
     for (i = 0; i < name.len; i++) {
-        if (p == end || *p == '='
+        if (p == end) {
+            return NULL;
+        }
+
+        c = *p;
+
+        if (c == name.data[i] && c > '=') {
+            /* neither '=' nor '&', '%', '+' */
+            p++;
+            continue;
+        }
+
+        if (c == '=' || c == '&'
             || beacon_query_byte(p, end, &p) != name.data[i])
         {
             return NULL;
         }
     }
 
-    if (p == end) {
+    if (p == end || *p == '&') {
         return p;
     }
 
     return (*p == '=') ? p + 1 : NULL;
 }
 
+#if defined(__SSE2__)
+
+/* The first '%' or '+' in sixteen bytes; 16: none. */
+static inline unsigned
+beacon_query_plain(__m128i bytes)
+{
+    __m128i  escapes;
+
+    escapes = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('%')),
+                           _mm_cmpeq_epi8(bytes, _mm_set1_epi8('+')));
+
+    return (unsigned) __builtin_ctz((unsigned) _mm_movemask_epi8(escapes)
+                                    | 1U << 16);
+}
+
+#endif
+
+/* Decodes p .. end to dst, which has as many bytes; returns dst's end. */
+static uint8_t *
+beacon_query_unescape(const uint8_t *p, const uint8_t *end, uint8_t *dst)
+{
+#if defined(__SSE2__)
+    unsigned  n;
+    __m128i   bytes;
+
+    while (end - p >= 16) {
+        bytes = _mm_loadu_si128((const __m128i *) p);
+        _mm_storeu_si128((__m128i *) dst, bytes);
+        n = beacon_query_plain(bytes);
+        p += n;
+        dst += n;
+
+        if (n < 16) {
+            *dst++ = beacon_query_byte(p, end, &p);
+        }
+    }
+#endif
+
+    while (p < end) {
+        *dst++ = beacon_query_byte(p, end, &p);
+    }
+
+    return dst;
+}
+
 static void
 beacon_query_decode(const uint8_t *p, const uint8_t *end, uint8_t *buf,
     beacon_str_t *value)
 {
-    uint8_t        *dst;
     const uint8_t  *start;
 
-    for (start = p; p < end && *p != '%' && *p != '+'; p++) { /* void */ }
+    start = p;
+
+#if defined(__SSE2__)
+    {
+        unsigned  n;
+
+        for ( /* void */ ; end - p >= 16; p += 16) {
+            n = beacon_query_plain(_mm_loadu_si128((const __m128i *) p));
+
+            if (n < 16) {
+                p += n;
+                break;
+            }
+        }
+    }
+#endif
+
+    while (p < end && *p != '%' && *p != '+') {
+        p++;
+    }
 
     if (p == end) {
         value->data = start;
@@ -226,20 +305,29 @@ beacon_query_decode(const uint8_t *p, const uint8_t *end, uint8_t *buf,
     }
 
     memcpy(buf, start, (size_t) (p - start));
-    dst = buf + (p - start);
-
-    while (p < end) {
-        *dst++ = beacon_query_byte(p, end, &p);
-    }
 
     value->data = buf;
-    value->len = (size_t) (dst - buf);
+    value->len = (size_t) (beacon_query_unescape(p, end, buf + (p - start))
+                           - buf);
 }
 
 /* The first '&' in p .. end, or end. */
 static const uint8_t *
 beacon_query_amp(const uint8_t *p, const uint8_t *end)
 {
+#if defined(__SSE2__)
+    unsigned  mask;
+
+    for ( /* void */ ; end - p >= 16; p += 16) {
+        mask = (unsigned) _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_set1_epi8('&'),
+                           _mm_loadu_si128((const __m128i *) p)));
+
+        if (mask) {
+            return p + __builtin_ctz(mask);
+        }
+    }
+#endif
+
     while (p < end && *p != '&') {
         p++;
     }
@@ -247,16 +335,12 @@ beacon_query_amp(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
-/*
- * Is the sequence at p the one?  Its end is looked for only where its first
- * byte says that it might be.
- */
+/* Is the sequence at p the one?  Its end is looked for only where it is. */
 static inline int
 beacon_query_try(const uint8_t *p, const uint8_t *end, beacon_str_t name,
     uint8_t *buf, beacon_str_t *value)
 {
-    uint8_t         c;
-    const uint8_t  *stop;
+    uint8_t  c;
 
     if (p == end) {
         return 0;
@@ -273,14 +357,13 @@ beacon_query_try(const uint8_t *p, const uint8_t *end, beacon_str_t name,
         return 0;
     }
 
-    stop = beacon_query_amp(p, end);
-    p = beacon_query_match(p, stop, name);
+    p = beacon_query_match(p, end, name);
 
     if (p == NULL) {
         return 0;
     }
 
-    beacon_query_decode(p, stop, buf, value);
+    beacon_query_decode(p, beacon_query_amp(p, end), buf, value);
 
     return 1;
 }

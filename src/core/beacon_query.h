@@ -8,24 +8,19 @@
 
 #include <stdint.h>
 
-/* -1: no digit. */
-static inline int
-beacon_query_hex(uint8_t c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-
-    c |= 0x20;
-
-    return (c >= 'a' && c <= 'f') ? c - 'a' + 10 : -1;
-}
+/* Hexadecimal digits, each plus one. */
+static const uint8_t  beacon_query_digits[256] = {
+    ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6,
+    ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
+    ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16
+};
 
 /* The byte at p, decoded; *next stands behind it.  p < end. */
 static inline uint8_t
 beacon_query_byte(const uint8_t *p, const uint8_t *end, const uint8_t **next)
 {
-    int  high, low;
+    unsigned  high, low;
 
     *next = p + 1;
 
@@ -34,12 +29,12 @@ beacon_query_byte(const uint8_t *p, const uint8_t *end, const uint8_t **next)
     }
 
     if (*p == '%' && end - p >= 3) {
-        high = beacon_query_hex(p[1]);
-        low = beacon_query_hex(p[2]);
+        high = beacon_query_digits[p[1]];
+        low = beacon_query_digits[p[2]];
 
-        if (high >= 0 && low >= 0) {
+        if (high && low) {
             *next = p + 3;
-            return (uint8_t) (high << 4 | low);
+            return (uint8_t) ((high - 1) << 4 | (low - 1));
         }
     }
 

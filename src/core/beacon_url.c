@@ -6,18 +6,37 @@
 
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #define BEACON_LABEL_MAX  63
+
+/* Bytes of a host, in lower case; 0: what is none.  From 0x28 on. */
+static const uint8_t  beacon_url_bytes[128 - 0x28] = {
+      0,   0,   0,   0,   0, '-', '.',   0,
+    '0', '1', '2', '3', '4', '5', '6', '7',
+    '8', '9',   0,   0,   0,   0,   0,   0,
+      0, 'a', 'b', 'c', 'd', 'e', 'f', 'g',
+    'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o',
+    'p', 'q', 'r', 's', 't', 'u', 'v', 'w',
+    'x', 'y', 'z',   0,   0,   0,   0, '_',
+      0, 'a', 'b', 'c', 'd', 'e', 'f', 'g',
+    'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o',
+    'p', 'q', 'r', 's', 't', 'u', 'v', 'w',
+    'x', 'y', 'z',   0,   0,   0,   0,   0
+};
+
+static inline uint8_t
+beacon_url_byte(uint8_t c)
+{
+    return (c >= 0x28 && c < 128) ? beacon_url_bytes[c - 0x28] : 0;
+}
 
 static int
 beacon_url_is_digit(uint8_t c)
 {
     return c >= '0' && c <= '9';
-}
-
-static uint8_t
-beacon_url_lower(uint8_t c)
-{
-    return (c >= 'A' && c <= 'Z') ? c | 0x20 : c;
 }
 
 /* "http://" or "https://", in any case: its length; 0: neither. */
@@ -29,12 +48,12 @@ beacon_url_scheme(beacon_str_t text)
     static const uint8_t  scheme[] = "http";
 
     for (i = 0; i < 4; i++) {
-        if (i == text.len || beacon_url_lower(text.data[i]) != scheme[i]) {
+        if (i == text.len || beacon_url_byte(text.data[i]) != scheme[i]) {
             return 0;
         }
     }
 
-    if (i < text.len && beacon_url_lower(text.data[i]) == 's') {
+    if (i < text.len && (text.data[i] | 0x20) == 's') {
         i++;
     }
 
@@ -49,24 +68,11 @@ beacon_url_scheme(beacon_str_t text)
  * Not one of the labels that a browser may read as another one: punycode of
  * nothing but ASCII ("xn--shop-" is "shop" to some).
  */
-static int
+static inline int
 beacon_url_label_valid(const uint8_t *p, size_t len)
 {
-    size_t  i;
-
-    if (len == 0 || len > BEACON_LABEL_MAX) {
-        return 0;
-    }
-
-    for (i = 0; i < len; i++) {
-        if (!beacon_url_is_digit(p[i]) && !(p[i] >= 'a' && p[i] <= 'z')
-            && p[i] != '-' && p[i] != '_')
-        {
-            return 0;
-        }
-    }
-
-    return len < 4 || memcmp(p, "xn--", 4) != 0 || p[len - 1] != '-';
+    return len != 0 && len <= BEACON_LABEL_MAX
+           && (len < 4 || memcmp(p, "xn--", 4) != 0 || p[len - 1] != '-');
 }
 
 /* What browsers take for a number, and the whole host then for an address. */
@@ -136,32 +142,69 @@ beacon_url_ipv4(const uint8_t *p, const uint8_t *end)
     }
 }
 
-int
-beacon_host_valid(const uint8_t *host, size_t len)
+/* Bytes are those of beacon_url_bytes[]; is it made of labels? */
+static int
+beacon_url_host_valid(const uint8_t *host, size_t len)
 {
-    const uint8_t  *p, *end, *dot;
+    const uint8_t  *p, *label, *end;
 
-    if (len == 0 || len > BEACON_HOST_MAX) {
+    if (len > BEACON_HOST_MAX) {
         return 0;
     }
 
     end = host + len;
 
-    for (p = host; /* void */ ; p = dot + 1) {
-        dot = memchr(p, '.', (size_t) (end - p));
+    for (label = p = host; p < end; p++) {
+        if (*p != '.') {
+            continue;
+        }
 
-        if (!beacon_url_label_valid(p, (size_t) ((dot ? dot : end) - p))) {
+        if (!beacon_url_label_valid(label, (size_t) (p - label))) {
             return 0;
         }
 
-        if (dot == NULL) {
-            break;
+        label = p + 1;
+    }
+
+    return beacon_url_label_valid(label, (size_t) (end - label))
+           && (!beacon_url_label_number(label, (size_t) (end - label))
+               || beacon_url_ipv4(host, end));
+}
+
+int
+beacon_host_valid(const uint8_t *host, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        if (beacon_url_byte(host[i]) != host[i] || host[i] == 0) {
+            return 0;
         }
     }
 
-    return !beacon_url_label_number(p, (size_t) (end - p))
-           || beacon_url_ipv4(host, end);
+    return beacon_url_host_valid(host, len);
 }
+
+#if defined(__SSE2__)
+
+/* Copies sixteen bytes; 0: not all of them may stay as they are. */
+static inline int
+beacon_url_block(const uint8_t *p, uint8_t *dst)
+{
+    __m128i  bytes, good;
+
+    /* those beyond 0x7f are negative */
+    bytes = _mm_loadu_si128((const __m128i *) p);
+    good = _mm_andnot_si128(
+               _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')),
+               _mm_and_si128(_mm_cmpgt_epi8(bytes, _mm_set1_epi8(0x20)),
+                             _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x7f))));
+    _mm_storeu_si128((__m128i *) dst, bytes);
+
+    return _mm_movemask_epi8(good) == 0xffff;
+}
+
+#endif
 
 /*
  * Copies what stands behind the host.  NULL: a control byte or a backslash,
@@ -171,6 +214,20 @@ static uint8_t *
 beacon_url_rest(const uint8_t *p, const uint8_t *end, uint8_t *dst)
 {
     static const uint8_t  hex[] = "0123456789ABCDEF";
+
+#if defined(__SSE2__)
+    if (end - p >= 16) {
+        while (end - p >= 16 && beacon_url_block(p, dst)) {
+            p += 16;
+            dst += 16;
+        }
+
+        /* the last one may begin in the one before */
+        if (end - p < 16 && beacon_url_block(end - 16, dst + (end - p) - 16)) {
+            return dst + (end - p);
+        }
+    }
+#endif
 
     for ( /* void */ ; p < end; p++) {
 
@@ -191,13 +248,27 @@ beacon_url_rest(const uint8_t *p, const uint8_t *end, uint8_t *dst)
     return dst;
 }
 
-/* From the scheme's end to the first of '/', '?', '#', or the text's end. */
+/*
+ * Copies what stands behind the colon at p, a port; returns where it ends.
+ * NULL: it is none.
+ */
 static const uint8_t *
-beacon_url_authority_end(const uint8_t *p, const uint8_t *end)
+beacon_url_port(const uint8_t *p, const uint8_t *end, uint8_t **dst)
 {
-    while (p < end && *p != '/' && *p != '?' && *p != '#') {
+    const uint8_t  *start;
+
+    start = p++;
+
+    while (p < end && beacon_url_is_digit(*p)) {
         p++;
     }
+
+    if (!beacon_url_decimal(start + 1, p, 65535) || start[1] == '0') {
+        return NULL;
+    }
+
+    memcpy(*dst, start, (size_t) (p - start));
+    *dst += p - start;
 
     return p;
 }
@@ -205,30 +276,27 @@ beacon_url_authority_end(const uint8_t *p, const uint8_t *end)
 beacon_rc_t
 beacon_url_judge(beacon_str_t text, uint8_t *buf, beacon_url_t *url)
 {
-    size_t          n, i;
-    uint8_t        *dst;
-    const uint8_t  *p, *end, *last, *port;
+    size_t          n;
+    uint8_t         c, *dst;
+    const uint8_t  *p, *end;
 
     n = beacon_url_scheme(text);
     if (n == 0) {
         return BEACON_INVALID;
     }
 
+    memcpy(buf, "https://", n);
+    memcpy(buf + n - 3, "://", 3);
+
     p = text.data + n;
     end = text.data + text.len;
-    last = beacon_url_authority_end(p, end);
-
-    for (i = 0, dst = buf; i < n; i++) {
-        *dst++ = beacon_url_lower(text.data[i]);
-    }
-
+    dst = buf + n;
     url->host.data = dst;
 
-    while (p < last && *p != ':') {
-        *dst++ = beacon_url_lower(*p++);
+    while (p < end && (c = beacon_url_byte(*p)) != 0) {
+        *dst++ = c;
+        p++;
     }
-
-    port = p;
 
     if (dst > url->host.data && dst[-1] == '.') {
         dst--;
@@ -236,21 +304,23 @@ beacon_url_judge(beacon_str_t text, uint8_t *buf, beacon_url_t *url)
 
     url->host.len = (size_t) (dst - url->host.data);
 
-    if (!beacon_host_valid(url->host.data, url->host.len)
-        || (port < last && (!beacon_url_decimal(port + 1, last, 65535)
-                            || port[1] == '0')))
-    {
+    if (!beacon_url_host_valid(url->host.data, url->host.len)) {
         return BEACON_INVALID;
     }
 
-    memcpy(dst, port, (size_t) (last - port));
-    dst += last - port;
+    if (p < end && *p == ':') {
+        p = beacon_url_port(p, end, &dst);
+    }
 
-    if (last == end || *last != '/') {
+    if (p == NULL || (p < end && *p != '/' && *p != '?' && *p != '#')) {
+        return BEACON_INVALID;
+    }
+
+    if (p == end || *p != '/') {
         *dst++ = '/';
     }
 
-    dst = beacon_url_rest(last, end, dst);
+    dst = beacon_url_rest(p, end, dst);
     if (dst == NULL) {
         return BEACON_INVALID;
     }

@@ -79,9 +79,14 @@ ngx_http_beacon_page_mark(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    ctx = ngx_http_beacon_ctx_create(r, blcf->main);
+    ctx = (ngx_http_beacon_ctx_t *)
+              r->variables[blcf->main->capture_index].data;
+
     if (ctx == NULL) {
-        return NGX_DECLINED;
+        ctx = ngx_http_beacon_ctx_create(r, blcf->main);
+        if (ctx == NULL) {
+            return NGX_DECLINED;
+        }
     }
 
     if (blcf->mode == NGX_HTTP_BEACON_OFF) {

@@ -16,6 +16,7 @@
 
 struct ngx_http_beacon_redirect_s {
     ngx_http_beacon_value_t     target;
+    ngx_str_t                   constant;   /* judged; empty: it is none */
     ngx_hash_combined_t         hosts;
     ngx_array_t                 regexes;    /* of ngx_regex_t * */
 };
@@ -38,7 +39,7 @@ static ngx_int_t ngx_http_beacon_redirect_hash(ngx_conf_t *cf,
 static int ngx_libc_cdecl ngx_http_beacon_redirect_cmp(const void *one,
     const void *two);
 static ngx_int_t ngx_http_beacon_redirect_judge(ngx_http_request_t *r,
-    ngx_http_beacon_redirect_t *redirect, ngx_str_t *location);
+    ngx_http_beacon_loc_conf_t *blcf, ngx_str_t *location);
 static ngx_uint_t ngx_http_beacon_redirect_allowed(
     ngx_http_beacon_redirect_t *redirect, beacon_str_t host);
 
@@ -277,6 +278,12 @@ ngx_http_beacon_redirect_target(ngx_conf_t *cf,
     {
         host->data = (u_char *) url.host.data;
         host->len = url.host.len;
+
+        if (p == NULL) {
+            redirect->constant.data = (u_char *) url.url.data;
+            redirect->constant.len = url.url.len;
+        }
+
         return NGX_OK;
     }
 
@@ -378,7 +385,7 @@ ngx_http_beacon_redirect(ngx_http_request_t *r, ngx_http_beacon_ctx_t *ctx,
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_beacon_module);
 
-    rc = ngx_http_beacon_redirect_judge(r, blcf->redirect, &location);
+    rc = ngx_http_beacon_redirect_judge(r, blcf, &location);
 
     if (rc == NGX_DECLINED) {
         return ngx_http_beacon_reject(r, BEACON_REJECT_REDIRECT,
@@ -408,13 +415,29 @@ ngx_http_beacon_redirect(ngx_http_request_t *r, ngx_http_beacon_ctx_t *ctx,
 
 static ngx_int_t
 ngx_http_beacon_redirect_judge(ngx_http_request_t *r,
-    ngx_http_beacon_redirect_t *redirect, ngx_str_t *location)
+    ngx_http_beacon_loc_conf_t *blcf, ngx_str_t *location)
 {
-    u_char        *buf;
-    beacon_str_t   target;
-    beacon_url_t   url;
+    size_t                       room;
+    u_char                      *buf;
+    beacon_str_t                 target;
+    beacon_url_t                 url;
+    ngx_http_beacon_worker_t    *worker;
+    ngx_http_beacon_redirect_t  *redirect;
 
-    if (ngx_http_beacon_value(r, NULL, &redirect->target, &target) != NGX_OK) {
+    redirect = blcf->redirect;
+
+    if (redirect->constant.len) {
+        *location = redirect->constant;
+        return NGX_OK;
+    }
+
+    /* the scratch is the hit's again behind this */
+
+    worker = blcf->main->worker;
+    worker->scratch_used = 0;
+
+    if (ngx_http_beacon_value(r, worker, &redirect->target, &target) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -422,9 +445,16 @@ ngx_http_beacon_redirect_judge(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    buf = ngx_pnalloc(r->pool, BEACON_URL_ROOM(target.len));
-    if (buf == NULL) {
-        return NGX_ERROR;
+    room = BEACON_URL_ROOM(target.len);
+
+    if (room <= NGX_HTTP_BEACON_SCRATCH - worker->scratch_used) {
+        buf = worker->scratch + worker->scratch_used;
+
+    } else {
+        buf = ngx_pnalloc(r->pool, room);
+        if (buf == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     if (beacon_url_judge(target, buf, &url) != BEACON_OK
@@ -433,8 +463,13 @@ ngx_http_beacon_redirect_judge(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    location->data = (u_char *) url.url.data;
     location->len = url.url.len;
+    location->data = ngx_pnalloc(r->pool, url.url.len);
+    if (location->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(location->data, url.url.data, url.url.len);
 
     return NGX_OK;
 }

@@ -122,6 +122,8 @@ static const url_case_t  url_cases[] = {
     { "https://1.2.3.4./", "https://1.2.3.4/", "1.2.3.4" },
 
     /* ports */
+    { "https://a:", NULL, NULL },
+    { "https://a.:", NULL, NULL },
     { "https://a:/", NULL, NULL },
     { "https://a:0/", NULL, NULL },
     { "https://a:080/", NULL, NULL },
@@ -234,6 +236,52 @@ lengths_of_hosts_are_bounded(void)
     ok(judge(text, 8 + 64, buf, &url) == BEACON_INVALID, "64 are none");
 }
 
+/* Sixteen bytes are looked at together: each length, each place. */
+static void
+what_stands_behind_the_host_is_copied(void)
+{
+    char          text[128], want[512];
+    size_t        len, at, i, n;
+    unsigned      wrong;
+    uint8_t       buf[BEACON_URL_ROOM(sizeof(text))];
+    beacon_url_t  url;
+
+    for (wrong = 0, len = 0; len < 70; len++) {
+        for (at = 0; at <= len; at++) {
+            memcpy(text, "https://a/", 10);
+            memcpy(want, "https://a/", 10);
+
+            for (n = 10, i = 0; i < len; i++) {
+                text[10 + i] = (i == at) ? (char) 0x80 : (char) ('!' + i);
+                n += (size_t) snprintf(want + n, 4, (i == at) ? "%%80" : "%c",
+                                       '!' + (int) i);
+            }
+
+            /* the only backslash there is would be refused */
+            for (i = 10; i < n; i++) {
+                want[i] = (want[i] == '\\') ? '~' : want[i];
+            }
+
+            for (i = 0; i < len; i++) {
+                text[10 + i] = (text[10 + i] == '\\') ? '~' : text[10 + i];
+            }
+
+            if (judge(text, 10 + len, buf, &url) != BEACON_OK
+                || url.url.len != n || memcmp(url.url.data, want, n) != 0)
+            {
+                wrong++;
+            }
+
+            if (at < len) {
+                text[10 + at] = '\\';
+                wrong += (judge(text, 10 + len, buf, &url) == BEACON_OK);
+            }
+        }
+    }
+
+    ok(wrong == 0, "70 lengths, each with a byte to escape or refuse anywhere");
+}
+
 static void
 what_was_judged_is_judged_alike(void)
 {
@@ -265,6 +313,7 @@ main(void)
     targets_are_judged();
     every_control_byte_is_refused_everywhere();
     lengths_of_hosts_are_bounded();
+    what_stands_behind_the_host_is_copied();
     what_was_judged_is_judged_alike();
 
     return done_testing();
