@@ -31,7 +31,8 @@ lanes = 8
 def points():
     for line in tool('beacond', '--points').stdout.splitlines():
         name, _, where = line.partition('\t')
-        yield name, where
+        if not name.startswith('kafka.'):       # t/54-sink-kafka-crash.t's
+            yield name, where
 
 
 def tell(env, text):

@@ -294,7 +294,8 @@ beacond_books_make(beacond_engine_t *engine)
     pthread_mutex_unlock(&engine->mutex);
 
     if (engine->spool != NULL) {
-        books->spool_used = beacond_spool_used(engine->spool);
+        books->spool_used = beacond_spool_used(engine->spool)
+                            + beacond_spool_taken(engine->spool);
         books->spool_oldest_ns = beacond_spool_oldest(engine->spool);
     }
 

@@ -17,12 +17,27 @@
  * All but the owned ones may be set otherwise by the configuration.
  */
 
+#include "beacond_kafka_producer.h"
+#include "beacond_kafka_producer.h"
 #include "beacond_kafka_check.h"
 #include "beacon_kafka.h"
+#include "beacond_log.h"
+#include "beacond_point.h"
+#include "beacon_render.h"
 
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+struct beacond_producer_s {
+    rd_kafka_t                  *rk;
+    const beacond_conf_kafka_t  *conf;
+    beacond_producer_ops_t       ops;
+    bool                         fatal;
+    char                         reason[256];
+};
 
 typedef struct {
     const char  *name;
@@ -204,4 +219,332 @@ beacond_kafka_check(const beacond_conf_kafka_t *conf, beacond_conf_say_pt say,
     }
 
     return result;
+}
+
+/* Callbacks; all of them from within beacond_producer_poll(). */
+
+static beacond_report_e
+beacond_producer_what(rd_kafka_resp_err_t err)
+{
+    switch (err) {
+
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        return BEACOND_DELIVERED;
+
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+        return BEACOND_TOO_LARGE;
+
+    case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
+    case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
+    case RD_KAFKA_RESP_ERR__FATAL:
+    case RD_KAFKA_RESP_ERR__DESTROY:
+        return BEACOND_PURGED;
+
+    default:
+        return BEACOND_FAILED;
+    }
+}
+
+static void
+beacond_producer_report(rd_kafka_t *rk, const rd_kafka_message_t *rkm,
+    void *opaque)
+{
+    beacond_message_t    message;
+    beacond_producer_t  *producer = opaque;
+
+    (void) rk;
+    BEACOND_POINT("kafka.report");
+    message.value = rkm->payload;
+    message.len = rkm->len;
+    message.key = rkm->key;
+    message.key_len = rkm->key_len;
+    message.time_ms = rkm->err ? rd_kafka_message_timestamp(rkm, NULL) : 0;
+    producer->ops.report(producer->ops.data, rkm->_private,
+                         beacond_producer_what(rkm->err),
+                         rkm->err ? rd_kafka_err2str(rkm->err) : "",
+                         &message);
+}
+
+static void
+beacond_producer_error(rd_kafka_t *rk, int err, const char *reason,
+    void *opaque)
+{
+    char                 text[256];
+    beacond_producer_t  *producer = opaque;
+
+    if (err == RD_KAFKA_RESP_ERR__FATAL) {
+        producer->fatal = true;
+        rd_kafka_fatal_error(rk, producer->reason, sizeof(producer->reason));
+        reason = producer->reason;
+    }
+
+    snprintf(text, sizeof(text), "%s", reason);
+    beacond_producer_scrub(producer->conf, text);
+    producer->ops.trouble(producer->ops.data, text);
+}
+
+static int
+beacond_producer_stats(rd_kafka_t *rk, char *json, size_t len, void *opaque)
+{
+    beacond_producer_t  *producer = opaque;
+
+    (void) rk;
+    producer->ops.stats(producer->ops.data, json, len);
+
+    return 0;
+}
+
+/* What is worth a line comes as an error, too. */
+static void
+beacond_producer_log(const rd_kafka_t *rk, int level, const char *facility,
+    const char *text)
+{
+    char                 copy[512];
+    beacond_producer_t  *producer = rd_kafka_opaque(rk);
+
+    if (producer == NULL) {
+        return;
+    }
+
+    snprintf(copy, sizeof(copy), "%s", text);
+    beacond_producer_scrub(producer->conf, copy);
+    beacond_log(level < 6 ? BEACOND_INFO : BEACOND_DEBUG, "%s: %s: %s",
+                producer->conf->name, facility, copy);
+}
+
+/* Making and ending. */
+
+static void
+beacond_producer_said(void *data, const char *at, const char *text)
+{
+    beacon_err_t  *err = data;
+
+    (void) at;
+    beacon_err(err, "%.400s", text);
+}
+
+static rd_kafka_conf_t *
+beacond_producer_conf(beacond_producer_t *producer, bool alone,
+    beacon_err_t *err)
+{
+    rd_kafka_conf_t               *rc = rd_kafka_conf_new();
+    const beacond_producer_set_t   brokers[] = {
+        { "bootstrap.servers", producer->conf->brokers },
+        { NULL, NULL }
+    };
+
+    if (beacond_producer_sets(rc, beacond_producer_defaults, err) != BEACON_OK
+        || beacond_producer_properties(rc, producer->conf,
+                                       beacond_producer_said, err)
+           != BEACON_OK
+        || beacond_producer_own(rc, producer->conf, alone, err) != BEACON_OK
+        || beacond_producer_sets(rc, brokers, err) != BEACON_OK)
+    {
+        rd_kafka_conf_destroy(rc);
+        return NULL;
+    }
+
+    rd_kafka_conf_set_opaque(rc, producer);
+    rd_kafka_conf_set_dr_msg_cb(rc, beacond_producer_report);
+    rd_kafka_conf_set_error_cb(rc, beacond_producer_error);
+
+    if (producer->ops.stats != NULL) {
+        rd_kafka_conf_set_stats_cb(rc, beacond_producer_stats);
+    }
+
+    rd_kafka_conf_set_log_cb(rc, beacond_producer_log);
+
+    return rc;
+}
+
+beacond_producer_t *
+beacond_producer_create(const beacond_conf_kafka_t *conf,
+    const beacond_producer_ops_t *ops, bool alone, beacon_err_t *err)
+{
+    char                 text[512];
+    rd_kafka_conf_t     *rc;
+    beacond_producer_t  *producer;
+
+    producer = calloc(1, sizeof(beacond_producer_t));
+
+    if (producer == NULL) {
+        beacon_err(err, "out of memory");
+        return NULL;
+    }
+
+    producer->conf = conf;
+    producer->ops = *ops;
+    rc = beacond_producer_conf(producer, alone, err);
+
+    if (rc == NULL) {
+        free(producer);
+        return NULL;
+    }
+
+    producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, rc, text, sizeof(text));
+
+    if (producer->rk == NULL) {
+        rd_kafka_conf_destroy(rc);
+        free(producer);
+        beacond_producer_scrub(conf, text);
+        beacon_err(err, "%.400s", text);
+        return NULL;
+    }
+
+    rd_kafka_set_log_queue(producer->rk, NULL);
+
+    return producer;
+}
+
+static void *
+beacond_producer_end(void *data)
+{
+    rd_kafka_destroy(data);
+
+    return NULL;
+}
+
+void
+beacond_producer_destroy(beacond_producer_t *producer)
+{
+    pthread_t  thread;
+
+    if (producer == NULL) {
+        return;
+    }
+
+    /* nobody polls any more, so no callback looks for us */
+
+    if (pthread_create(&thread, NULL, beacond_producer_end, producer->rk)
+        == 0)
+    {
+        pthread_detach(thread);
+
+    } else {
+        rd_kafka_destroy(producer->rk);
+    }
+
+    free(producer);
+}
+
+void *
+beacond_producer_topic(beacond_producer_t *producer, const char *name,
+    beacon_err_t *err)
+{
+    rd_kafka_topic_t  *topic;
+
+    topic = rd_kafka_topic_new(producer->rk, name, NULL);
+
+    if (topic == NULL) {
+        beacon_err(err, "%s", rd_kafka_err2str(rd_kafka_last_error()));
+    }
+
+    return topic;
+}
+
+void
+beacond_producer_release(void *topic)
+{
+    if (topic != NULL) {
+        rd_kafka_topic_destroy(topic);
+    }
+}
+
+/* Sending. */
+
+static size_t
+beacond_producer_id(const beacond_message_t *message, const uint8_t **id)
+{
+    const uint8_t  *end;
+
+    *id = message->value + BEACON_LINE_ID;
+    end = message->len > BEACON_LINE_ID
+          ? memchr(*id, '"', message->len - BEACON_LINE_ID) : NULL;
+
+    return end != NULL ? (size_t) (end - *id) : 0;
+}
+
+beacon_rc_t
+beacond_producer_send(beacond_producer_t *producer, void *topic,
+    const beacond_message_t *message, void *opaque, const char **reason)
+{
+    size_t                id_len;
+    const uint8_t        *id;
+    rd_kafka_error_t     *error;
+    rd_kafka_resp_err_t   code;
+
+    static const char  json[] = "application/json";
+
+    id_len = beacond_producer_id(message, &id);
+
+    const rd_kafka_vu_t  vus[] = {
+        { .vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic },
+        { .vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY },
+        { .vtype = RD_KAFKA_VTYPE_VALUE,
+          .u.mem = { (void *) message->value, message->len } },
+        { .vtype = RD_KAFKA_VTYPE_KEY,
+          .u.mem = { (void *) message->key, message->key_len } },
+        { .vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = message->time_ms },
+        { .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = opaque },
+        { .vtype = RD_KAFKA_VTYPE_HEADER,
+          .u.header = { "beacon-id", id, (ssize_t) id_len } },
+        { .vtype = RD_KAFKA_VTYPE_HEADER,
+          .u.header = { "beacon-version", "1", 1 } },
+        { .vtype = RD_KAFKA_VTYPE_HEADER,
+          .u.header = { "content-type", json, sizeof(json) - 1 } },
+    };
+
+    error = rd_kafka_produceva(producer->rk, vus,
+                               sizeof(vus) / sizeof(vus[0]));
+
+    if (error == NULL) {
+        return BEACON_OK;
+    }
+
+    code = rd_kafka_error_code(error);
+    rd_kafka_error_destroy(error);
+    *reason = rd_kafka_err2str(code);
+
+    switch (code) {
+
+    case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+        return BEACON_FULL;
+
+    case RD_KAFKA_RESP_ERR__FATAL:
+        producer->fatal = true;
+        return BEACON_FULL;
+
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+        return BEACON_INVALID;
+
+    default:
+        return BEACON_AGAIN;
+    }
+}
+
+void
+beacond_producer_poll(beacond_producer_t *producer, int ms)
+{
+    rd_kafka_poll(producer->rk, ms);
+}
+
+void
+beacond_producer_purge(beacond_producer_t *producer, bool inflight)
+{
+    rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE
+                   | (inflight ? RD_KAFKA_PURGE_F_INFLIGHT : 0)
+                   | RD_KAFKA_PURGE_F_NON_BLOCKING);
+}
+
+uint32_t
+beacond_producer_out(beacond_producer_t *producer)
+{
+    return (uint32_t) rd_kafka_outq_len(producer->rk);
+}
+
+const char *
+beacond_producer_fatal(beacond_producer_t *producer)
+{
+    return producer->fatal ? producer->reason : NULL;
 }

@@ -215,6 +215,60 @@ beacond_sink_spool_dir(beacond_sink_t *sink)
     return dir;
 }
 
+bool
+beacond_sink_spared(beacond_sink_t *sink, const beacond_piece_t *piece)
+{
+    bool                     spared = false;
+    uint32_t                 i;
+    const beacond_sinker_t  *other, *sinker = beacond_sinker(sink);
+    beacond_engine_t        *engine = sinker->engine;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < engine->nsinks && !spared; i++) {
+        other = engine->sinks[i];
+        spared = other != sinker && other->sink.ops->durable
+                 && other->mode != BEACOND_STARTING
+                 && other->stands[piece->lane].acked.prefix.ordinal
+                    >= piece->to.ordinal;
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    return spared;
+}
+
+bool
+beacond_sink_ending(beacond_sink_t *sink)
+{
+    bool               ending;
+    beacond_sinker_t  *sinker = beacond_sinker(sink);
+
+    pthread_mutex_lock(&sinker->engine->mutex);
+    ending = sinker->quit;
+    pthread_mutex_unlock(&sinker->engine->mutex);
+
+    return ending;
+}
+
+beacon_rc_t
+beacond_sink_spool_take(beacond_sink_t *sink, uint64_t n)
+{
+    beacond_spool_t  *spool = beacond_sinker(sink)->engine->spool;
+
+    return spool != NULL ? beacond_spool_take(spool, n) : BEACON_INVALID;
+}
+
+void
+beacond_sink_spool_give(beacond_sink_t *sink, uint64_t n)
+{
+    beacond_spool_t  *spool = beacond_sinker(sink)->engine->spool;
+
+    if (spool != NULL) {
+        beacond_spool_give(spool, n);
+    }
+}
+
 static int
 beacond_sink_var(beacond_engine_t *engine, beacon_str_t name)
 {

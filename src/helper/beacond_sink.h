@@ -176,8 +176,8 @@ void beacond_sink_release(beacond_sink_t *sink, const beacond_batch_t *batch);
 typedef struct {
     beacond_piece_t *const  *pieces;
     size_t                   npieces;
-    uint64_t                 unparked_done;
-    uint64_t                 unparked_lost;
+    uint64_t                 unparked_done;     /* tell() lessens these to */
+    uint64_t                 unparked_lost;     /*   what the books know of */
 } beacond_settled_t;
 
 /*
@@ -187,9 +187,22 @@ typedef struct {
  * beacond_sink_settle() acknowledges those that are.  The sink's thread only.
  */
 beacon_rc_t beacond_sink_tell(beacond_sink_t *sink,
-    const beacond_settled_t *settled, beacond_checkpoint_t *checkpoint);
+    beacond_settled_t *settled, beacond_checkpoint_t *checkpoint);
 void beacond_sink_settle(beacond_sink_t *sink,
     const beacond_settled_t *settled);
+
+/* Has another durable sink got this hit?  Only then may one be lost. */
+bool beacond_sink_spared(beacond_sink_t *sink, const beacond_piece_t *piece);
+
+/* Is this flush the last before destroy()? */
+bool beacond_sink_ending(beacond_sink_t *sink);
+
+/*
+ * A sink's own files in the spool's directory are part of its size: takes n
+ * bytes of it.  FULL: there are not so many; INVALID: there is no spool.
+ */
+beacon_rc_t beacond_sink_spool_take(beacond_sink_t *sink, uint64_t n);
+void beacond_sink_spool_give(beacond_sink_t *sink, uint64_t n);
 
 /*
  * The spool's directory if the sink's checkpoint must also outlive the ring's
@@ -226,5 +239,6 @@ void beacond_span_lane(const beacond_batch_t *batch, uint32_t span,
 extern const beacond_sink_ops_t *const beacond_sinks[];
 extern const beacond_sink_ops_t beacond_sink_log;
 extern const beacond_sink_ops_t beacond_sink_ids;
+extern const beacond_sink_ops_t beacond_sink_kafka;
 
 #endif /* BEACOND_SINK_H */

@@ -133,11 +133,11 @@ beacond_sketch_run(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
 
 static void
 beacond_sketch_settled(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
-    const beacond_settled_t *settled)
+    beacond_settled_t *settled)
 {
     bool              told;
     size_t            i, k;
-    uint64_t          n, bits;
+    uint64_t          bits;
     beacond_run_t     run;
     beacond_piece_t  *p;
 
@@ -155,13 +155,19 @@ beacond_sketch_settled(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
         }
     }
 
-    n = settled->unparked_done + settled->unparked_lost;
-
-    if (n <= sketch->parked) {
-        sketch->parked -= n;
-        sketch->done += settled->unparked_done;
-        sketch->lost += settled->unparked_lost;
+    if (settled->unparked_done > sketch->parked) {
+        settled->unparked_done = sketch->parked;
     }
+
+    sketch->parked -= settled->unparked_done;
+    sketch->done += settled->unparked_done;
+
+    if (settled->unparked_lost > sketch->parked) {
+        settled->unparked_lost = sketch->parked;
+    }
+
+    sketch->parked -= settled->unparked_lost;
+    sketch->lost += settled->unparked_lost;
 }
 
 /* What is done ahead of a prefix and does not fit will be asked for again by
@@ -260,7 +266,7 @@ beacond_sketch_print(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
 /* Either list may be empty. */
 static beacon_rc_t
 beacond_sketch_make(beacond_sinker_t *sinker, const beacond_acked_t *acked,
-    size_t nacked, const beacond_settled_t *settled, FILE *out)
+    size_t nacked, beacond_settled_t *settled, FILE *out)
 {
     size_t             k;
     uint32_t           i, n;
@@ -310,7 +316,7 @@ beacond_sketch_make(beacond_sinker_t *sinker, const beacond_acked_t *acked,
 
 static beacon_rc_t
 beacond_sketch(beacond_sink_t *sink, const beacond_acked_t *acked,
-    size_t nacked, const beacond_settled_t *settled,
+    size_t nacked, beacond_settled_t *settled,
     beacond_checkpoint_t *checkpoint)
 {
     FILE         *out;
@@ -348,7 +354,7 @@ beacond_sink_checkpoint(beacond_sink_t *sink, const beacond_acked_t *acked,
 /* A sink that acknowledges by pieces. */
 
 beacon_rc_t
-beacond_sink_tell(beacond_sink_t *sink, const beacond_settled_t *settled,
+beacond_sink_tell(beacond_sink_t *sink, beacond_settled_t *settled,
     beacond_checkpoint_t *checkpoint)
 {
     return beacond_sketch(sink, NULL, 0, settled, checkpoint);

@@ -110,7 +110,7 @@ beacond_spool_room(beacond_spool_t *spool, size_t n)
     struct statvfs  vfs;
 
     pthread_mutex_lock(&spool->mutex);
-    full = spool->used + n > spool->size;
+    full = spool->used + spool->others + n > spool->size;
     min_free = spool->min_free;
     pthread_mutex_unlock(&spool->mutex);
 
@@ -453,4 +453,40 @@ beacond_spool_used(beacond_spool_t *spool)
     pthread_mutex_unlock(&spool->mutex);
 
     return used;
+}
+
+beacon_rc_t
+beacond_spool_take(beacond_spool_t *spool, uint64_t n)
+{
+    beacon_rc_t  rc;
+
+    rc = beacond_spool_room(spool, n);
+
+    if (rc == BEACON_OK) {
+        pthread_mutex_lock(&spool->mutex);
+        spool->others += n;
+        pthread_mutex_unlock(&spool->mutex);
+    }
+
+    return rc;
+}
+
+void
+beacond_spool_give(beacond_spool_t *spool, uint64_t n)
+{
+    pthread_mutex_lock(&spool->mutex);
+    spool->others -= n < spool->others ? n : spool->others;
+    pthread_mutex_unlock(&spool->mutex);
+}
+
+uint64_t
+beacond_spool_taken(beacond_spool_t *spool)
+{
+    uint64_t  others;
+
+    pthread_mutex_lock(&spool->mutex);
+    others = spool->others;
+    pthread_mutex_unlock(&spool->mutex);
+
+    return others;
 }

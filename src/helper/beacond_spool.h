@@ -114,6 +114,8 @@ typedef struct {
     uint64_t            corrupt;        /* places found at opening */
     uint32_t            set_aside;
     uint64_t            used;           /* bytes of all segments */
+    uint64_t            others;         /* that sinks have taken for files of
+                                           their own */
     uint64_t            next;           /* no segment starts before it */
 } beacond_spool_t;
 
@@ -163,6 +165,12 @@ uint64_t beacond_spool_find(beacond_spool_t *spool,
 /* Time of the oldest hit in it, or 0; bytes it takes. */
 uint64_t beacond_spool_oldest(beacond_spool_t *spool);
 uint64_t beacond_spool_used(beacond_spool_t *spool);
+
+/* Sinks' own files in the directory count, too: takes n bytes of the size,
+   from any thread.  FULL, SYS: as for a write. */
+beacon_rc_t beacond_spool_take(beacond_spool_t *spool, uint64_t n);
+void beacond_spool_give(beacond_spool_t *spool, uint64_t n);
+uint64_t beacond_spool_taken(beacond_spool_t *spool);
 
 
 /* A place in the journal from which one thread reads on. */

@@ -394,7 +394,9 @@ beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
         return BEACON_OK;
     }
 
-    if (engine->spool != NULL && beacond_spool_used(engine->spool) > 0) {
+    if (engine->spool != NULL && (beacond_spool_used(engine->spool) > 0
+                                  || beacond_spool_taken(engine->spool) > 0))
+    {
         beacon_err(err, "the spool %s holds hits: it can be left only when "
                    "it is empty", engine->spool->dir);
         return BEACON_INVALID;

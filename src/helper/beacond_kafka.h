@@ -1,0 +1,363 @@
+/*
+ * Inside the Kafka sink: the parts of beacond_sink_kafka.c.
+ *
+ *     beacond_sink_kafka.c       the ops: taking a batch, flush, status
+ *     beacond_kafka_topics.c     from a line to its topic and key; overflow
+ *     beacond_kafka_window.c     the messages that are out, what became of them
+ *     beacond_kafka_trouble.c    topics that fail: held, probed, parked, back
+ *     beacond_kafka_parked.c     the files of parked topics
+ *     beacond_kafka_dead.c       the dead-letter file
+ *     beacond_kafka_checkpoint.c what is written down before it is acknowledged
+ *     beacond_kafka_stats.c      librdkafka's statistics, for the status
+ *     beacond_kafka_producer.c   all that is librdkafka
+ *
+ * A line becomes a message (beacond_kafka_msg_t), which stands for its hit
+ * until the hit is acknowledged to the engine, in one of these states:
+ *
+ *     SENT   librdkafka has a copy; its report is to come
+ *     HELD   it came back, or its topic fails: a copy waits in the topic's list
+ *     ENDED  delivered, parked or lost; to be in the next checkpoint
+ *
+ * The window is the number of messages: what a helper's death can double, and
+ * the bound of memory.  Batches are not kept, so that a topic that fails pins
+ * no other's hits.
+ *
+ * A topic is FINE; or FAILING: its hits are held, and one is sent each second
+ * to see; after 30 s, or when the window is nearly full of them, PARKED: they
+ * go to its file, whose frames are sent again from the first one on, until none
+ * is left.  Order within a topic is kept through all of this.
+ *
+ * Files, all 0640, in the spool's directory (without a spool: the ring's, where
+ * they may take 16 MiB):
+ *
+ *     <name>.parked/<topic>  a head, then frames (beacond_kafka_parked.c)
+ *     <name>.dead            a line each; messages that are too large
+ *                            (beacond_kafka_dead.c)
+ *     <name>.checkpoint      beside the ring, with a copy in the spool's
+ *                            directory (beacond_kafka_checkpoint.c)
+ *
+ * What stands in the first two is pending in the books, though ring and spool
+ * are free of it.
+ */
+
+#ifndef BEACOND_KAFKA_H
+#define BEACOND_KAFKA_H
+
+#include "beacond_clock.h"
+#include "beacond_conf_kafka.h"
+#include "beacond_kafka_producer.h"
+#include "beacond_log.h"
+#include "beacond_point.h"
+#include "beacond_sink.h"
+#include "beacon_kafka.h"
+
+#include <limits.h>
+#include <time.h>
+
+#define BEACOND_KAFKA_PARK      (30000 * BEACOND_MS)    /* a topic's patience */
+#define BEACOND_KAFKA_PRESSED   (1000 * BEACOND_MS)     /* in a full window */
+#define BEACOND_KAFKA_PROBE     (1000 * BEACOND_MS)
+#define BEACOND_KAFKA_RETRY     (5000 * BEACOND_MS)     /* of a parked topic */
+#define BEACOND_KAFKA_CHUNK     1024            /* parked messages at a time */
+#define BEACOND_KAFKA_BYTES     (64 * 1024 * 1024)      /* of copies held */
+#define BEACOND_KAFKA_RESERVE   (256 * 1024)    /* bytes of the spool at once */
+#define BEACOND_KAFKA_BESIDE    (16 * 1024 * 1024)      /* without a spool */
+#define BEACOND_KAFKA_VALUES    64
+#define BEACOND_KAFKA_BROKERS   4               /* in the status */
+
+typedef struct beacond_kafka_s        beacond_kafka_t;
+typedef struct beacond_kafka_topic_s  beacond_kafka_topic_t;
+typedef struct beacond_kafka_msg_s    beacond_kafka_msg_t;
+
+typedef enum {
+    BEACOND_MSG_FREE,
+    BEACOND_MSG_SENT,
+    BEACOND_MSG_HELD,
+    BEACOND_MSG_ENDED
+} beacond_msg_state_e;
+
+typedef enum {
+    BEACOND_MSG_LIVE,           /* from a batch */
+    BEACOND_MSG_PARKED,         /* from its topic's file */
+    BEACOND_MSG_DEAD            /* from the dead-letter file */
+} beacond_msg_source_e;
+
+struct beacond_kafka_msg_s {
+    beacond_piece_t         piece;      /* of a hit's first line */
+    beacond_kafka_msg_t    *first;      /* the hit's first line */
+    uint32_t                left;       /* lines of the hit without a fate */
+    beacond_msg_state_e     state;
+    beacond_msg_source_e    source;
+    bool                    alone;      /* goes by the producer "alone" */
+    uint64_t                seq;        /* the order they came in */
+    uint64_t                sent_ns;
+    uint64_t                place;      /* of its frame or line in a file */
+    beacond_kafka_topic_t  *topic;
+    beacond_message_t      *copy;       /* HELD: one allocation */
+    beacond_kafka_msg_t    *older;      /* of all that are used */
+    beacond_kafka_msg_t    *newer;
+    beacond_kafka_msg_t    *before;     /* of those held for the topic */
+    beacond_kafka_msg_t    *behind;
+};
+
+typedef enum {
+    BEACOND_TOPIC_FINE,
+    BEACOND_TOPIC_FAILING,
+    BEACOND_TOPIC_PARKED
+} beacond_topic_state_e;
+
+/* What became of one of these that are tried again counts for the topic. */
+struct beacond_kafka_topic_s {
+    char                     name[BEACON_KAFKA_TOPIC_MAX + 1];
+    uint64_t                 hash;
+    beacond_kafka_topic_t   *chain;
+    beacond_kafka_topic_t   *next;      /* of all */
+    void                    *handle[2]; /* of the producer, and of "alone" */
+    bool                     overflow;
+    beacond_topic_state_e    state;
+    char                     reason[128];
+    uint32_t                 out;       /* SENT */
+    uint32_t                 held;
+    beacond_kafka_msg_t     *head;      /* HELD, in order */
+    beacond_kafka_msg_t     *tail;
+    beacond_kafka_msg_t     *probe;
+    uint64_t                 failing_ns;
+    uint64_t                 retry_ns;
+    uint64_t                 used_ns;
+    uint64_t                 ok_ns;
+
+    int                      fd;        /* of its file; -1: not open */
+    uint64_t                 generation;        /* of the file; 0: none */
+    uint64_t                 end;       /* where the next frame goes */
+    uint64_t                 taken;     /* bytes of the spool's size */
+    uint64_t                 place;     /* of the next frame to be sent */
+    uint64_t                 waiting;   /* hits in frames not delivered */
+    uint32_t                 parked_out;        /* frames that are SENT */
+    bool                     chunk_failed;
+    bool                     alone;     /* its frames go by "alone" */
+    bool                     dirty;     /* not synced */
+};
+
+typedef struct {
+    char    name[80];
+    char    state[24];
+    double  rtt_ms;
+} beacond_kafka_broker_t;
+
+struct beacond_kafka_s {
+    beacond_sink_t          *sink;
+    beacond_conf_kafka_t    *conf;
+    beacond_producer_t      *producer;  /* NULL: to be made at retry_ns */
+    beacond_producer_t      *alone;     /* NULL: not needed */
+    bool                     ending;    /* the producer is past use */
+    bool                     alone_ending;
+    uint64_t                 alone_ns;  /* used last */
+    uint64_t                 retry_ns;
+    uint64_t                 now;
+    uint32_t                 part;      /* lines of the batch in hand that are
+                                           messages already */
+    beacond_kafka_msg_t     *first;     /* of the hit that they end in */
+
+    beacond_kafka_msg_t     *msgs;      /* [window] */
+    beacond_kafka_msg_t     *free;
+    beacond_kafka_msg_t     *oldest;
+    beacond_kafka_msg_t     *newest;
+    uint32_t                 used;
+    uint32_t                 out;       /* SENT */
+    uint32_t                 held;
+    uint32_t                 ended;
+    size_t                   held_bytes;
+    uint64_t                 seq;
+    uint64_t                 ok_ns;     /* something was delivered */
+
+    beacon_template_t       *topic_tmpl;
+    beacon_template_t       *key_tmpl;
+    unsigned                 uses;      /* of the topic template */
+    uint32_t                 keys[BEACOND_KAFKA_VALUES];
+    uint32_t                 nkeys;
+    int64_t                  tm_seconds;
+    struct tm                tm;
+    beacond_kafka_topic_t   *fixed;     /* the only one there can be */
+    beacond_kafka_topic_t   *topics;
+    beacond_kafka_topic_t  **buckets;
+    uint32_t                 mask;
+    uint32_t                 ntopics;   /* without overflow */
+    uint32_t                 noverflow;
+    uint32_t                 ntroubled; /* topics that are not FINE */
+    uint64_t                 evicted_ns;
+    uint64_t                 overflowed;
+
+    beacond_piece_t        **pieces;    /* [window] for a checkpoint */
+    uint64_t                 unparked;  /* hits delivered since the last */
+    uint64_t                 unparked_lost;     /* damaged */
+    bool                     damaged;   /* some file was, at load */
+    bool                     loaded;
+    uint64_t                 waiting;   /* hits in parked and dead files */
+    uint64_t                 leftover;  /* of them, unknown to the books */
+    uint64_t                 ended_ns;  /* since when something has ended */
+    uint64_t                 copied_ns; /* a copy in the spool's directory */
+    bool                     copy_due;  /* it is not the last */
+    bool                     copied;    /* there may be one */
+    bool                     full_of_holes;     /* not all could be told */
+    char                    *text;      /* the last checkpoint */
+    size_t                   text_len;
+
+    char                     dir[PATH_MAX];     /* of parked and dead */
+    bool                     beside;    /* it is the ring's */
+    uint64_t                 reserved;  /* of the spool's size, not in use */
+    uint64_t                 taken;
+    uint32_t                 nopen;     /* topics' files */
+    uint64_t                 stuck_ns;  /* looked for topics that are */
+
+    int                      dead_fd;
+    uint64_t                 dead_end;
+    uint64_t                 dead;      /* letters that wait */
+    uint64_t                 dead_place;
+    uint64_t                 dead_ns;   /* looked for a wish to try again */
+    uint32_t                 dead_out;
+    bool                     dead_retry;
+    bool                     dead_dirty;
+
+    uint64_t                 lost_room; /* hits, for want of room to park */
+    uint64_t                 producers; /* made */
+    beacond_log_limit_t      trouble_limit;
+    beacond_log_limit_t      topic_limit;
+    beacond_log_limit_t      lost_limit;
+    beacond_log_limit_t      file_limit;
+    beacond_log_limit_t      dead_limit;
+    char                     error[256];
+    uint64_t                 error_ns;
+    beacond_kafka_broker_t   brokers[BEACOND_KAFKA_BROKERS];
+    uint32_t                 nbrokers;
+    uint32_t                 nup;
+    uint32_t                 nall;
+    double                   rtt_ms;    /* the worst of brokers that are up */
+    uint64_t                 stats_ns;
+};
+
+/* Something went wrong: counted, shown for a minute, logged once a minute. */
+void beacond_kafka_error(beacond_kafka_t *kafka, beacond_log_limit_t *limit,
+    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Makes, and when past use ends, the producers.  false: there is none now. */
+bool beacond_kafka_producers(beacond_kafka_t *kafka);
+bool beacond_kafka_alone(beacond_kafka_t *kafka);
+
+/* beacond_kafka_topics.c */
+
+beacon_rc_t beacond_kafka_topics_create(beacond_kafka_t *kafka,
+    beacon_err_t *err);
+void beacond_kafka_topics_destroy(beacond_kafka_t *kafka);
+
+/* The handles of a producer that is about to be destroyed. */
+void beacond_kafka_topics_release(beacond_kafka_t *kafka, unsigned which);
+
+/* NULL: no memory, or no place for an overflow topic. */
+beacond_kafka_topic_t *beacond_kafka_topic(beacond_kafka_t *kafka,
+    const beacond_batch_t *batch, const beacond_line_t *line);
+beacond_kafka_topic_t *beacond_kafka_topic_find(beacond_kafka_t *kafka,
+    const char *name, size_t len);
+beacond_kafka_topic_t *beacond_kafka_topic_named(beacond_kafka_t *kafka,
+    const char *name, size_t len, bool overflow);
+
+/* Fills in the message of a line; key points into buf or the batch. */
+void beacond_kafka_message(beacond_kafka_t *kafka,
+    const beacond_batch_t *batch, const beacond_line_t *line, char *buf,
+    size_t size, beacond_message_t *message);
+
+/* beacond_kafka_window.c */
+
+beacon_rc_t beacond_kafka_window_create(beacond_kafka_t *kafka);
+void beacond_kafka_window_destroy(beacond_kafka_t *kafka);
+
+/* NULL: the window is full. */
+beacond_kafka_msg_t *beacond_kafka_msg_get(beacond_kafka_t *kafka,
+    beacond_kafka_topic_t *topic, beacond_msg_source_e source);
+void beacond_kafka_msg_put(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
+
+/* OK: SENT, or what the answer was is seen to.  FULL: not now; as it was. */
+beacon_rc_t beacond_kafka_send(beacond_kafka_t *kafka,
+    beacond_kafka_msg_t *msg, const beacond_message_t *message);
+
+/* Sends what is held for a topic, n messages at most. */
+void beacond_kafka_resend(beacond_kafka_t *kafka,
+    beacond_kafka_topic_t *topic, uint32_t n);
+void beacond_kafka_hold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+    const beacond_message_t *message);
+void beacond_kafka_unhold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
+
+/* The fate of a live message. */
+void beacond_kafka_end(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+    beacond_fate_e fate);
+
+extern const beacond_producer_ops_t  beacond_kafka_producer_ops;
+
+/* beacond_kafka_trouble.c */
+
+void beacond_kafka_failed(beacond_kafka_t *kafka,
+    beacond_kafka_topic_t *topic, const char *reason);
+void beacond_kafka_well(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic);
+void beacond_kafka_trouble(beacond_kafka_t *kafka);
+
+/* A live message of a parked topic: to its file, or lost, or held. */
+void beacond_kafka_park(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+    const beacond_message_t *message);
+
+/* beacond_kafka_parked.c */
+
+/* OK; FULL or SYS: not possible now, nothing is changed. */
+beacon_rc_t beacond_kafka_parked_put(beacond_kafka_t *kafka,
+    beacond_kafka_topic_t *topic, const beacond_message_t *message,
+    unsigned hits);
+
+/* Sends up to n frames that have not been delivered.  The topic's file is gone
+   once there is none. */
+void beacond_kafka_parked_send(beacond_kafka_t *kafka,
+    beacond_kafka_topic_t *topic, uint32_t n);
+
+/* A frame that was sent: done with; now a dead letter, which pends as it did;
+   or (BEACOND_LOST) still to be delivered. */
+void beacond_kafka_parked_report(beacond_kafka_t *kafka,
+    beacond_kafka_msg_t *msg, beacond_fate_e fate);
+
+/* At load: topics whose file a checkpoint names, up to end.  strict: what is
+   beyond was not acknowledged and is cut off. */
+void beacond_kafka_parked_load(beacond_kafka_t *kafka, const char *name,
+    uint64_t generation, uint64_t end, bool strict);
+void beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict);
+void beacond_kafka_parked_sync(beacond_kafka_t *kafka);
+void beacond_kafka_parked_close(beacond_kafka_t *kafka,
+    beacond_kafka_topic_t *topic);
+
+/* beacond_kafka_room.c: bytes of the spool's size, or of what there is beside
+   the ring. */
+beacon_rc_t beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n);
+void beacond_kafka_give(beacond_kafka_t *kafka, uint64_t n);
+void beacond_kafka_owe(beacond_kafka_t *kafka, uint64_t n);
+
+/* beacond_kafka_dead.c */
+
+beacon_rc_t beacond_kafka_dead_put(beacond_kafka_t *kafka,
+    const beacond_kafka_topic_t *topic, const beacond_message_t *message,
+    const char *reason);
+void beacond_kafka_dead_load(beacond_kafka_t *kafka, uint64_t end,
+    bool strict);
+void beacond_kafka_dead_turn(beacond_kafka_t *kafka);
+void beacond_kafka_dead_close(beacond_kafka_t *kafka);
+void beacond_kafka_dead_report(beacond_kafka_t *kafka,
+    beacond_kafka_msg_t *msg, bool delivered);
+
+/* beacond_kafka_checkpoint.c */
+
+beacon_rc_t beacond_kafka_load(beacond_kafka_t *kafka,
+    beacond_checkpoint_t *checkpoint);
+
+/* Writes a checkpoint and acknowledges, if there is reason to. */
+void beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force);
+
+/* beacond_kafka_stats.c */
+
+void beacond_kafka_stats(void *data, const char *text, size_t len);
+void beacond_kafka_status(beacond_kafka_t *kafka, json_t *object);
+
+#endif /* BEACOND_KAFKA_H */

@@ -1,0 +1,337 @@
+/*
+ * The checkpoint: <ring>/<name>.checkpoint, and a copy in the spool's directory
+ * while that holds anything (a ring may go with its tmpfs).
+ *
+ *     {"v":1,"waiting":hits,"dead":length,
+ *      "parked":[["<topic>",generation,length],...],"engine":{...}}
+ *
+ * Frames and letters are written before the checkpoint that covers them, and
+ * are acknowledged after it; so what stands beyond those lengths comes again.
+ * A frame is marked as delivered before the checkpoint that says so: waiting
+ * tells the next helper how many more were, by what it finds.
+ *
+ * The copy is up to a second older.  Where it is all there is, files are taken
+ * as they are: better twice than never.
+ */
+
+#include "beacond_kafka.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BEACOND_KAFKA_AGE   (100 * BEACOND_MS)  /* of what has ended */
+#define BEACOND_KAFKA_COPY  (1000 * BEACOND_MS)
+
+/* Loading. */
+
+static void
+beacond_kafka_load_files(beacond_kafka_t *kafka, const json_t *root,
+    bool strict)
+{
+    size_t         i;
+    uint64_t       waiting, gone;
+    json_t        *entry, *parked;
+    const char    *name;
+
+    parked = json_object_get(root, "parked");
+
+    json_array_foreach(parked, i, entry) {
+        name = json_string_value(json_array_get(entry, 0));
+
+        if (name != NULL && strlen(name) <= BEACON_KAFKA_TOPIC_MAX
+            && strchr(name, '/') == NULL && name[0] != '.')
+        {
+            beacond_kafka_parked_load(kafka, name,
+                (uint64_t) json_integer_value(json_array_get(entry, 1)),
+                (uint64_t) json_integer_value(json_array_get(entry, 2)),
+                strict);
+        }
+    }
+
+    beacond_kafka_parked_sweep(kafka, strict);
+    beacond_kafka_dead_load(kafka, (uint64_t) json_integer_value(
+                                       json_object_get(root, "dead")),
+                            strict);
+
+    waiting = (uint64_t) json_integer_value(json_object_get(root, "waiting"));
+    gone = waiting > kafka->waiting ? waiting - kafka->waiting : 0;
+
+    if (kafka->damaged) {
+        kafka->unparked_lost = gone;
+
+    } else {
+        kafka->unparked = gone;
+    }
+}
+
+/* AGAIN: it may be there, but cannot be read now. */
+static beacon_rc_t
+beacond_kafka_load_from(beacond_kafka_t *kafka, const char *dir,
+    json_t **root)
+{
+    int           fd;
+    char          path[PATH_MAX + 80];
+    json_error_t  error;
+
+    snprintf(path, sizeof(path), "%s/%s.checkpoint", dir, kafka->sink->name);
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0) {
+        return errno == ENOENT || errno == ELOOP || errno == ENOTDIR
+               ? BEACON_OK : BEACON_AGAIN;
+    }
+
+    *root = json_loadfd(fd, 0, &error);
+    close(fd);
+
+    if (*root == NULL) {
+        beacond_log(BEACOND_ERROR, "sink \"%s\": %s: %s", kafka->sink->name,
+                    path, error.text);
+    }
+
+    return BEACON_OK;
+}
+
+beacon_rc_t
+beacond_kafka_load(beacond_kafka_t *kafka, beacond_checkpoint_t *checkpoint)
+{
+    bool         strict;
+    json_t      *root = NULL;
+    beacon_rc_t  rc;
+
+    rc = beacond_kafka_load_from(kafka, kafka->sink->conf->dir, &root);
+    strict = root != NULL;
+
+    if (rc == BEACON_OK && root == NULL && !kafka->beside) {
+        rc = beacond_kafka_load_from(kafka, kafka->dir, &root);
+    }
+
+    if (rc != BEACON_OK) {
+        beacond_kafka_error(kafka, &kafka->file_limit, "its checkpoint cannot "
+                            "be read: %s", strerror(errno));
+        return rc;
+    }
+
+    kafka->now = beacond_clock_ns();
+    beacond_kafka_load_files(kafka, root, strict);
+    kafka->loaded = true;
+
+    if (root != NULL) {
+        checkpoint->text = json_dumps(json_object_get(root, "engine"),
+                                      JSON_COMPACT);
+        checkpoint->len = checkpoint->text ? strlen(checkpoint->text) : 0;
+        json_decref(root);
+    }
+
+    return BEACON_OK;
+}
+
+/* Writing. */
+
+static beacon_rc_t
+beacond_kafka_write(beacond_kafka_t *kafka, const char *dir, bool sync)
+{
+    int   fd, ok;
+    char  path[PATH_MAX + 80], temp[PATH_MAX + 88];
+
+    snprintf(path, sizeof(path), "%s/%s.checkpoint", dir, kafka->sink->name);
+    snprintf(temp, sizeof(temp), "%s.temp", path);
+
+    fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+              0600);
+
+    if (fd < 0) {
+        return BEACON_SYS;
+    }
+
+    ok = write(fd, kafka->text, kafka->text_len)
+         == (ssize_t) kafka->text_len && (!sync || fsync(fd) == 0);
+    ok = close(fd) == 0 && ok && rename(temp, path) == 0;
+
+    return ok ? BEACON_OK : BEACON_SYS;
+}
+
+/* The engine's text in ours. */
+static beacon_rc_t
+beacond_kafka_compose(beacond_kafka_t *kafka,
+    const beacond_checkpoint_t *engine)
+{
+    char                   *text = NULL;
+    FILE                   *out;
+    size_t                  len;
+    const char             *comma = "";
+    beacond_kafka_topic_t  *topic;
+
+    out = open_memstream(&text, &len);
+
+    if (out == NULL) {
+        return BEACON_SYS;
+    }
+
+    fprintf(out, "{\"v\":1,\"waiting\":%llu,\"dead\":%llu,\"parked\":[",
+            (unsigned long long) kafka->waiting,
+            (unsigned long long) kafka->dead_end);
+
+    for (topic = kafka->topics; topic != NULL; topic = topic->next) {
+        if (topic->generation != 0) {
+            fprintf(out, "%s[\"%s\",%llu,%llu]", comma, topic->name,
+                    (unsigned long long) topic->generation,
+                    (unsigned long long) topic->end);
+            comma = ",";
+        }
+    }
+
+    fprintf(out, "],\"engine\":%.*s}\n", (int) engine->len, engine->text);
+
+    if (fclose(out) != 0) {
+        free(text);
+        return BEACON_SYS;
+    }
+
+    free(kafka->text);
+    kafka->text = text;
+    kafka->text_len = len;
+
+    return BEACON_OK;
+}
+
+/* What has ended, in the order in which it came. */
+static size_t
+beacond_kafka_gather(beacond_kafka_t *kafka)
+{
+    size_t                n = 0;
+    beacond_kafka_msg_t  *msg;
+
+    for (msg = kafka->oldest; msg != NULL && n < kafka->ended;
+         msg = msg->newer)
+    {
+        if (msg->source == BEACOND_MSG_LIVE && msg->first == msg
+            && msg->left == 0)
+        {
+            kafka->pieces[n++] = &msg->piece;
+        }
+    }
+
+    return n;
+}
+
+static void
+beacond_kafka_told(beacond_kafka_t *kafka)
+{
+    beacond_kafka_msg_t  *msg, *newer;
+
+    for (msg = kafka->oldest; msg != NULL; msg = newer) {
+        newer = msg->newer;
+
+        if (msg->source == BEACOND_MSG_LIVE && msg->first == msg
+            && msg->left == 0 && msg->piece.told)
+        {
+            kafka->ended--;
+            beacond_kafka_msg_put(kafka, msg);
+        }
+    }
+}
+
+/* Once a second, and not without need: the disk is slow. */
+static void
+beacond_kafka_keep_copy(beacond_kafka_t *kafka)
+{
+    char  path[PATH_MAX + 80];
+
+    if (kafka->beside || kafka->text == NULL || !kafka->copy_due
+        || kafka->now - kafka->copied_ns < BEACOND_KAFKA_COPY)
+    {
+        return;
+    }
+
+    kafka->copied_ns = kafka->now;
+    kafka->copy_due = false;
+
+    if (kafka->waiting > 0 || beacond_sink_spool_dir(kafka->sink) != NULL) {
+        beacond_kafka_parked_sync(kafka);
+
+        if (beacond_kafka_write(kafka, kafka->dir, true) != BEACON_OK) {
+            beacond_kafka_error(kafka, &kafka->file_limit, "a copy of its "
+                                "checkpoint: %s", strerror(errno));
+        }
+
+        kafka->copied = true;
+        return;
+    }
+
+    if (kafka->copied) {
+        snprintf(path, sizeof(path), "%s/%s.checkpoint", kafka->dir,
+                 kafka->sink->name);
+        unlink(path);
+        kafka->copied = false;
+    }
+}
+
+static bool
+beacond_kafka_due(const beacond_kafka_t *kafka, bool force)
+{
+    if (kafka->ended == 0 && kafka->unparked_lost == 0
+        && kafka->unparked == kafka->leftover)
+    {
+        return false;
+    }
+
+    return force || (kafka->ended >= kafka->conf->window / 4
+                     && !kafka->full_of_holes)
+           || kafka->now - kafka->ended_ns >= BEACOND_KAFKA_AGE;
+}
+
+void
+beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
+{
+    beacon_rc_t            rc;
+    beacond_settled_t      settled = { kafka->pieces, 0, 0, 0 };
+    beacond_checkpoint_t   engine;
+
+    if (!beacond_kafka_due(kafka, force)) {
+        beacond_kafka_keep_copy(kafka);
+        return;
+    }
+
+    settled.npieces = beacond_kafka_gather(kafka);
+    settled.unparked_done = kafka->unparked;
+    settled.unparked_lost = kafka->unparked_lost;
+    kafka->ended_ns = kafka->now;
+
+    if (beacond_sink_tell(kafka->sink, &settled, &engine) != BEACON_OK) {
+        return;
+    }
+
+    rc = beacond_kafka_compose(kafka, &engine);
+    free(engine.text);
+
+    BEACOND_POINT("kafka.before_checkpoint");
+
+    if (rc != BEACON_OK
+        || beacond_kafka_write(kafka, kafka->sink->conf->dir, false)
+           != BEACON_OK)
+    {
+        beacond_kafka_error(kafka, &kafka->file_limit, "its checkpoint: %s",
+                            strerror(errno));
+        return;
+    }
+
+    BEACOND_POINT("kafka.after_checkpoint");
+
+    beacond_sink_settle(kafka->sink, &settled);
+    beacond_kafka_told(kafka);
+    kafka->full_of_holes = kafka->ended > 0;
+    kafka->unparked -= settled.unparked_done;
+    kafka->unparked_lost = 0;
+    kafka->leftover = kafka->unparked;
+    kafka->copy_due = true;
+
+    if (settled.npieces > 0) {
+        kafka->sink->last_success_ns = beacond_clock_date();
+    }
+
+    beacond_kafka_keep_copy(kafka);
+}

@@ -1,0 +1,84 @@
+/*
+ * A producer: what the Kafka sink knows of librdkafka, whose header is included
+ * in beacond_kafka_producer.c alone.
+ *
+ * Enqueued is not delivered: every message that was sent() comes back once by
+ * report(), whatever happens to it, also by purge(), but not by destroy().
+ * All calls and all callbacks are on the thread that polls, the sink's;
+ * librdkafka's own threads never call us.
+ */
+
+#ifndef BEACOND_KAFKA_PRODUCER_H
+#define BEACOND_KAFKA_PRODUCER_H
+
+#include "beacond_conf_kafka.h"
+
+typedef struct beacond_producer_s  beacond_producer_t;
+
+/* A record to be.  Its id stands in value, where it does in every line. */
+typedef struct {
+    const uint8_t  *value;
+    const uint8_t  *key;        /* NULL: none */
+    size_t          len;
+    size_t          key_len;
+    int64_t         time_ms;
+} beacond_message_t;
+
+typedef enum {
+    BEACOND_DELIVERED,
+    BEACOND_TOO_LARGE,          /* it, or the batch it was in */
+    BEACOND_PURGED,             /* or the producer is past use */
+    BEACOND_FAILED
+} beacond_report_e;
+
+typedef struct {
+    void  *data;
+
+    /* message is valid during the call only; reason too */
+    void (*report)(void *data, void *opaque, beacond_report_e what,
+        const char *reason, const beacond_message_t *message);
+
+    /* Something about the cluster that is not well. */
+    void (*trouble)(void *data, const char *reason);
+
+    /* Once a second: librdkafka's statistics, JSON. */
+    void (*stats)(void *data, const char *text, size_t len);
+} beacond_producer_ops_t;
+
+/*
+ * alone: each message in a request of its own.  ops is copied, conf must live
+ * as long.  NULL: err has librdkafka's words, without secrets.
+ */
+beacond_producer_t *beacond_producer_create(const beacond_conf_kafka_t *conf,
+    const beacond_producer_ops_t *ops, bool alone, beacon_err_t *err);
+
+/* What was not delivered is forgotten.  Does not wait: a thread of its own
+   takes what librdkafka needs to end. */
+void beacond_producer_destroy(beacond_producer_t *producer);
+
+/* A topic, to be released before its producer is destroyed.  NULL: the reason
+   is in err. */
+void *beacond_producer_topic(beacond_producer_t *producer, const char *name,
+    beacon_err_t *err);
+void beacond_producer_release(void *topic);
+
+/*
+ * Copies the message into the queue.  FULL: not now; poll.  INVALID: it is too
+ * large.  AGAIN: the topic cannot be used; *reason is static.
+ */
+beacon_rc_t beacond_producer_send(beacond_producer_t *producer, void *topic,
+    const beacond_message_t *message, void *opaque, const char **reason);
+
+/* Serves callbacks; waits for one at most so long. */
+void beacond_producer_poll(beacond_producer_t *producer, int ms);
+
+/* Takes back what is queued; with inflight, also what may have arrived. */
+void beacond_producer_purge(beacond_producer_t *producer, bool inflight);
+
+/* Messages that have not come back. */
+uint32_t beacond_producer_out(beacond_producer_t *producer);
+
+/* Past use: purge, poll and destroy it.  NULL: it is not. */
+const char *beacond_producer_fatal(beacond_producer_t *producer);
+
+#endif /* BEACOND_KAFKA_PRODUCER_H */

@@ -1,0 +1,61 @@
+/* The room that parked and dead messages take: the spool's size; without a
+   spool, a little beside the ring. */
+
+#include "beacond_kafka.h"
+
+/* Of the spool, in larger pieces than it is used. */
+beacon_rc_t
+beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n)
+{
+    uint64_t     more;
+    beacon_rc_t  rc;
+
+    if (kafka->beside) {
+        if (kafka->taken + n > BEACOND_KAFKA_BESIDE) {
+            return BEACON_FULL;
+        }
+
+    } else if (n > kafka->reserved) {
+        more = n - kafka->reserved;
+        more = more > BEACOND_KAFKA_RESERVE ? more : BEACOND_KAFKA_RESERVE;
+        rc = beacond_sink_spool_take(kafka->sink, more);
+
+        if (rc != BEACON_OK) {
+            return rc;
+        }
+
+        kafka->reserved += more;
+    }
+
+    kafka->reserved -= kafka->beside ? 0 : n;
+    kafka->taken += n;
+
+    return BEACON_OK;
+}
+
+void
+beacond_kafka_give(beacond_kafka_t *kafka, uint64_t n)
+{
+    kafka->taken -= n;
+
+    if (kafka->beside) {
+        return;
+    }
+
+    kafka->reserved += n;
+
+    if (kafka->reserved > 2 * BEACOND_KAFKA_RESERVE) {
+        n = kafka->reserved - BEACOND_KAFKA_RESERVE;
+        beacond_sink_spool_give(kafka->sink, n);
+        kafka->reserved -= n;
+    }
+}
+
+/* What is there already counts, whatever the size is now. */
+void
+beacond_kafka_owe(beacond_kafka_t *kafka, uint64_t n)
+{
+    if (beacond_kafka_take(kafka, n) != BEACON_OK) {
+        kafka->taken += n;
+    }
+}

@@ -1,0 +1,201 @@
+/* librdkafka's statistics, and the sink's own, for the status. */
+
+#include "beacond_kafka.h"
+
+#include <string.h>
+
+#define BEACOND_STATS_ERROR  (60000 * BEACOND_MS)       /* shown so long */
+#define BEACOND_STATS_BYTES  (64 * 1024)        /* looked at in a second */
+#define BEACOND_STATS_MORE   960        /* bytes that the status has for us */
+#define BEACOND_STATS_PARKED 16
+
+static void
+beacond_stats_broker(beacond_kafka_t *kafka, const json_t *broker)
+{
+    bool                     up;
+    double                   rtt;
+    const char              *name, *state;
+    beacond_kafka_broker_t  *b;
+
+    name = json_string_value(json_object_get(broker, "nodename"));
+    state = json_string_value(json_object_get(broker, "state"));
+
+    if (name == NULL || state == NULL || name[0] == '\0') {
+        return;
+    }
+
+    up = strcmp(state, "UP") == 0;
+    rtt = (double) json_integer_value(json_object_get(
+                       json_object_get(broker, "rtt"), "avg")) / 1000;
+    kafka->nall++;
+    kafka->nup += up;
+
+    if (up && rtt > kafka->rtt_ms) {
+        kafka->rtt_ms = rtt;
+    }
+
+    if (kafka->nbrokers < BEACOND_KAFKA_BROKERS) {
+        b = &kafka->brokers[kafka->nbrokers++];
+        snprintf(b->name, sizeof(b->name), "%.60s", name);
+        snprintf(b->state, sizeof(b->state), "%s", state);
+        b->rtt_ms = rtt;
+    }
+}
+
+static void
+beacond_stats_brokers(beacond_kafka_t *kafka, json_t *brokers, bool learned)
+{
+    json_t      *broker;
+    const char  *key;
+
+    json_object_foreach(brokers, key, broker) {
+        if ((json_integer_value(json_object_get(broker, "nodeid")) >= 0)
+            == learned)
+        {
+            beacond_stats_broker(kafka, broker);
+        }
+    }
+}
+
+/* Many topics make much text: it is not looked at each time then. */
+void
+beacond_kafka_stats(void *data, const char *text, size_t len)
+{
+    json_t           *root, *brokers;
+    beacond_kafka_t  *kafka = data;
+
+    if (kafka->stats_ns != 0
+        && (kafka->now - kafka->stats_ns) / BEACOND_MS
+           < len * 1000 / BEACOND_STATS_BYTES)
+    {
+        return;
+    }
+
+    root = json_loadb(text, len, 0, NULL);
+
+    if (root == NULL) {
+        return;
+    }
+
+    kafka->stats_ns = kafka->now;
+    kafka->nbrokers = kafka->nup = kafka->nall = 0;
+    kafka->rtt_ms = 0;
+    brokers = json_object_get(root, "brokers");
+    beacond_stats_brokers(kafka, brokers, true);
+
+    if (kafka->nall == 0) {
+        beacond_stats_brokers(kafka, brokers, false);   /* as configured */
+    }
+
+    json_decref(root);
+}
+
+/* The status. */
+
+static void
+beacond_status_number(json_t *object, const char *name, uint64_t n)
+{
+    json_object_set_new(object, name, json_integer((json_int_t) n));
+}
+
+/* 1.234 rather than seventeen digits. */
+static json_t *
+beacond_status_ms(double ms)
+{
+    return json_real((double) (int64_t) (ms * 8 + 0.5) / 8);
+}
+
+static json_t *
+beacond_status_brokers(const beacond_kafka_t *kafka)
+{
+    json_t                        *object = json_object();
+    uint32_t                       i;
+    const beacond_kafka_broker_t  *broker;
+
+    for (i = 0; i < kafka->nbrokers; i++) {
+        broker = &kafka->brokers[i];
+        json_object_set_new(object, broker->name, json_pack("{s:s,s:o}",
+            "state", broker->state,
+            "rtt_ms", beacond_status_ms(broker->rtt_ms)));
+    }
+
+    return object;
+}
+
+static json_t *
+beacond_status_topics(const beacond_kafka_t *kafka,
+    beacond_topic_state_e state)
+{
+    json_t                       *object = json_object();
+    const beacond_kafka_topic_t  *topic;
+
+    for (topic = kafka->topics; topic != NULL
+         && json_object_size(object) < BEACOND_STATS_PARKED;
+         topic = topic->next)
+    {
+        if (topic->state == state) {
+            json_object_set_new(object, topic->name, json_pack("{s:I,s:s}",
+                "hits", (json_int_t) topic->waiting + topic->held,
+                "reason", topic->reason));
+        }
+    }
+
+    return object;
+}
+
+/* There is only so much room: the longest list gives up what it can. */
+static void
+beacond_status_fit(json_t *object)
+{
+    size_t   i, n;
+    json_t  *list[3];
+
+    list[0] = json_object_get(object, "parked");
+    list[1] = json_object_get(object, "failing");
+    list[2] = json_object_get(object, "brokers");
+
+    while (json_dumpb(object, NULL, 0, JSON_COMPACT) > BEACOND_STATS_MORE) {
+        for (n = 0, i = 1; i < 3; i++) {
+            n = json_object_size(list[i]) > json_object_size(list[n]) ? i : n;
+        }
+
+        if (json_object_size(list[n]) == 0) {
+            json_object_del(object, "last_error");
+            break;
+        }
+
+        json_object_del(list[n], json_object_iter_key(
+                                     json_object_iter(list[n])));
+    }
+}
+
+void
+beacond_kafka_status(beacond_kafka_t *kafka, json_t *object)
+{
+    uint64_t  now = beacond_clock_ns();
+
+    beacond_status_number(object, "in_flight", kafka->used);
+    beacond_status_number(object, "parked_hits",
+                          kafka->waiting - kafka->dead);
+    beacond_status_number(object, "dead_letters", kafka->dead);
+    beacond_status_number(object, "topics",
+                          kafka->ntopics + kafka->noverflow);
+    beacond_status_number(object, "overflow", kafka->overflowed);
+    beacond_status_number(object, "producers", kafka->producers);
+    beacond_status_number(object, "brokers_up", kafka->nup);
+    beacond_status_number(object, "brokers_known", kafka->nall);
+    json_object_set_new(object, "rtt_ms", beacond_status_ms(kafka->rtt_ms));
+    json_object_set_new(object, "brokers", beacond_status_brokers(kafka));
+    json_object_set_new(object, "parked",
+                        beacond_status_topics(kafka, BEACOND_TOPIC_PARKED));
+    json_object_set_new(object, "failing",
+                        beacond_status_topics(kafka, BEACOND_TOPIC_FAILING));
+
+    if (kafka->error[0] != '\0'
+        && now - kafka->error_ns < BEACOND_STATS_ERROR)
+    {
+        json_object_set_new(object, "last_error", json_string(kafka->error));
+    }
+
+    beacond_status_fit(object);
+}

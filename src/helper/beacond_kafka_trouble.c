@@ -1,0 +1,270 @@
+/* Topics that fail: held, probed, parked, and back. */
+
+#include "beacond_kafka.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BEACOND_KAFKA_STUCK  (1000 * BEACOND_MS)        /* looked for */
+#define BEACOND_KAFKA_ALIVE  (5000 * BEACOND_MS)
+
+static void
+beacond_kafka_state(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
+    beacond_topic_state_e state)
+{
+    kafka->ntroubled -= topic->state != BEACOND_TOPIC_FINE;
+    kafka->ntroubled += state != BEACOND_TOPIC_FINE;
+    topic->state = state;
+}
+
+void
+beacond_kafka_failed(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
+    const char *reason)
+{
+    snprintf(topic->reason, sizeof(topic->reason), "%s", reason);
+
+    if (topic->state == BEACOND_TOPIC_PARKED) {
+        topic->chunk_failed = true;
+        topic->retry_ns = kafka->now + BEACOND_KAFKA_RETRY;
+        return;
+    }
+
+    if (topic->state == BEACOND_TOPIC_FINE) {
+        beacond_kafka_state(kafka, topic, BEACOND_TOPIC_FAILING);
+        topic->failing_ns = kafka->now;
+    }
+
+    topic->retry_ns = kafka->now + BEACOND_KAFKA_PROBE;
+    beacond_kafka_error(kafka, &kafka->topic_limit, "topic \"%s\": %s",
+                        topic->name, reason);
+}
+
+void
+beacond_kafka_well(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
+{
+    if (topic->state == BEACOND_TOPIC_FAILING) {
+        beacond_kafka_state(kafka, topic, BEACOND_TOPIC_FINE);
+    }
+}
+
+/* Parking. */
+
+static void
+beacond_kafka_set_aside(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
+    const char *reason)
+{
+    beacond_kafka_state(kafka, topic, BEACOND_TOPIC_PARKED);
+    topic->retry_ns = kafka->now + BEACOND_KAFKA_RETRY;
+    topic->chunk_failed = true;
+
+    if (reason != NULL) {
+        snprintf(topic->reason, sizeof(topic->reason), "%s", reason);
+    }
+
+    beacond_log(BEACOND_WARN, "sink \"%s\": topic \"%s\" is parked: %s",
+                kafka->sink->name, topic->name, topic->reason);
+}
+
+/* Where there is no room to park it: lost, but only if somebody else has it.
+   false: it has to wait. */
+static bool
+beacond_kafka_lose(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
+{
+    if (!beacond_sink_spared(kafka->sink, &msg->first->piece)) {
+        return false;
+    }
+
+    kafka->lost_room++;
+    beacond_kafka_end(kafka, msg, BEACOND_LOST);
+
+    if (beacond_log_due(&kafka->lost_limit, NULL)) {
+        beacond_log(BEACOND_ERROR, "sink \"%s\" lost hits of topic \"%s\" for "
+                    "want of room, %llu since it began", kafka->sink->name,
+                    msg->topic->name, (unsigned long long) kafka->lost_room);
+    }
+
+    return true;
+}
+
+void
+beacond_kafka_park(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+    const beacond_message_t *message)
+{
+    beacon_rc_t             rc;
+    beacond_kafka_topic_t  *topic = msg->topic;
+
+    rc = topic->held > 0 ? BEACON_AGAIN
+         : beacond_kafka_parked_put(kafka, topic, message,
+                                    msg->first->piece.fate != BEACOND_PARKED);
+
+    if (rc == BEACON_OK) {
+        beacond_kafka_end(kafka, msg, BEACOND_PARKED);
+
+    } else if (rc != BEACON_FULL || !beacond_kafka_lose(kafka, msg)) {
+        beacond_kafka_hold(kafka, msg, message);
+    }
+}
+
+/* What is held, as far as there is room. */
+static void
+beacond_kafka_park_held(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
+{
+    beacon_rc_t           rc;
+    beacond_message_t    *copy;
+    beacond_kafka_msg_t  *msg;
+
+    while ((msg = topic->head) != NULL) {
+        copy = msg->copy;
+        rc = beacond_kafka_parked_put(kafka, topic, copy,
+                                      msg->first->piece.fate
+                                      != BEACOND_PARKED);
+
+        if (rc == BEACON_OK) {
+            beacond_kafka_unhold(kafka, msg);
+            beacond_kafka_end(kafka, msg, BEACOND_PARKED);
+
+        } else if (rc != BEACON_FULL
+                   || !beacond_sink_spared(kafka->sink, &msg->first->piece))
+        {
+            return;
+
+        } else {
+            beacond_kafka_unhold(kafka, msg);
+            (void) beacond_kafka_lose(kafka, msg);
+        }
+
+        free(copy);
+    }
+}
+
+/*
+ * A topic without an error whose messages stay where they are, while others'
+ * are delivered: its leader is gone, say.  librdkafka gives messages back for
+ * all topics together only.
+ */
+static void
+beacond_kafka_stuck(beacond_kafka_t *kafka)
+{
+    bool                    found = false;
+    beacond_kafka_msg_t    *msg;
+    beacond_kafka_topic_t  *topic;
+
+    if (kafka->now - kafka->stuck_ns < BEACOND_KAFKA_STUCK
+        || kafka->producer == NULL || kafka->ending)
+    {
+        return;
+    }
+
+    kafka->stuck_ns = kafka->now;
+
+    if (kafka->now - kafka->ok_ns > BEACOND_KAFKA_ALIVE) {
+        return;
+    }
+
+    for (msg = kafka->oldest; msg != NULL; msg = msg->newer) {
+        topic = msg->topic;
+
+        if (msg->source == BEACOND_MSG_LIVE && msg->state == BEACOND_MSG_SENT
+            && topic->state != BEACOND_TOPIC_PARKED
+            && kafka->now - msg->sent_ns > BEACOND_KAFKA_PARK
+            && kafka->now - topic->ok_ns > BEACOND_KAFKA_PARK)
+        {
+            beacond_kafka_set_aside(kafka, topic, "nothing is delivered");
+            found = true;
+        }
+    }
+
+    if (found) {
+        beacond_producer_purge(kafka->producer, false);
+    }
+}
+
+/* Turns. */
+
+static void
+beacond_kafka_turn_failing(beacond_kafka_t *kafka,
+    beacond_kafka_topic_t *topic)
+{
+    uint64_t  since = kafka->now - topic->failing_ns;
+
+    if (since >= BEACOND_KAFKA_PARK
+        || (since >= BEACOND_KAFKA_PRESSED
+            && kafka->used > kafka->conf->window / 4 * 3))
+    {
+        beacond_kafka_set_aside(kafka, topic, NULL);
+        beacond_kafka_park_held(kafka, topic);
+        return;
+    }
+
+    if (topic->held == 0 && topic->out == 0) {
+        beacond_kafka_well(kafka, topic);
+        return;
+    }
+
+    if (topic->probe == NULL && topic->head != NULL
+        && kafka->now >= topic->retry_ns)
+    {
+        topic->probe = topic->head;
+        beacond_kafka_resend(kafka, topic, 1);
+
+        if (topic->head == topic->probe) {
+            topic->probe = NULL;        /* it could not be sent */
+        }
+    }
+}
+
+static void
+beacond_kafka_turn_parked(beacond_kafka_t *kafka,
+    beacond_kafka_topic_t *topic)
+{
+    uint32_t  n = kafka->conf->window / 4;
+
+    beacond_kafka_park_held(kafka, topic);
+
+    if (topic->parked_out > 0 || kafka->now < topic->retry_ns) {
+        return;
+    }
+
+    n = n > BEACOND_KAFKA_CHUNK ? BEACOND_KAFKA_CHUNK : n > 0 ? n : 1;
+    beacond_kafka_parked_send(kafka, topic, topic->chunk_failed ? 1 : n);
+
+    if (topic->generation == 0 && topic->held == 0
+        && topic->parked_out == 0)
+    {
+        beacond_kafka_state(kafka, topic, BEACOND_TOPIC_FINE);
+        topic->alone = false;
+        beacond_log(BEACOND_NOTICE, "sink \"%s\": topic \"%s\" is parked no "
+                    "more", kafka->sink->name, topic->name);
+    }
+}
+
+void
+beacond_kafka_trouble(beacond_kafka_t *kafka)
+{
+    beacond_kafka_topic_t  *topic;
+
+    beacond_kafka_stuck(kafka);
+
+    if (kafka->ntroubled == 0 && kafka->held == 0) {
+        return;
+    }
+
+    for (topic = kafka->topics; topic != NULL; topic = topic->next) {
+        switch (topic->state) {
+
+        case BEACOND_TOPIC_FINE:
+            if (topic->held > 0) {
+                beacond_kafka_resend(kafka, topic, topic->held);
+            }
+            break;
+
+        case BEACOND_TOPIC_FAILING:
+            beacond_kafka_turn_failing(kafka, topic);
+            break;
+
+        case BEACOND_TOPIC_PARKED:
+            beacond_kafka_turn_parked(kafka, topic);
+            break;
+        }
+    }
+}

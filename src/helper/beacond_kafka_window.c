@@ -1,0 +1,477 @@
+/* The window: messages that are out, and what became of them. */
+
+#include "beacond_kafka.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+beacon_rc_t
+beacond_kafka_window_create(beacond_kafka_t *kafka)
+{
+    uint32_t  i, n = kafka->conf->window;
+
+    kafka->msgs = calloc(n, sizeof(beacond_kafka_msg_t));
+    kafka->pieces = calloc(n, sizeof(beacond_piece_t *));
+
+    if (kafka->msgs == NULL || kafka->pieces == NULL) {
+        return BEACON_SYS;
+    }
+
+    for (i = n; i-- > 0; /* void */ ) {
+        kafka->msgs[i].newer = kafka->free;
+        kafka->free = &kafka->msgs[i];
+    }
+
+    return BEACON_OK;
+}
+
+void
+beacond_kafka_window_destroy(beacond_kafka_t *kafka)
+{
+    beacond_kafka_msg_t  *msg;
+
+    for (msg = kafka->oldest; msg != NULL; msg = msg->newer) {
+        free(msg->copy);
+    }
+
+    free(kafka->msgs);
+    free(kafka->pieces);
+}
+
+beacond_kafka_msg_t *
+beacond_kafka_msg_get(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
+    beacond_msg_source_e source)
+{
+    beacond_kafka_msg_t  *msg = kafka->free;
+
+    if (msg == NULL) {
+        return NULL;
+    }
+
+    kafka->free = msg->newer;
+    memset(msg, 0, sizeof(beacond_kafka_msg_t));
+    msg->topic = topic;
+    msg->source = source;
+    msg->first = msg;
+    msg->left = 1;
+    msg->seq = ++kafka->seq;
+    msg->older = kafka->newest;
+
+    if (msg->older != NULL) {
+        msg->older->newer = msg;
+
+    } else {
+        kafka->oldest = msg;
+    }
+
+    kafka->newest = msg;
+    kafka->used++;
+
+    return msg;
+}
+
+void
+beacond_kafka_msg_put(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
+{
+    if (msg->older != NULL) {
+        msg->older->newer = msg->newer;
+
+    } else {
+        kafka->oldest = msg->newer;
+    }
+
+    if (msg->newer != NULL) {
+        msg->newer->older = msg->older;
+
+    } else {
+        kafka->newest = msg->older;
+    }
+
+    msg->state = BEACOND_MSG_FREE;
+    msg->newer = kafka->free;
+    kafka->free = msg;
+    kafka->used--;
+}
+
+/* A hit has ended with the last of its lines.  Others than the first have
+   nothing that a checkpoint wants. */
+void
+beacond_kafka_end(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+    beacond_fate_e fate)
+{
+    beacond_kafka_msg_t  *first = msg->first;
+
+    if (fate > first->piece.fate) {
+        first->piece.fate = fate;
+    }
+
+    msg->state = BEACOND_MSG_ENDED;
+    first->left--;
+
+    if (msg != first) {
+        beacond_kafka_msg_put(kafka, msg);
+    }
+
+    if (first->left == 0) {
+        kafka->ended_ns = kafka->ended == 0 ? kafka->now : kafka->ended_ns;
+        kafka->ended++;
+    }
+}
+
+/* Copies that wait. */
+
+static beacond_message_t *
+beacond_kafka_copy(const beacond_message_t *message)
+{
+    uint8_t            *p;
+    beacond_message_t  *copy;
+
+    copy = malloc(sizeof(beacond_message_t) + message->len + message->key_len);
+
+    if (copy == NULL) {
+        return NULL;
+    }
+
+    *copy = *message;
+    p = (uint8_t *) (copy + 1);
+    memcpy(p, message->value, message->len);
+    copy->value = p;
+
+    if (message->key_len > 0) {
+        memcpy(p + message->len, message->key, message->key_len);
+        copy->key = p + message->len;
+    }
+
+    return copy;
+}
+
+/* In the order in which they came, whatever the order in which librdkafka
+   hands them back. */
+void
+beacond_kafka_hold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+    const beacond_message_t *message)
+{
+    beacond_kafka_msg_t    *last;
+    beacond_kafka_topic_t  *topic = msg->topic;
+
+    msg->copy = beacond_kafka_copy(message);
+
+    if (msg->copy == NULL) {
+
+        /* it is in ring or spool, and stays there until the next helper */
+
+        beacond_kafka_error(kafka, &kafka->lost_limit, "no memory to keep a "
+                            "message");
+        msg->state = BEACOND_MSG_SENT;
+        kafka->out++;
+        topic->out++;
+        return;
+    }
+
+    msg->state = BEACOND_MSG_HELD;
+
+    for (last = topic->tail; last != NULL && last->seq > msg->seq;
+         last = last->before)
+    {
+        /* behind which it goes */
+    }
+
+    msg->before = last;
+    msg->behind = last != NULL ? last->behind : topic->head;
+
+    if (msg->behind != NULL) {
+        msg->behind->before = msg;
+
+    } else {
+        topic->tail = msg;
+    }
+
+    if (last != NULL) {
+        last->behind = msg;
+
+    } else {
+        topic->head = msg;
+    }
+
+    topic->held++;
+    kafka->held++;
+    kafka->held_bytes += message->len + message->key_len;
+}
+
+/* Out of the list; the copy is the caller's to free. */
+void
+beacond_kafka_unhold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
+{
+    beacond_kafka_topic_t  *topic = msg->topic;
+
+    if (msg->before != NULL) {
+        msg->before->behind = msg->behind;
+
+    } else {
+        topic->head = msg->behind;
+    }
+
+    if (msg->behind != NULL) {
+        msg->behind->before = msg->before;
+
+    } else {
+        topic->tail = msg->before;
+    }
+
+    topic->held--;
+    kafka->held--;
+    kafka->held_bytes -= msg->copy->len + msg->copy->key_len;
+    msg->copy = NULL;
+}
+
+/* Sending. */
+
+static void
+beacond_kafka_bury(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+    const beacond_message_t *message, const char *reason)
+{
+    if (msg->source != BEACOND_MSG_LIVE) {
+        return;
+    }
+
+    if (beacond_kafka_dead_put(kafka, msg->topic, message, reason)
+        == BEACON_OK)
+    {
+        beacond_kafka_end(kafka, msg, BEACOND_PARKED);
+
+    } else {
+        beacond_kafka_hold(kafka, msg, message);
+    }
+}
+
+static void *
+beacond_kafka_handle(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
+    unsigned which, beacond_producer_t *producer)
+{
+    beacon_err_t  err;
+
+    if (topic->handle[which] == NULL) {
+        topic->handle[which] = beacond_producer_topic(producer, topic->name,
+                                                      &err);
+
+        if (topic->handle[which] == NULL) {
+            beacond_kafka_failed(kafka, topic, err.text);
+        }
+    }
+
+    return topic->handle[which];
+}
+
+/* OK: it is librdkafka's now.  FULL: not now.  AGAIN: the topic fails.
+   INVALID: it is too large. */
+static beacon_rc_t
+beacond_kafka_give_away(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+    const beacond_message_t *message, const char **reason)
+{
+    void                   *handle;
+    beacon_rc_t             rc;
+    beacond_producer_t     *producer;
+    beacond_kafka_topic_t  *topic = msg->topic;
+
+    if (!(msg->alone ? beacond_kafka_alone(kafka)
+                     : beacond_kafka_producers(kafka)))
+    {
+        return BEACON_FULL;
+    }
+
+    producer = msg->alone ? kafka->alone : kafka->producer;
+    handle = beacond_kafka_handle(kafka, topic, msg->alone, producer);
+
+    if (handle == NULL) {
+        return BEACON_AGAIN;
+    }
+
+    BEACOND_POINT("kafka.before_send");
+    rc = beacond_producer_send(producer, handle, message, msg, reason);
+
+    if (rc == BEACON_OK) {
+        BEACOND_POINT("kafka.after_send");
+        msg->state = BEACOND_MSG_SENT;
+        msg->sent_ns = kafka->now;
+        kafka->out++;
+        topic->out++;
+
+    } else if (rc == BEACON_AGAIN) {
+        beacond_kafka_failed(kafka, topic, *reason);
+    }
+
+    return rc;
+}
+
+beacon_rc_t
+beacond_kafka_send(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+    const beacond_message_t *message)
+{
+    beacon_rc_t             rc;
+    const char             *reason = "";
+    beacond_kafka_topic_t  *topic = msg->topic;
+
+    if (topic->state == BEACOND_TOPIC_PARKED) {
+        beacond_kafka_park(kafka, msg, message);
+        return BEACON_OK;
+    }
+
+    if (topic->state == BEACOND_TOPIC_FAILING || topic->held > 0) {
+        beacond_kafka_hold(kafka, msg, message);
+        return BEACON_OK;
+    }
+
+    rc = beacond_kafka_give_away(kafka, msg, message, &reason);
+
+    if (rc == BEACON_INVALID) {
+        beacond_kafka_bury(kafka, msg, message, reason);
+
+    } else if (rc == BEACON_AGAIN) {
+        beacond_kafka_hold(kafka, msg, message);
+    }
+
+    return rc == BEACON_FULL ? BEACON_FULL : BEACON_OK;
+}
+
+void
+beacond_kafka_resend(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
+    uint32_t n)
+{
+    beacon_rc_t           rc;
+    const char           *reason = "";
+    beacond_message_t    *copy;
+    beacond_kafka_msg_t  *msg;
+
+    while (n-- > 0 && (msg = topic->head) != NULL) {
+        rc = beacond_kafka_give_away(kafka, msg, msg->copy, &reason);
+
+        if (rc == BEACON_FULL || rc == BEACON_AGAIN) {
+            break;
+        }
+
+        copy = msg->copy;
+
+        if (rc == BEACON_INVALID
+            && beacond_kafka_dead_put(kafka, topic, copy, reason)
+               != BEACON_OK)
+        {
+            break;
+        }
+
+        beacond_kafka_unhold(kafka, msg);
+        free(copy);
+
+        if (rc == BEACON_INVALID) {
+            beacond_kafka_end(kafka, msg, BEACOND_PARKED);
+        }
+    }
+}
+
+/* Reports. */
+
+/* A batch that is too large says nothing of its messages: each alone, then. */
+static void
+beacond_kafka_too_large(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+    const beacond_message_t *message, const char *reason)
+{
+    if (msg->alone) {
+        beacond_kafka_bury(kafka, msg, message, reason);
+        return;
+    }
+
+    msg->alone = true;
+    beacond_kafka_hold(kafka, msg, message);
+}
+
+static void
+beacond_kafka_report_live(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+    beacond_report_e what, const char *reason,
+    const beacond_message_t *message)
+{
+    beacond_kafka_topic_t  *topic = msg->topic;
+
+    switch (what) {
+
+    case BEACOND_DELIVERED:
+        beacond_kafka_well(kafka, topic);
+        beacond_kafka_end(kafka, msg, BEACOND_DONE);
+        break;
+
+    case BEACOND_TOO_LARGE:
+        beacond_kafka_too_large(kafka, msg, message, reason);
+        break;
+
+    case BEACOND_FAILED:
+        beacond_kafka_failed(kafka, topic, reason);
+        beacond_kafka_hold(kafka, msg, message);
+        break;
+
+    default:
+        beacond_kafka_hold(kafka, msg, message);
+        break;
+    }
+}
+
+static void
+beacond_kafka_report(void *data, void *opaque, beacond_report_e what,
+    const char *reason, const beacond_message_t *message)
+{
+    beacond_kafka_t        *kafka = data;
+    beacond_kafka_msg_t    *msg = opaque;
+    beacond_kafka_topic_t  *topic = msg->topic;
+
+    kafka->out--;
+    topic->out--;
+
+    if (topic->probe == msg) {
+        topic->probe = NULL;
+    }
+
+    if (what == BEACOND_DELIVERED) {
+        kafka->ok_ns = topic->ok_ns = kafka->now;
+    }
+
+    if (msg->source == BEACOND_MSG_LIVE) {
+        beacond_kafka_report_live(kafka, msg, what, reason, message);
+        return;
+    }
+
+    if (msg->source == BEACOND_MSG_DEAD) {
+        beacond_kafka_dead_report(kafka, msg, what == BEACOND_DELIVERED);
+        return;
+    }
+
+    if (what == BEACOND_TOO_LARGE && msg->alone) {
+
+        /* one letter more that waits, one frame less */
+
+        if (beacond_kafka_dead_put(kafka, topic, message, reason)
+            == BEACON_OK)
+        {
+            beacond_kafka_parked_report(kafka, msg, BEACOND_PARKED);
+            return;
+        }
+    }
+
+    if (what == BEACOND_FAILED) {
+        beacond_kafka_failed(kafka, topic, reason);
+    }
+
+    topic->alone |= what == BEACOND_TOO_LARGE;
+    beacond_kafka_parked_report(kafka, msg, what == BEACOND_DELIVERED
+                                            ? BEACOND_DONE : BEACOND_LOST);
+}
+
+static void
+beacond_kafka_producer_trouble(void *data, const char *reason)
+{
+    beacond_kafka_t  *kafka = data;
+
+    beacond_kafka_error(kafka, &kafka->trouble_limit, "%s", reason);
+}
+
+const beacond_producer_ops_t  beacond_kafka_producer_ops = {
+    .report = beacond_kafka_report,
+    .trouble = beacond_kafka_producer_trouble,
+    .stats = beacond_kafka_stats
+};

@@ -1,0 +1,360 @@
+/* The Kafka sink's ops.  beacond_kafka.h tells how it works. */
+
+#include "beacond_kafka.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BEACOND_KAFKA_MAKE    (1000 * BEACOND_MS)       /* a producer again */
+#define BEACOND_KAFKA_REMAKE  (5000 * BEACOND_MS)       /* after a failure */
+#define BEACOND_KAFKA_UNUSED  (60000 * BEACOND_MS)      /* "alone" is ended */
+#define BEACOND_KAFKA_FLUSH   (400 * BEACOND_MS)        /* before the end */
+#define BEACOND_KAFKA_BUSY    5         /* ms, until the next flush */
+#define BEACOND_KAFKA_IDLE    50
+#define BEACOND_KAFKA_KEY     1024
+
+void
+beacond_kafka_error(beacond_kafka_t *kafka, beacond_log_limit_t *limit,
+    const char *fmt, ...)
+{
+    va_list   args;
+    uint64_t  missed;
+
+    va_start(args, fmt);
+    vsnprintf(kafka->error, sizeof(kafka->error), fmt, args);
+    va_end(args);
+
+    kafka->error_ns = beacond_clock_ns();
+    kafka->sink->errors++;
+
+    if (beacond_log_due(limit, &missed)) {
+        beacond_log(BEACOND_ERROR, "sink \"%s\": %s (and %llu more in the "
+                    "last minute)", kafka->sink->name, kafka->error,
+                    (unsigned long long) missed);
+    }
+}
+
+/* Producers. */
+
+static beacond_producer_t *
+beacond_kafka_make(beacond_kafka_t *kafka, bool alone)
+{
+    beacon_err_t             err;
+    beacond_producer_t      *producer;
+    beacond_producer_ops_t   ops = beacond_kafka_producer_ops;
+
+    ops.data = kafka;
+    ops.stats = alone ? NULL : ops.stats;
+    producer = beacond_producer_create(kafka->conf, &ops, alone, &err);
+
+    if (producer == NULL) {
+        beacond_kafka_error(kafka, &kafka->trouble_limit, "%s", err.text);
+    }
+
+    return producer;
+}
+
+/* One that is past use gives back what it has, and goes. */
+static void
+beacond_kafka_part(beacond_kafka_t *kafka, beacond_producer_t **producer,
+    bool *ending, unsigned which)
+{
+    const char  *reason = beacond_producer_fatal(*producer);
+
+    if (!*ending && reason != NULL) {
+        beacond_log(BEACOND_WARN, "sink \"%s\": a new producer is made: %s",
+                    kafka->sink->name, reason);
+        *ending = true;
+        beacond_producer_purge(*producer, true);
+    }
+
+    if (*ending && beacond_producer_out(*producer) == 0) {
+        beacond_kafka_topics_release(kafka, which);
+        beacond_producer_destroy(*producer);
+        *producer = NULL;
+        *ending = false;
+        kafka->retry_ns = kafka->now + BEACOND_KAFKA_MAKE;
+    }
+}
+
+bool
+beacond_kafka_producers(beacond_kafka_t *kafka)
+{
+    if (kafka->producer != NULL) {
+        beacond_kafka_part(kafka, &kafka->producer, &kafka->ending, 0);
+    }
+
+    if (kafka->producer == NULL && kafka->now >= kafka->retry_ns) {
+        kafka->producer = beacond_kafka_make(kafka, false);
+        kafka->producers += kafka->producer != NULL;
+        kafka->retry_ns = kafka->now + BEACOND_KAFKA_REMAKE;
+    }
+
+    return kafka->producer != NULL && !kafka->ending;
+}
+
+bool
+beacond_kafka_alone(beacond_kafka_t *kafka)
+{
+    if (kafka->alone != NULL) {
+        beacond_kafka_part(kafka, &kafka->alone, &kafka->alone_ending, 1);
+    }
+
+    if (kafka->alone == NULL && kafka->now >= kafka->retry_ns) {
+        kafka->alone = beacond_kafka_make(kafka, true);
+
+        if (kafka->alone == NULL) {
+            kafka->retry_ns = kafka->now + BEACOND_KAFKA_REMAKE;
+        }
+    }
+
+    kafka->alone_ns = kafka->now;
+
+    return kafka->alone != NULL && !kafka->alone_ending;
+}
+
+/* Reports. */
+static void
+beacond_kafka_poll(beacond_kafka_t *kafka, int ms)
+{
+    if (kafka->producer != NULL) {
+        beacond_producer_poll(kafka->producer, ms);
+    }
+
+    if (kafka->alone == NULL) {
+        return;
+    }
+
+    beacond_producer_poll(kafka->alone, 0);
+
+    if (beacond_producer_fatal(kafka->alone) != NULL) {
+        (void) beacond_kafka_alone(kafka);
+
+    } else if (kafka->now - kafka->alone_ns > BEACOND_KAFKA_UNUSED) {
+        kafka->alone_ending = true;
+        beacond_kafka_part(kafka, &kafka->alone, &kafka->alone_ending, 1);
+    }
+}
+
+/* The ops. */
+
+static void
+beacond_sink_kafka_destroy(beacond_sink_t *sink)
+{
+    beacond_kafka_t  *kafka = sink->data;
+
+    if (kafka == NULL) {
+        return;
+    }
+
+    beacond_kafka_topics_destroy(kafka);
+    beacond_producer_destroy(kafka->producer);
+    beacond_producer_destroy(kafka->alone);
+    beacond_kafka_window_destroy(kafka);
+
+    if (!kafka->beside) {
+        beacond_sink_spool_give(sink, kafka->taken + kafka->reserved);
+    }
+
+    beacond_kafka_dead_close(kafka);
+    beacond_conf_kafka_destroy(kafka->conf);
+    free(kafka->text);
+    free(kafka);
+    sink->data = NULL;
+}
+
+static void
+beacond_sink_kafka_say(void *data, const char *at, const char *text)
+{
+    beacon_err_t  *err = data;
+
+    (void) at;
+
+    if (strncmp(text, "warning: ", 9) != 0) {
+        beacon_err(err, "%.400s", text);
+    }
+}
+
+static beacon_rc_t
+beacond_sink_kafka_create(beacond_sink_t *sink, const json_t *conf,
+    beacon_err_t *err)
+{
+    beacon_rc_t       rc;
+    beacond_kafka_t  *kafka;
+
+    kafka = calloc(1, sizeof(beacond_kafka_t));
+
+    if (kafka == NULL) {
+        beacon_err(err, "out of memory");
+        return BEACON_SYS;
+    }
+
+    sink->data = kafka;
+    kafka->sink = sink;
+    kafka->dead_fd = -1;
+    kafka->copied = true;
+    kafka->beside = sink->conf->spool == NULL;
+    snprintf(kafka->dir, sizeof(kafka->dir), "%s",
+             kafka->beside ? sink->conf->dir : sink->conf->spool);
+    kafka->conf = beacond_conf_kafka_create(conf, beacond_sink_kafka_say, err);
+    rc = kafka->conf != NULL ? BEACON_OK : BEACON_INVALID;
+
+    if (rc == BEACON_OK) {
+        rc = beacond_kafka_topics_create(kafka, err);
+    }
+
+    if (rc == BEACON_OK) {
+        rc = beacond_kafka_window_create(kafka);
+
+        if (rc != BEACON_OK) {
+            beacon_err(err, "no memory for a window of %u messages",
+                       kafka->conf->window);
+        }
+    }
+
+    if (rc != BEACON_OK) {
+        beacond_sink_kafka_destroy(sink);
+    }
+
+    return rc;
+}
+
+static beacon_rc_t
+beacond_sink_kafka_load(beacond_sink_t *sink,
+    beacond_checkpoint_t *checkpoint)
+{
+    return beacond_kafka_load(sink->data, checkpoint);
+}
+
+/* Is there room for one message more?  A little is left for parked ones. */
+static bool
+beacond_kafka_room(const beacond_kafka_t *kafka)
+{
+    uint32_t  window = kafka->conf->window;
+
+    return kafka->used < window - (kafka->ntroubled > 0 ? window / 8 : 0)
+           && kafka->held_bytes < BEACOND_KAFKA_BYTES;
+}
+
+/* One line becomes a message.  FULL: not now. */
+static beacon_rc_t
+beacond_kafka_line(beacond_kafka_t *kafka, const beacond_batch_t *batch,
+    uint32_t i)
+{
+    char                    key[BEACOND_KAFKA_KEY];
+    beacon_rc_t             rc;
+    beacond_message_t       message;
+    beacond_kafka_msg_t    *msg;
+    const beacond_hit_t    *hit;
+    const beacond_line_t   *line = &batch->lines[i];
+    beacond_kafka_topic_t  *topic;
+
+    if (!beacond_kafka_room(kafka)) {
+        return BEACON_FULL;
+    }
+
+    topic = beacond_kafka_topic(kafka, batch, line);
+    msg = topic ? beacond_kafka_msg_get(kafka, topic, BEACOND_MSG_LIVE) : NULL;
+
+    if (msg == NULL) {
+        return BEACON_FULL;
+    }
+
+    hit = &batch->hits[line->hit];
+
+    if (i == hit->lines) {
+        beacond_sink_piece(batch, line->hit, &msg->piece);
+        msg->left = hit->nlines;
+        kafka->first = msg;
+
+    } else {
+        msg->first = kafka->first;
+    }
+
+    beacond_kafka_message(kafka, batch, line, key, sizeof(key), &message);
+    rc = beacond_kafka_send(kafka, msg, &message);
+
+    if (rc != BEACON_OK) {
+        beacond_kafka_msg_put(kafka, msg);
+    }
+
+    return rc;
+}
+
+static beacon_rc_t
+beacond_sink_kafka_batch(beacond_sink_t *sink, beacond_batch_t *batch)
+{
+    beacond_kafka_t  *kafka = sink->data;
+
+    kafka->now = beacond_clock_ns();
+
+    while (kafka->part < batch->nlines) {
+        if (beacond_kafka_line(kafka, batch, kafka->part) != BEACON_OK) {
+            return BEACON_AGAIN;
+        }
+
+        kafka->part++;
+    }
+
+    kafka->part = 0;
+    beacond_sink_release(sink, batch);
+
+    return BEACON_OK;
+}
+
+/* What is on its way may still arrive. */
+static void
+beacond_kafka_last(beacond_kafka_t *kafka)
+{
+    uint64_t  until = kafka->now + BEACOND_KAFKA_FLUSH;
+
+    while (kafka->out > 0 && kafka->now < until) {
+        beacond_kafka_poll(kafka, 10);
+        kafka->now = beacond_clock_ns();
+    }
+}
+
+static int
+beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
+{
+    beacond_kafka_t  *kafka = sink->data;
+
+    kafka->now = beacond_clock_ns();
+
+    if (!kafka->loaded) {
+        return BEACOND_KAFKA_IDLE;
+    }
+
+    (void) beacond_kafka_producers(kafka);
+    beacond_kafka_poll(kafka, 0);
+    beacond_kafka_trouble(kafka);
+    beacond_kafka_dead_turn(kafka);
+
+    if (force && beacond_sink_ending(sink)) {
+        beacond_kafka_last(kafka);
+    }
+
+    beacond_kafka_checkpoint(kafka, force);
+
+    return kafka->used > 0 || kafka->ntroubled > 0 ? BEACOND_KAFKA_BUSY
+                                                   : BEACOND_KAFKA_IDLE;
+}
+
+static void
+beacond_sink_kafka_status(beacond_sink_t *sink, json_t *object)
+{
+    beacond_kafka_status(sink->data, object);
+}
+
+const beacond_sink_ops_t  beacond_sink_kafka = {
+    .type = "kafka",
+    .durable = true,
+    .create = beacond_sink_kafka_create,
+    .destroy = beacond_sink_kafka_destroy,
+    .load = beacond_sink_kafka_load,
+    .batch = beacond_sink_kafka_batch,
+    .flush = beacond_sink_kafka_flush,
+    .status = beacond_sink_kafka_status,
+    .retry_ms = BEACOND_KAFKA_BUSY
+};
