@@ -222,7 +222,7 @@ s.finish('cursors')
 
 points = [line.split('\t')[0] for line in tool('beacond', '--points')
           .stdout.splitlines() if line.startswith(('engine.', 'spool.'))
-          and 'retire' not in line]
+          and 'retire' not in line and 'aside' not in line]
 for point in points:
     s = Spool(size=3000000, lane=131072)
     worker = subprocess.Popen(

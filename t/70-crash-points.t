@@ -31,7 +31,8 @@ lanes = 8
 def points():
     for line in tool('beacond', '--points').stdout.splitlines():
         name, _, where = line.partition('\t')
-        if not name.startswith('kafka.'):       # t/54-sink-kafka-crash.t's
+        # t/54-sink-kafka-crash.t and t/56-ring-bad-lane.t have theirs
+        if not name.startswith('kafka.') and not name.endswith('_aside'):
             yield name, where
 
 

@@ -33,8 +33,10 @@
  *
  * Layouts BEACON_LAYOUT and BEACON_LAYOUT - 1 are read; any other is left
  * alone and, once no lane is owned, set aside (renamed ring.<epoch>.aside),
- * never written to.  Layout 1 was the number before the first release; its
- * bytes are those of layout 2, so the path for N-1 has run from the first day.
+ * never written to.  So is one with a lane whose header makes no sense, when
+ * the others are drained.  Layout 1 was the number before the first release;
+ * its bytes are those of layout 2, so the path for N-1 has run from the first
+ * day.
  *
  *
  * Lane: who writes what

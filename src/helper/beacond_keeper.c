@@ -101,7 +101,7 @@ beacond_keeper_target(beacond_engine_t *engine, uint32_t index)
 }
 
 /* The readers go where the lane begins now: live sinks do not go along. */
-static void
+void
 beacond_keeper_overtake(beacond_engine_t *engine, beacond_lane_t *lane)
 {
     bool      hits;
@@ -179,7 +179,7 @@ beacond_keeper_oldest(beacond_engine_t *engine)
     for (i = 0; i < engine->nlanes; i++) {
         lane = &engine->lanes[i];
 
-        if (!lane->used || lane->ring == NULL) {
+        if (!lane->used || lane->ring == NULL || lane->broken) {
             continue;
         }
 
@@ -199,7 +199,7 @@ beacond_keeper_oldest(beacond_engine_t *engine)
     pthread_mutex_unlock(&engine->mutex);
 }
 
-static bool
+bool
 beacond_keeper_in_use(beacond_engine_t *engine, uint32_t index)
 {
     uint32_t         i;
@@ -265,6 +265,7 @@ beacond_keeper_slow(beacond_engine_t *engine)
 {
     beacond_adopt_reap(engine);
     beacond_lanes_scan(engine);
+    beacond_lanes_bad(engine, NULL);
     beacond_lanes_retire(engine);
     beacond_keeper_oldest(engine);
     beacond_keeper_punch(engine);

@@ -53,6 +53,7 @@ typedef struct {
 typedef struct {
     bool             used;
     bool             broken;    /* its header makes no sense */
+    bool             gone;      /* nor will it: given up */
     bool             owned;
     uint64_t         epoch;
     uint32_t         number;
@@ -290,7 +291,7 @@ struct beacond_engine_s {
     bool                 dirty;         /* books changed */
 };
 
-/* beacond_lanes.c; "locked": called with the mutex held */
+/* beacond_lanes.c, _retire.c; "locked": called with the mutex held */
 
 beacond_lane_t *beacond_lanes_find(beacond_engine_t *engine, uint64_t epoch,
     uint32_t number, uint32_t *index);
@@ -301,6 +302,17 @@ void beacond_lanes_retire(beacond_engine_t *engine);    /* admin held */
 void beacond_lanes_detach(beacond_engine_t *engine);    /* at the end */
 void beacond_lanes_tails(beacond_engine_t *engine);     /* locked */
 uint64_t beacond_lanes_accepted(beacond_engine_t *engine);      /* locked */
+
+/* beacond_lanes_bad.c; judge: of a ring being attached; raise: of a lane that
+   is gone, a checkpoint has heard more; bad: gives up what it can, all that is
+   broken of a ring that is seized */
+
+void beacond_lanes_judge(beacond_engine_t *engine,
+    beacond_lane_t *lane);                              /* locked */
+void beacond_lanes_raise(beacond_engine_t *engine, beacond_lane_t *lane,
+    uint64_t ordinal);                                  /* locked */
+void beacond_lanes_bad(beacond_engine_t *engine,
+    const beacon_ring_t *seized);
 
 /* beacond_build.c */
 
@@ -398,6 +410,10 @@ void beacond_keeper_reclaim(beacond_engine_t *engine);
 beacon_cursor_t beacond_keeper_hold(beacond_engine_t *engine,
     const beacond_sinker_t *sinker, uint32_t index);    /* locked */
 void beacond_keeper_losses(beacond_engine_t *engine);
+void beacond_keeper_overtake(beacond_engine_t *engine,
+    beacond_lane_t *lane);                              /* locked */
+bool beacond_keeper_in_use(beacond_engine_t *engine,
+    uint32_t index);                                    /* locked */
 void beacond_books_start(beacond_engine_t *engine);
 void beacond_books_gone(beacond_engine_t *engine);
 void beacond_books_make(beacond_engine_t *engine);

@@ -41,6 +41,8 @@ static const beacond_point_t  beacond_points[] = {
     { "engine.after_reclaim", "a lane's bytes are given back" },
     { "engine.before_retire", "a ring is drained, the books do not say so" },
     { "engine.after_retire", "the books say so, its file is still there" },
+    { "engine.before_aside", "a ring with a corrupt lane is drained" },
+    { "engine.after_aside", "it is set aside, the books do not say so" },
     { "spool.before_write", "frames are about to go into the journal" },
     { "spool.after_write", "frames are in the journal, not yet accounted" },
     { "spool.before_cursor", "cursors.json is about to be replaced" },

@@ -118,6 +118,10 @@ beacond_load_lane(beacond_sinker_t *sinker, uint32_t i, const json_t *lanes,
 
     told = at;
 
+    if (lane->gone && at.ordinal > lane->tail.ordinal) {
+        beacond_lanes_raise(sinker->engine, lane, at.ordinal);
+    }
+
     /* a stranger's numbers */
 
     if (at.ordinal > lane->tail.ordinal || at.offset > lane->tail.offset) {
