@@ -185,7 +185,6 @@ static inline BEACON_TARGET size_t
 beacon_vec_unescape(const beacon_render_t *r, beacon_bulk_t *b,
     const uint8_t *s, size_t n, uint64_t escapes)
 {
-    int       i;
     __m128i   c;
     uint8_t  *p, *d;
 
@@ -197,15 +196,25 @@ beacon_vec_unescape(const beacon_render_t *r, beacon_bulk_t *b,
     /* what stays, eight bytes at a time */
     escapes = ~(escapes << 1 | escapes << 2) & ~0ULL >> (64 - n);
 
-    for (i = 0; i < 8; i++) {
-        c = _mm_loadl_epi64((const __m128i *) p);
-        c = _mm_shuffle_epi8(c, _mm_loadu_si128((const __m128i *)
-                                                r->pick[escapes & 0xff]));
-        _mm_storel_epi64((__m128i *) d, c);
-        d += _mm_popcnt_u32(escapes & 0xff);
-        escapes >>= 8;
-        p += 8;
-    }
+#define beacon_avx2_pick()                                                    \
+    c = _mm_loadl_epi64((const __m128i *) p);                                 \
+    c = _mm_shuffle_epi8(c, _mm_loadu_si128((const __m128i *)                 \
+                                            r->pick[escapes & 0xff]));        \
+    _mm_storel_epi64((__m128i *) d, c);                                       \
+    d += _mm_popcnt_u32(escapes & 0xff);                                      \
+    escapes >>= 8;                                                            \
+    p += 8
+
+    beacon_avx2_pick();
+    beacon_avx2_pick();
+    beacon_avx2_pick();
+    beacon_avx2_pick();
+    beacon_avx2_pick();
+    beacon_avx2_pick();
+    beacon_avx2_pick();
+    beacon_avx2_pick();
+
+#undef beacon_avx2_pick
 
     return (size_t) (d - b->bytes);
 }

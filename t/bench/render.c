@@ -3,19 +3,18 @@
  *
  *     render KIND VARIANT [ROUNDS]
  *     render all VARIANT
- *     render random VARIANT SEED N
+ *     render units VARIANT HEX...
  *
  * KIND: "normal", 4,096 different requests with ten arguments, twenty escapes
  * in six runs and some 550 bytes of strings; or one of the hostile 16 KiB
- * queries below; "list" prints their names.  Prints nanoseconds and bytes a
- * hit (best of five); for instructions run it under callgrind with
- * --toggle-collect=beacon_render, whose total is that of ROUNDS passes over
- * the kind's hits (the number printed as "hits").
+ * queries below ("list" prints their names); or what to fill one with, in hex.
+ * Prints nanoseconds and bytes a hit (best of five); for instructions run it
+ * under callgrind with --toggle-collect=beacon_render, whose total is that of
+ * ROUNDS passes over the kind's hits (the number printed as "hits").
  *
- * "all" renders one hit of each kind, and 64 normal ones; "random" N queries
- * made up of a few bytes that are hard on a renderer, repeated.  Each goes
- * through bench_one(), whose name it prints: with --dump-after=bench_one,
- * callgrind says what each took.
+ * "all" renders one hit of each kind, and 64 normal ones; "units" one of each
+ * unit.  Each goes through bench_one(), whose name it prints: with
+ * --dump-after=bench_one, callgrind says what each took.
  */
 
 #include "beacon_render.h"
@@ -180,12 +179,28 @@ static const struct {
     { "lead_quote",           "\xf4\"", 2 },
     { "escape_sequence",      "%22\xf0\x90", 5 },
     { "escape_lead_twice",    "%e1%4%\xce", 7 },
-    { "leads_escape",         "\x90\xe0\xf0%e1", 6 }
+    { "leads_escape",         "\x90\xe0\xf0%e1", 6 },
+    { "noise",                NULL, 0 }
 };
 
 #define BENCH_KINDS  (sizeof(bench_kinds) / sizeof(bench_kinds[0]))
 
-/* A query of a unit over and over; unit_len 0: with a number in it. */
+/* What no branch can be predicted in. */
+static void
+bench_noise(char *query, size_t len)
+{
+    size_t  i;
+
+    static const char  bytes[] = "%%%%0123489aef\"\\\x01+azq=\x80\x90\xa4"
+                                 "\xbf\xce\xe0\xe1\xed\xf0\xf4\xff";
+
+    for (i = 0; i < len; i++) {
+        query[i] = bytes[bench_random(sizeof(bytes) - 1)];
+    }
+}
+
+/* A query of a unit over and over; unit_len 0: with a number in it.  NULL:
+   noise. */
 static void
 bench_hostile(bench_hit_t *b, const char *unit, size_t unit_len)
 {
@@ -195,6 +210,10 @@ bench_hostile(bench_hit_t *b, const char *unit, size_t unit_len)
 
     query = malloc(BENCH_HOSTILE + BENCH_UNIT);
     len = 0;
+
+    if (unit == NULL) {
+        bench_noise(query, len = BENCH_HOSTILE);
+    }
 
     for (i = 0; len < BENCH_HOSTILE; i++) {
         n = unit_len;
@@ -226,15 +245,17 @@ bench_now(void)
     return (uint64_t) now.tv_sec * 1000000000ULL + (uint64_t) now.tv_nsec;
 }
 
+/* n hits of a kind, but fewer of a hostile one; returns how many. */
 static size_t
-bench_make(bench_hit_t *hits, const char *kind)
+bench_make(bench_hit_t *hits, const char *kind, size_t n)
 {
-    char    unit[BENCH_UNIT];
-    size_t  i, n, len;
+    char         hex[BENCH_UNIT];
+    size_t       i, len;
+    const char  *unit;
 
     if (strcmp(kind, "normal") == 0) {
-        for (n = 0; n < BENCH_NORMAL; n++) {
-            bench_normal(&hits[n]);
+        for (i = 0; i < n; i++) {
+            bench_normal(&hits[i]);
         }
 
         return n;
@@ -242,26 +263,34 @@ bench_make(bench_hit_t *hits, const char *kind)
 
     for (i = 0; i < BENCH_KINDS; i++) {
         if (strcmp(bench_kinds[i].name, kind) == 0) {
-            for (n = 0; n < 8; n++) {
-                bench_hostile(&hits[n], bench_kinds[i].unit,
-                              bench_kinds[i].len);
-            }
-
-            return n;
+            break;
         }
     }
 
-    /* a unit in hex, as "random" prints it */
-    len = strlen(kind) / 2;
+    if (i < BENCH_KINDS) {
+        unit = bench_kinds[i].unit;
+        len = bench_kinds[i].len;
 
-    for (i = 0; i < len && i < BENCH_UNIT; i++) {
-        if (sscanf(kind + 2 * i, "%2hhx", (unsigned char *) &unit[i]) != 1) {
+    } else {
+        for (len = 0; kind[2 * len] && len < BENCH_UNIT; len++) {
+            if (sscanf(kind + 2 * len, "%2hhx", (unsigned char *) &hex[len])
+                != 1)
+            {
+                return 0;
+            }
+        }
+
+        unit = hex;
+
+        if (len == 0) {
             return 0;
         }
     }
 
-    for (n = 0; len && n < 8; n++) {
-        bench_hostile(&hits[n], unit, i);
+    n = (n > BENCH_FEW) ? 8 : n;
+
+    for (i = 0; i < n; i++) {
+        bench_hostile(&hits[i], unit, len);
     }
 
     return n;
@@ -325,47 +354,6 @@ bench_run(bench_hit_t *hits, size_t n, const char *variant, unsigned rounds)
     return 0;
 }
 
-/* What is made up of: all that a decoder has a branch for. */
-static size_t
-bench_unit(char *unit)
-{
-    size_t  n, len, piece;
-
-    static const struct {
-        const char  *data;
-        size_t       len;
-    } pieces[] = {
-        { "a", 1 }, { "%", 1 }, { "%4", 2 }, { "%z", 2 }, { "%41", 3 },
-        { "%01", 3 }, { "%22", 3 }, { "%ff", 3 }, { "%ce", 3 }, { "%e1", 3 },
-        { "%f0", 3 }, { "%80", 3 }, { "%90", 3 }, { "\"", 1 }, { "\x01", 1 },
-        { "\0", 1 }, { "\n", 1 }, { "+", 1 }, { "=", 1 }, { "\x7f", 1 },
-        { "\x80", 1 }, { "\x90", 1 }, { "\xa4", 1 }, { "\xce", 1 },
-        { "\xe0", 1 }, { "\xe1", 1 }, { "\xed", 1 }, { "\xf0", 1 },
-        { "\xf4", 1 }, { "\xff", 1 }, { "\xce\xa4", 2 }, { "\xf0\x90", 2 },
-        { "\xf0\x90\x80", 3 }, { "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 0 },
-        { "&", 1 }
-    };
-
-    n = 1 + bench_random(bench_random(4) ? 5 : 60);
-
-    for (len = 0; n; n--) {
-        piece = bench_random(sizeof(pieces) / sizeof(pieces[0]));
-        memcpy(unit + len, pieces[piece].data, pieces[piece].len);
-        len += pieces[piece].len;
-
-        if (pieces[piece].len == 0) {
-            memset(unit + len, 'a', 36);
-            len += bench_random(36);
-        }
-
-        if (len > BENCH_UNIT - 40) {
-            break;
-        }
-    }
-
-    return len;
-}
-
 /* A name that callgrind can be told of. */
 static void bench_one(const char *name, bench_hit_t *hits, size_t n,
     const char *variant) __attribute__((noinline));
@@ -387,40 +375,27 @@ bench_all(bench_hit_t *hits, const char *variant)
 {
     size_t  i;
 
-    for (i = 0; i < BENCH_FEW; i++) {
-        bench_normal(&hits[i]);
-    }
-
-    bench_one("normal", hits, BENCH_FEW, variant);
+    bench_one("normal", hits, bench_make(hits, "normal", BENCH_FEW), variant);
 
     for (i = 0; i < BENCH_KINDS; i++) {
-        bench_hostile(hits, bench_kinds[i].unit, bench_kinds[i].len);
-        bench_one(bench_kinds[i].name, hits, 1, variant);
+        bench_one(bench_kinds[i].name, hits,
+                  bench_make(hits, bench_kinds[i].name, 1), variant);
     }
 
     return 0;
 }
 
+/* Units in hex. */
 static int
-bench_made_up(bench_hit_t *hits, const char *variant, unsigned seed,
-    unsigned n)
+bench_units(bench_hit_t *hits, const char *variant, char **units)
 {
-    char    unit[BENCH_UNIT + 40], name[8 * BENCH_UNIT];
-    size_t  len, i;
-
-    bench_random_state = seed;
-
-    while (n--) {
-        do {
-            len = bench_unit(unit);
-        } while (len == 0);
-
-        for (i = 0; i < len; i++) {
-            sprintf(name + 2 * i, "%02x", (uint8_t) unit[i]);
+    for ( /* void */ ; *units; units++) {
+        if (bench_make(hits, *units, 1) == 0) {
+            fprintf(stderr, "%s: what is this?\n", *units);
+            return 1;
         }
 
-        bench_hostile(hits, unit, len);
-        bench_one(name, hits, 1, variant);
+        bench_one(*units, hits, 1, variant);
         free((void *) (uintptr_t) hits->payload.data);
     }
 
@@ -446,14 +421,13 @@ main(int argc, char **argv)
         return bench_all(hits, argv[2]);
     }
 
-    if (argc == 5 && strcmp(argv[1], "random") == 0) {
-        return bench_made_up(hits, argv[2], (unsigned) atoi(argv[3]),
-                             (unsigned) atoi(argv[4]));
+    if (argc > 3 && strcmp(argv[1], "units") == 0) {
+        return bench_units(hits, argv[2], argv + 3);
     }
 
-    if (argc < 3 || (n = bench_make(hits, argv[1])) == 0) {
+    if (argc < 3 || (n = bench_make(hits, argv[1], BENCH_NORMAL)) == 0) {
         fprintf(stderr, "usage: render KIND VARIANT [ROUNDS] | list | "
-                "all VARIANT | random VARIANT SEED N\n");
+                "all VARIANT | units VARIANT HEX...\n");
         return 2;
     }
 
