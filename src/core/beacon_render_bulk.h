@@ -372,19 +372,33 @@ beacon_bulk_query(beacon_render_t *r, const uint8_t *s, uint8_t *d,
     return (beacon_place_t) { s, d };
 }
 
-/* In place of single bytes, where they were too many. */
-BEACON_LOOP int
-beacon_loop_bulk(beacon_loop_t *l, const uint8_t *end, int key)
+/* As beacon_loop_decode(). */
+BEACON_LOOP uint8_t
+beacon_bulk_decode(beacon_loop_t *l, const uint8_t *end, int key)
 {
     beacon_place_t  at;
 
-    if (l->r->rare < BEACON_BULK_AFTER) {
+    if (l->s == end) {
         return 0;
     }
 
     at = beacon_bulk_query(l->r, l->s, l->d, end, key);
     l->s = at.s;
     l->d = at.d;
+
+    return *l->s;
+}
+
+/* In place of single bytes, if they were too many: the rest of a key or value,
+   of a string; or 0. */
+BEACON_LOOP int
+beacon_loop_bulk(beacon_loop_t *l, const uint8_t *end, int key)
+{
+    if (l->r->rare < BEACON_BULK_AFTER) {
+        return 0;
+    }
+
+    (void) beacon_bulk_decode(l, end, key);
 
     /* back here for the next key or value, without a look at what it is */
     l->base = l->s;

@@ -13,12 +13,10 @@
  *     beacon_loop_step(l)         takes that event's one byte
  *     beacon_loop_skip(l)         l->s was moved, over any number of events
  *     beacon_loop_until(l)        up to where bytes are best taken singly
- *     beacon_loop_bulk(l, end, key), beacon_loop_bulk_string(r, at, end)
- *                                 the rest of a key or value, of a string, if
- *                                 what is rare is not so any more; or 0
  *     beacon_loop_find(r, tag, from, n)
  *                                 first i >= from with tags[i] == tag, or n
  *
+ * and what beacon_render_bulk.h wants, if there are vectors (BEACON_VEC),
  * and defines nothing else that can change a byte of the output.  Events are
  * the bytes without an entry in plain[].
  *
@@ -36,6 +34,10 @@ beacon_loop_hex(const beacon_render_t *r, const uint8_t *s)
 
 #ifdef BEACON_VEC
 #include "beacon_render_bulk.h"
+#else
+#define beacon_loop_bulk(l, end, key)           0
+#define beacon_loop_bulk_string(r, at, end)     0
+#define beacon_bulk_decode(l, end, key)         0
 #endif
 
 /* A decoded byte < 0x80; returns where the next goes. */
@@ -423,7 +425,8 @@ beacon_loop_escapes(beacon_loop_t *l)
 
 /*
  * Decodes up to the next '&', the end, or (key) the next '='; returns which,
- * the end as 0.  l->s stands at it.
+ * the end as 0, and so '&' behind a value that was decoded in bulk.  l->s stands
+ * at it.
  */
 BEACON_LOOP uint8_t
 beacon_loop_decode(beacon_loop_t *l, const uint8_t *end, int key)
@@ -446,7 +449,7 @@ beacon_loop_decode(beacon_loop_t *l, const uint8_t *end, int key)
 
         if (*l->s == '%' || c != '%') {
             if (beacon_loop_bulk(l, end, key)) {
-                return *l->s;
+                return key ? *l->s : 0;
             }
 
             until = beacon_loop_until(l);
@@ -490,22 +493,22 @@ beacon_loop_lookup(beacon_render_t *r, const beacon_arg_t *arg)
 
 /*
  * The sequences of a query or form as members, each with a comma behind it.
- * A key seen before is not written: its value is kept for "repeated".
+ * A key seen before is not written: its value is kept for "repeated".  Ends
+ * with l->s at the end, or behind the first value that was decoded in bulk.
+ * "bulk": so is all from here on.
  */
-static BEACON_TARGET uint8_t *
-beacon_loop_args(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str)
+BEACON_LOOP void
+beacon_loop_members(beacon_loop_t *l, const uint8_t *end, int bulk)
 {
-    uint8_t         stop;
-    uint32_t        first;
-    beacon_arg_t   *arg;
-    beacon_loop_t   loop, *l = &loop;
-    const uint8_t  *end;
+    uint8_t           stop, *dst;
+    uint32_t          first;
+    beacon_arg_t     *arg;
+    beacon_render_t  *r;
 
-    l->r = r;
-    l->s = str->data;
-    l->d = dst;
-    end = str->data + str->len;
-    beacon_loop_start(l);
+#define beacon_loop_part(key)                                                 \
+    (bulk ? beacon_bulk_decode(l, end, key) : beacon_loop_decode(l, end, key))
+
+    r = l->r;
 
     for ( ;; ) {
         if (r->left == 0) {
@@ -514,18 +517,19 @@ beacon_loop_args(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str)
             }
 
             r->malformed |= (l->s != end);
-            break;
+            l->s = end;
+            return;
         }
 
         dst = l->d;
         *l->d++ = '"';
-        stop = beacon_loop_decode(l, end, 1);
+        stop = beacon_loop_part(1);
 
         if (l->d == dst + 1 && stop != '=') {
             l->d = dst;
 
             if (stop == 0) {
-                break;
+                return;
             }
 
             while (*l->s == '&') {
@@ -548,7 +552,7 @@ beacon_loop_args(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str)
 
         if (stop == '=') {
             beacon_loop_step(l);
-            stop = beacon_loop_decode(l, end, 0);
+            stop = beacon_loop_part(0);
         }
 
         arg->value_len = (uint32_t) (l->d - arg->value);
@@ -564,11 +568,44 @@ beacon_loop_args(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str)
         }
 
         if (stop == 0) {
-            break;
+            return;
         }
 
         beacon_loop_step(l);
     }
 
+#undef beacon_loop_part
+}
+
+/* What is behind such a value. */
+static BEACON_TARGET __attribute__((noinline)) uint8_t *
+beacon_loop_args_bulk(beacon_render_t *r, const uint8_t *s, uint8_t *d,
+    const uint8_t *end)
+{
+    beacon_loop_t  loop, *l = &loop;
+
+    l->r = r;
+    l->s = s;
+    l->d = d;
+    beacon_loop_start(l);
+    beacon_loop_members(l, end, 1);
+
     return l->d;
+}
+
+static BEACON_TARGET uint8_t *
+beacon_loop_args(beacon_render_t *r, uint8_t *dst, const beacon_str_t *str)
+{
+    beacon_loop_t   loop, *l = &loop;
+    const uint8_t  *end;
+
+    l->r = r;
+    l->s = str->data;
+    l->d = dst;
+    end = str->data + str->len;
+    beacon_loop_start(l);
+    beacon_loop_members(l, end, 0);
+
+    return (l->s == end) ? l->d
+                         : beacon_loop_args_bulk(r, l->s + 1, l->d, end);
 }

@@ -16,8 +16,6 @@ typedef struct {
 #define beacon_loop_start(l)
 #define beacon_loop_skip(l)
 #define beacon_loop_step(l)   ((l)->s++)
-#define beacon_loop_bulk(l, end, key)  0
-#define beacon_loop_bulk_string(r, at, end)  0
 #define beacon_loop_until(l)  ((l)->s + BEACON_LOOP_BYTES)
 
 BEACON_LOOP beacon_place_t
