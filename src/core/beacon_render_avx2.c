@@ -242,22 +242,29 @@ beacon_avx2_squeeze(const beacon_render_t *r, uint8_t *d, __m128i groups,
 /* 32 bytes, of which some become %XX, and some get a backslash. */
 BEACON_LOOP uint8_t *
 beacon_avx2_digits(const beacon_render_t *r, uint8_t *d, __m256i c,
-    __m256i plain, __m256i quoted, uint64_t escapes, uint64_t quotes)
+    __m256i plain, __m256i quoted)
 {
-    __m256i  digits, first, second, third, a, b, groups[4];
+    __m256i   digits, first, second, third, a, b, groups[4];
+    uint32_t  which[8];
 
     digits = _mm256_broadcastsi128_si256(_mm_loadu_si128(
                                (const __m128i *) "0123456789ABCDEF"));
-    second = _mm256_and_si256(_mm256_srli_epi16(c, 4), _mm256_set1_epi8(15));
+    second = _mm256_and_si256(_mm256_srli_epi16(c, 4),
+                              beacon_avx2_wide(r, LOW));
     second = _mm256_shuffle_epi8(digits, second);
-    third = _mm256_and_si256(c, _mm256_set1_epi8(15));
+    third = _mm256_and_si256(c, beacon_avx2_wide(r, LOW));
     third = _mm256_shuffle_epi8(digits, third);
-    first = _mm256_blendv_epi8(_mm256_set1_epi8('%'), c, plain);
+    first = _mm256_blendv_epi8(beacon_avx2_wide(r, PERCENT), c, plain);
+    first = _mm256_blendv_epi8(first, beacon_avx2_wide(r, BACKSLASH), quoted);
+    second = _mm256_blendv_epi8(second, c, quoted);
 
-    if (quotes) {
-        first = _mm256_blendv_epi8(first, _mm256_set1_epi8('\\'), quoted);
-        second = _mm256_blendv_epi8(second, c, quoted);
-    }
+    /* a bit for each of four bytes that is three, or two: in one number */
+    a = _mm256_or_si256(
+            _mm256_andnot_si256(plain, _mm256_set1_epi32(0x08040201)),
+            _mm256_and_si256(quoted, _mm256_set1_epi32((int) 0x80402010)));
+    a = _mm256_maddubs_epi16(a, _mm256_set1_epi8(1));
+    a = _mm256_madd_epi16(a, _mm256_set1_epi16(16));
+    _mm256_storeu_si256((__m256i *) which, a);
 
     a = _mm256_unpacklo_epi8(first, second);
     b = _mm256_unpacklo_epi8(third, third);
@@ -268,26 +275,23 @@ beacon_avx2_digits(const beacon_render_t *r, uint8_t *d, __m256i c,
     groups[2] = _mm256_unpacklo_epi16(a, b);
     groups[3] = _mm256_unpackhi_epi16(a, b);
 
-#define beacon_avx2_group(groups, at)                                          \
-    d = beacon_avx2_squeeze(r, d, groups,                                     \
-                            ((escapes << 4 >> (at)) & 0xf0)                   \
-                            | ((quotes << 8 >> (at)) & 0xf00))
+#define beacon_avx2_low(i)                                                    \
+    beacon_avx2_squeeze(r, d, _mm256_castsi256_si128(groups[i]), which[i])
+#define beacon_avx2_high(i)                                                   \
+    beacon_avx2_squeeze(r, d, _mm256_extracti128_si256(groups[i], 1),         \
+                        which[4 + (i)])
 
-#define beacon_avx2_low(i)   _mm256_castsi256_si128(groups[i])
-#define beacon_avx2_high(i)  _mm256_extracti128_si256(groups[i], 1)
-
-    beacon_avx2_group(beacon_avx2_low(0), 0);
-    beacon_avx2_group(beacon_avx2_low(1), 4);
-    beacon_avx2_group(beacon_avx2_low(2), 8);
-    beacon_avx2_group(beacon_avx2_low(3), 12);
-    beacon_avx2_group(beacon_avx2_high(0), 16);
-    beacon_avx2_group(beacon_avx2_high(1), 20);
-    beacon_avx2_group(beacon_avx2_high(2), 24);
-    beacon_avx2_group(beacon_avx2_high(3), 28);
+    d = beacon_avx2_low(0);
+    d = beacon_avx2_low(1);
+    d = beacon_avx2_low(2);
+    d = beacon_avx2_low(3);
+    d = beacon_avx2_high(0);
+    d = beacon_avx2_high(1);
+    d = beacon_avx2_high(2);
+    d = beacon_avx2_high(3);
 
 #undef beacon_avx2_low
 #undef beacon_avx2_high
-#undef beacon_avx2_group
 
     return d;
 }
@@ -297,7 +301,6 @@ beacon_avx2_percent(beacon_render_t *r, uint8_t *d, const beacon_str_t *str)
 {
     size_t        i;
     __m256i       c, plain, quoted;
-    uint64_t      escapes, quotes;
     beacon_str_t  part;
 
     for (i = 0; str->len - i >= 32; i += 32) {
@@ -308,18 +311,14 @@ beacon_avx2_percent(beacon_render_t *r, uint8_t *d, const beacon_str_t *str)
         quoted = _mm256_or_si256(
                      _mm256_cmpeq_epi8(c, beacon_avx2_wide(r, QUOTE)),
                      _mm256_cmpeq_epi8(c, beacon_avx2_wide(r, BACKSLASH)));
-        escapes = ~(uint32_t) _mm256_movemask_epi8(plain);
-        quotes = (uint32_t) _mm256_movemask_epi8(quoted);
 
-        if ((escapes | quotes) == 0) {
+        /* a quote is plain, too */
+        if (_mm256_movemask_epi8(_mm256_andnot_si256(quoted, plain)) == -1) {
             _mm256_storeu_si256((__m256i *) d, c);
             d += 32;
 
-        } else if (quotes == 0) {
-            d = beacon_avx2_digits(r, d, c, plain, quoted, escapes, 0);
-
         } else {
-            d = beacon_avx2_digits(r, d, c, plain, quoted, escapes, quotes);
+            d = beacon_avx2_digits(r, d, c, plain, quoted);
         }
     }
 

@@ -425,8 +425,8 @@ beacon_loop_escapes(beacon_loop_t *l)
 
 /*
  * Decodes up to the next '&', the end, or (key) the next '='; returns which,
- * the end as 0, and so '&' behind a value that was decoded in bulk.  l->s stands
- * at it.
+ * the end as 0, and so '&' behind a value that was decoded in bulk.  l->s is
+ * there.
  */
 BEACON_LOOP uint8_t
 beacon_loop_decode(beacon_loop_t *l, const uint8_t *end, int key)
