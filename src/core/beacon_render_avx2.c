@@ -134,6 +134,8 @@ typedef __m256i  beacon_vec_t;
 #define beacon_vec_or           _mm256_or_si256
 #define beacon_vec_add          _mm256_add_epi8
 #define beacon_vec_xor          _mm256_xor_si256
+#define beacon_vec_blend        _mm256_blendv_epi8
+#define beacon_vec_shl4(v)      _mm256_slli_epi16(v, 4)
 #define beacon_vec_bits(v)      ((uint64_t) (uint32_t) _mm256_movemask_epi8(v))
 
 static inline BEACON_TARGET __m256i
@@ -152,58 +154,27 @@ beacon_vec_spread(uint64_t bits)
 
 #define beacon_vec_count(bits)  (size_t) _mm_popcnt_u64(bits)
 
-/* The four bits that a digit stands for. */
-static inline BEACON_TARGET __m256i
-beacon_avx2_digit(const beacon_render_t *r, const uint8_t *s)
-{
-    __m256i  c, letter;
-
-    c = _mm256_loadu_si256((const __m256i *) s);
-    letter = _mm256_and_si256(_mm256_cmpgt_epi8(c, beacon_avx2_wide(r, 9)),
-                              beacon_avx2_wide(r, TAB));
-
-    return _mm256_add_epi8(_mm256_and_si256(c, beacon_avx2_wide(r, LOW)),
-                           letter);
-}
-
-/* 32 bytes at p, a copy of those at s: escapes become bytes, and digits of
-   theirs stay. */
-static inline BEACON_TARGET void
-beacon_avx2_values(const beacon_render_t *r, uint8_t *p, const uint8_t *s,
-    uint64_t escapes)
-{
-    __m256i  value;
-
-    value = _mm256_slli_epi16(beacon_avx2_digit(r, s + 1), 4);
-    value = _mm256_or_si256(value, beacon_avx2_digit(r, s + 2));
-    value = _mm256_blendv_epi8(_mm256_loadu_si256((const __m256i *) p), value,
-                               beacon_vec_spread(escapes));
-    _mm256_storeu_si256((__m256i *) p, value);
-}
-
+/* Eight bytes at a time. */
 static inline BEACON_TARGET size_t
-beacon_vec_unescape(const beacon_render_t *r, beacon_bulk_t *b,
-    const uint8_t *s, size_t n, uint64_t escapes)
+beacon_vec_squeeze(const beacon_render_t *r, uint8_t *dst, const uint8_t *s,
+    size_t n, uint64_t escapes)
 {
     __m128i   c;
-    uint8_t  *p, *d;
+    uint8_t  *d;
 
-    p = b->bytes;
-    d = p;
-    beacon_avx2_values(r, p, s, escapes);
-    beacon_avx2_values(r, p + 32, s + 32, escapes >> 32);
+    d = dst;
 
-    /* what stays, eight bytes at a time */
+    /* what stays */
     escapes = ~(escapes << 1 | escapes << 2) & ~0ULL >> (64 - n);
 
 #define beacon_avx2_pick()                                                    \
-    c = _mm_loadl_epi64((const __m128i *) p);                                 \
+    c = _mm_loadl_epi64((const __m128i *) s);                                 \
     c = _mm_shuffle_epi8(c, _mm_loadu_si128((const __m128i *)                 \
                                             r->pick[escapes & 0xff]));        \
     _mm_storel_epi64((__m128i *) d, c);                                       \
     d += _mm_popcnt_u32(escapes & 0xff);                                      \
     escapes >>= 8;                                                            \
-    p += 8
+    s += 8
 
     beacon_avx2_pick();
     beacon_avx2_pick();
@@ -216,7 +187,7 @@ beacon_vec_unescape(const beacon_render_t *r, beacon_bulk_t *b,
 
 #undef beacon_avx2_pick
 
-    return (size_t) (d - b->bytes);
+    return (size_t) (d - dst);
 }
 
 #include "beacon_render_simd.h"

@@ -12,13 +12,14 @@
  *     beacon_vec_load(p), beacon_vec_store(p, v), beacon_vec_add(v, w),
  *     beacon_vec_is(v, w), beacon_vec_above(v, w) (signed), beacon_vec_and(),
  *     beacon_vec_or(), beacon_vec_xor(), beacon_vec_but(v, w) (v and not w),
+ *     beacon_vec_blend(v, w, mask)    w where the mask is set
+ *     beacon_vec_shl4(v)          four bits up, where the upper ones are 0
  *     beacon_vec_bits(v)          the upper bits
  *     beacon_vec_spread(bits)     0xff for each bit set
  *     beacon_vec_count(bits)      how many are set
- *     beacon_vec_unescape(r, b, s, n, escapes)
- *                                 makes of each escape the byte that it stands
- *                                 for, in b->bytes, a copy of the n bytes at s
- *                                 with spaces for '+'; returns how many stay
+ *     beacon_vec_squeeze(r, d, s, n, escapes)
+ *                                 copies n bytes, but the two behind each one
+ *                                 that has a bit; returns how many
  */
 
 /* Which bytes are one of these, a bit each. */
@@ -247,6 +248,41 @@ beacon_bulk_hex(const beacon_render_t *r, const uint8_t *s)
     return hex;
 }
 
+/* The four bits that each digit stands for. */
+BEACON_LOOP beacon_vec_t
+beacon_bulk_digit(const beacon_render_t *r, const uint8_t *s)
+{
+    beacon_vec_t  c, letter;
+
+    c = beacon_vec_load(s);
+    letter = beacon_vec_and(beacon_bulk_above(r, c, 9),
+                            beacon_bulk_all(r, TAB));
+
+    return beacon_vec_add(beacon_vec_and(c, beacon_bulk_all(r, LOW)), letter);
+}
+
+/* Makes of each escape the byte that it stands for, in b->bytes, a copy of the
+   n bytes at s with spaces for '+'; returns how many bytes are left. */
+BEACON_LOOP size_t
+beacon_bulk_unescape(const beacon_render_t *r, beacon_bulk_t *b,
+    const uint8_t *s, size_t n, uint64_t escapes)
+{
+    beacon_vec_t  value;
+
+#define beacon_bulk_step(at)                                                  \
+    value = beacon_vec_shl4(beacon_bulk_digit(r, s + (at) + 1));              \
+    value = beacon_vec_or(value, beacon_bulk_digit(r, s + (at) + 2));         \
+    value = beacon_vec_blend(beacon_vec_load(b->bytes + (at)), value,         \
+                             beacon_vec_spread(escapes >> (at)));             \
+    beacon_vec_store(b->plain + (at), value)
+
+    beacon_bulk_each(beacon_bulk_step);
+
+#undef beacon_bulk_step
+
+    return beacon_vec_squeeze(r, b->bytes, b->plain, n, escapes);
+}
+
 /* The '%', '&' and '=' of 64 bytes; they are copied, '+' as a space. */
 BEACON_LOOP uint64_t
 beacon_bulk_look(const beacon_render_t *r, beacon_bulk_t *b, const uint8_t *s,
@@ -312,7 +348,7 @@ beacon_bulk_fill(beacon_render_t *r, const uint8_t *s, const uint8_t *end)
         /* digits of the last may lie behind n */
         used += (escapes >> (n - 1) & 1) * 2 + (escapes << 1 >> (n - 1) & 1);
 
-        n = beacon_vec_unescape(r, b, s, n, escapes);
+        n = beacon_bulk_unescape(r, b, s, n, escapes);
     }
 
     tail = beacon_bulk_mark(r, b->bytes, n, cut);

@@ -93,7 +93,7 @@ typedef struct {
     size_t          last;       /* byte at base that was the last stop, */
     size_t          last_at;    /*   and where in bytes[] */
     uint8_t         bytes[128];
-    uint8_t         plain[80];  /* SSE2 variant */
+    uint8_t         plain[128]; /* before escapes are taken out */
 } beacon_bulk_t;
 
 typedef uint8_t *(*beacon_loop_pt)(beacon_render_t *r, uint8_t *dst,

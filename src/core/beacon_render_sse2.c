@@ -125,6 +125,9 @@ typedef __m128i  beacon_vec_t;
 #define beacon_vec_or           _mm_or_si128
 #define beacon_vec_add          _mm_add_epi8
 #define beacon_vec_xor          _mm_xor_si128
+#define beacon_vec_shl4(v)      _mm_slli_epi16(v, 4)
+#define beacon_vec_blend(v, w, mask)                                          \
+    _mm_or_si128(_mm_and_si128(w, mask), _mm_andnot_si128(mask, v))
 #define beacon_vec_bits(v)      ((uint64_t) (uint32_t) _mm_movemask_epi8(v))
 
 static inline __m128i
@@ -151,45 +154,41 @@ beacon_vec_count(uint64_t bits)
     return (size_t) (bits * 0x0101010101010101 >> 56);
 }
 
-/* Sixteen bytes at least. */
+/* Up to "to" and with it, by sixteen bytes. */
 static inline void
-beacon_sse2_move(uint8_t *d, const uint8_t *s, size_t n)
+beacon_sse2_move(uint8_t *d, const uint8_t *s, size_t at, size_t to)
 {
-    size_t  i;
-
-    i = 0;
-
     do {
-        _mm_storeu_si128((__m128i *) (d + i),
-                         _mm_loadu_si128((const __m128i *) (s + i)));
-        i += 16;
-    } while (i < n);
+        _mm_storeu_si128((__m128i *) (d + at),
+                         _mm_loadu_si128((const __m128i *) (s + at)));
+        at += 16;
+    } while (at <= to);
 }
 
+/* From one escape to the next; d: where s[0] would be. */
 static inline size_t
-beacon_vec_unescape(const beacon_render_t *r, beacon_bulk_t *b,
-    const uint8_t *s, size_t n, uint64_t escapes)
+beacon_vec_squeeze(const beacon_render_t *r, uint8_t *dst, const uint8_t *s,
+    size_t n, uint64_t escapes)
 {
     size_t    at, next;
     uint8_t  *d;
 
-    memcpy(b->plain, b->bytes, 64);
-    d = b->bytes;
+    (void) r;
+    d = dst;
 
-    for (at = 0; escapes; at = next + 3) {
+    for (at = 0; escapes; escapes &= escapes - 1) {
         next = (size_t) __builtin_ctzll(escapes);
-        escapes &= escapes - 1;
-        beacon_sse2_move(d, b->plain + at, next - at);
-        d += next - at;
-        *d++ = (uint8_t) (r->hex[s[next + 1]] * 16 | r->hex[s[next + 2]]);
+        beacon_sse2_move(d, s, at, next);
+        at = next + 3;
+        d -= 2;
     }
 
     if (at < n) {
-        beacon_sse2_move(d, b->plain + at, n - at);
-        d += n - at;
+        beacon_sse2_move(d, s, at, n - 1);
+        at = n;
     }
 
-    return (size_t) (d - b->bytes);
+    return (size_t) (d + at - dst);
 }
 
 #include "beacon_render_simd.h"
