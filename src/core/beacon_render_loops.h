@@ -425,8 +425,7 @@ beacon_loop_escapes(beacon_loop_t *l)
 
 /*
  * Decodes up to the next '&', the end, or (key) the next '='; returns which,
- * the end as 0, and so '&' behind a value that was decoded in bulk.  l->s is
- * there.
+ * the end as 0, and so '&' behind what was decoded in bulk.  l->s is there.
  */
 BEACON_LOOP uint8_t
 beacon_loop_decode(beacon_loop_t *l, const uint8_t *end, int key)
@@ -449,7 +448,7 @@ beacon_loop_decode(beacon_loop_t *l, const uint8_t *end, int key)
 
         if (*l->s == '%' || c != '%') {
             if (beacon_loop_bulk(l, end, key)) {
-                return key ? *l->s : 0;
+                return (*l->s == '=') ? '=' : 0;
             }
 
             until = beacon_loop_until(l);
@@ -494,7 +493,7 @@ beacon_loop_lookup(beacon_render_t *r, const beacon_arg_t *arg)
 /*
  * The sequences of a query or form as members, each with a comma behind it.
  * A key seen before is not written: its value is kept for "repeated".  Ends
- * with l->s at the end, or behind the first value that was decoded in bulk.
+ * with l->s at the end, or behind the first argument decoded in bulk.
  * "bulk": so is all from here on.
  */
 BEACON_LOOP void
@@ -577,7 +576,7 @@ beacon_loop_members(beacon_loop_t *l, const uint8_t *end, int bulk)
 #undef beacon_loop_part
 }
 
-/* What is behind such a value. */
+/* What is behind such an argument. */
 static BEACON_TARGET __attribute__((noinline)) uint8_t *
 beacon_loop_args_bulk(beacon_render_t *r, const uint8_t *s, uint8_t *d,
     const uint8_t *end)
