@@ -3,6 +3,25 @@
 
 #include "beacond_kafka.h"
 
+#include <sys/statvfs.h>
+
+/* Has the disk so much left that the spool's min_free stays? */
+static bool
+beacond_kafka_disk(const beacond_kafka_t *kafka, uint64_t n)
+{
+    uint64_t        least;
+    struct statvfs  vfs;
+
+    if (statvfs(kafka->dir, &vfs) != 0) {
+        return false;
+    }
+
+    least = (uint64_t) vfs.f_blocks / 100 * kafka->sink->conf->spool_min_free;
+
+    return (uint64_t) vfs.f_bavail * vfs.f_frsize
+           >= n + least * vfs.f_frsize;
+}
+
 /* Of the spool, in larger pieces than it is used. */
 beacon_rc_t
 beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n)
@@ -18,7 +37,8 @@ beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n)
     } else if (n > kafka->reserved) {
         more = n - kafka->reserved;
         more = more > BEACOND_KAFKA_RESERVE ? more : BEACOND_KAFKA_RESERVE;
-        rc = beacond_sink_spool_take(kafka->sink, more);
+        rc = beacond_kafka_disk(kafka, more)
+             ? beacond_sink_spool_take(kafka->sink, more) : BEACON_FULL;
 
         if (rc != BEACON_OK) {
             return rc;

@@ -1,16 +1,19 @@
 #include "beacond_options.h"
 #include "beacon_format.h"
 #include "beacond_conf.h"
+#include "beacond_dead_letter.h"
 #include "beacond_point.h"
 
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 static void
 beacond_help(void)
 {
     printf("Usage: beacond -c FILE [--supervised]\n"
            "       beacond -t -c FILE\n"
+           "       beacond dead-letter list|retry -c FILE\n"
            "\n"
            "Drains Beacon's ring into its sinks.\n"
            "\n"
@@ -21,6 +24,9 @@ beacond_help(void)
            "  --points      print where BEACON_KILL_AT=NAME[:N] may kill it\n"
            "  -V            print version\n"
            "  --help        print this\n"
+           "\n"
+           "dead-letter lists the messages that Kafka refused for their size,\n"
+           "a line of JSON each, or has the helper send them once more.\n"
            "\n"
            "Signals: TERM and INT drain for up to 2 s and leave, QUIT up to\n"
            "4 s, USR1 reopens log files, HUP reads the configuration again.\n"
@@ -39,6 +45,10 @@ beacond_options(beacond_options_t *o, int argc, char *argv[])
         { "supervised", no_argument, NULL, 's' },
         { NULL, 0, NULL, 0 }
     };
+
+    if (argc > 1 && strcmp(argv[1], "dead-letter") == 0) {
+        return beacond_dead_letter(argc - 1, argv + 1);
+    }
 
     while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {
         switch (c) {

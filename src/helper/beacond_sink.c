@@ -251,22 +251,37 @@ beacond_sink_ending(beacond_sink_t *sink)
     return ending;
 }
 
+/* Under the mutex: an adoption may close the spool. */
+
 beacon_rc_t
 beacond_sink_spool_take(beacond_sink_t *sink, uint64_t n)
 {
-    beacond_spool_t  *spool = beacond_sinker(sink)->engine->spool;
+    beacon_rc_t        rc = BEACON_INVALID;
+    beacond_engine_t  *engine = beacond_sinker(sink)->engine;
 
-    return spool != NULL ? beacond_spool_take(spool, n) : BEACON_INVALID;
+    pthread_mutex_lock(&engine->mutex);
+
+    if (engine->spool != NULL) {
+        rc = beacond_spool_take(engine->spool, n);
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    return rc;
 }
 
 void
 beacond_sink_spool_give(beacond_sink_t *sink, uint64_t n)
 {
-    beacond_spool_t  *spool = beacond_sinker(sink)->engine->spool;
+    beacond_engine_t  *engine = beacond_sinker(sink)->engine;
 
-    if (spool != NULL) {
-        beacond_spool_give(spool, n);
+    pthread_mutex_lock(&engine->mutex);
+
+    if (engine->spool != NULL) {
+        beacond_spool_give(engine->spool, n);
     }
+
+    pthread_mutex_unlock(&engine->mutex);
 }
 
 static int

@@ -9,7 +9,8 @@
 #define BEACOND_KAFKA_MAKE    (1000 * BEACOND_MS)       /* a producer again */
 #define BEACOND_KAFKA_REMAKE  (5000 * BEACOND_MS)       /* after a failure */
 #define BEACOND_KAFKA_UNUSED  (60000 * BEACOND_MS)      /* "alone" is ended */
-#define BEACOND_KAFKA_FLUSH   (400 * BEACOND_MS)        /* before the end */
+#define BEACOND_KAFKA_FLUSH   (400 * BEACOND_MS)        /* before the end, */
+#define BEACOND_KAFKA_QUIET   (150 * BEACOND_MS)        /*   if any comes */
 #define BEACOND_KAFKA_BUSY    5         /* ms, until the next flush */
 #define BEACOND_KAFKA_IDLE    50
 #define BEACOND_KAFKA_KEY     1024
@@ -307,11 +308,18 @@ beacond_sink_kafka_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 static void
 beacond_kafka_last(beacond_kafka_t *kafka)
 {
+    uint32_t  out = kafka->out;
     uint64_t  until = kafka->now + BEACOND_KAFKA_FLUSH;
+    uint64_t  quiet = kafka->now + BEACOND_KAFKA_QUIET;
 
-    while (kafka->out > 0 && kafka->now < until) {
+    while (kafka->out > 0 && kafka->now < until && kafka->now < quiet) {
         beacond_kafka_poll(kafka, 10);
         kafka->now = beacond_clock_ns();
+
+        if (kafka->out < out) {
+            out = kafka->out;
+            quiet = kafka->now + BEACOND_KAFKA_QUIET;
+        }
     }
 }
 

@@ -458,15 +458,16 @@ beacond_spool_used(beacond_spool_t *spool)
 beacon_rc_t
 beacond_spool_take(beacond_spool_t *spool, uint64_t n)
 {
-    beacon_rc_t  rc;
+    beacon_rc_t  rc = BEACON_FULL;
 
-    rc = beacond_spool_room(spool, n);
+    pthread_mutex_lock(&spool->mutex);
 
-    if (rc == BEACON_OK) {
-        pthread_mutex_lock(&spool->mutex);
+    if (spool->used + spool->others + n <= spool->size) {
         spool->others += n;
-        pthread_mutex_unlock(&spool->mutex);
+        rc = BEACON_OK;
     }
+
+    pthread_mutex_unlock(&spool->mutex);
 
     return rc;
 }

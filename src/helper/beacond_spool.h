@@ -167,7 +167,8 @@ uint64_t beacond_spool_oldest(beacond_spool_t *spool);
 uint64_t beacond_spool_used(beacond_spool_t *spool);
 
 /* Sinks' own files in the directory count, too: takes n bytes of the size,
-   from any thread.  FULL, SYS: as for a write. */
+   from any thread.  FULL: there are not so many; what the disk has, the sink
+   sees for itself. */
 beacon_rc_t beacond_spool_take(beacond_spool_t *spool, uint64_t n);
 void beacond_spool_give(beacond_spool_t *spool, uint64_t n);
 uint64_t beacond_spool_taken(beacond_spool_t *spool);

@@ -1,0 +1,176 @@
+#include "beacond_dead_letter.h"
+#include "beacond_conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BEACOND_LETTER_WAIT  300        /* times 100 ms, for the helper */
+
+static const char  beacond_letter_waits[] = "{\"sent\":0,";
+
+static void
+beacond_letter_say(void *data, const char *at, const char *text)
+{
+    (void) data;
+    fprintf(stderr, "%s: %s\n", at[0] != '\0' ? at : "beacond", text);
+}
+
+static void
+beacond_letter_path(const beacond_conf_t *conf, const char *name,
+    const char *suffix, char *path)
+{
+    snprintf(path, PATH_MAX, "%s/%s.dead%s",
+             conf->spool != NULL ? conf->spool : conf->dir, name, suffix);
+}
+
+/* Letters that wait; printed, with their sink's name, if out is given. */
+static long
+beacond_letter_read(const beacond_conf_t *conf, const char *name, FILE *out)
+{
+    char     path[PATH_MAX], *line = NULL;
+    long     n = 0;
+    FILE    *file;
+    size_t   size = 0, head = sizeof(beacond_letter_waits) - 1;
+    ssize_t  len;
+
+    beacond_letter_path(conf, name, "", path);
+    file = fopen(path, "re");
+
+    if (file == NULL) {
+        if (errno != ENOENT) {
+            fprintf(stderr, "beacond: %s: %s\n", path, strerror(errno));
+        }
+
+        return errno == ENOENT ? 0 : -1;
+    }
+
+    while ((len = getline(&line, &size, file)) > 0) {
+        if (line[len - 1] != '\n'
+            || strncmp(line, beacond_letter_waits, head) != 0)
+        {
+            continue;
+        }
+
+        n++;
+
+        if (out != NULL) {
+            fprintf(out, "{\"sink\":\"%s\",%s", name, line + head);
+        }
+    }
+
+    free(line);
+    fclose(file);
+
+    return n;
+}
+
+/* Asks the helper, and waits until it has tried.  false: no answer. */
+static bool
+beacond_letter_ask(const beacond_conf_t *conf, const char *name)
+{
+    int              i, fd;
+    char             path[PATH_MAX];
+    struct timespec  tenth = { 0, 100000000 };
+
+    beacond_letter_path(conf, name, ".retry", path);
+    fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+
+    if (fd < 0) {
+        fprintf(stderr, "beacond: %s: %s\n", path, strerror(errno));
+        return false;
+    }
+
+    close(fd);
+
+    for (i = 0; i < BEACOND_LETTER_WAIT; i++) {
+        nanosleep(&tenth, NULL);
+
+        if (access(path, F_OK) != 0) {
+            return true;
+        }
+    }
+
+    fprintf(stderr, "beacond: %s: no helper has answered yet; it will try "
+            "when it comes to it\n", name);
+
+    return false;
+}
+
+static int
+beacond_letter_retry(const beacond_conf_t *conf, const char *name)
+{
+    long  before, after;
+
+    before = beacond_letter_read(conf, name, NULL);
+
+    if (before <= 0) {
+        return before < 0 ? 2 : 0;
+    }
+
+    if (!beacond_letter_ask(conf, name)) {
+        return 1;
+    }
+
+    after = beacond_letter_read(conf, name, NULL);
+
+    if (after < 0) {
+        return 2;
+    }
+
+    printf("%s: %ld delivered, %ld wait\n", name,
+           before > after ? before - after : 0, after);
+
+    return after > 0 ? 1 : 0;
+}
+
+int
+beacond_dead_letter(int argc, char *argv[])
+{
+    int              c, code = 0, one;
+    bool             retry;
+    size_t           i;
+    const char      *file = NULL, *what = argc > 1 ? argv[1] : "";
+    beacond_conf_t  *conf;
+
+    optind = 2;
+
+    while ((c = getopt(argc, argv, "c:")) == 'c') {
+        file = optarg;
+    }
+
+    retry = strcmp(what, "retry") == 0;
+
+    if (c != -1 || file == NULL || optind != argc
+        || (!retry && strcmp(what, "list") != 0))
+    {
+        fprintf(stderr, "Usage: beacond dead-letter list|retry -c FILE\n");
+        return 2;
+    }
+
+    conf = beacond_conf_read(file, beacond_letter_say, NULL);
+
+    if (conf == NULL) {
+        return 2;
+    }
+
+    for (i = 0; i < conf->nsinks; i++) {
+        if (strcmp(conf->sinks[i].type, "kafka") != 0) {
+            continue;
+        }
+
+        one = retry ? beacond_letter_retry(conf, conf->sinks[i].name)
+              : beacond_letter_read(conf, conf->sinks[i].name, stdout) < 0
+                ? 2 : 0;
+        code = one > code ? one : code;
+    }
+
+    beacond_conf_destroy(conf);
+
+    return code;
+}
