@@ -32,6 +32,11 @@ PIECES = [b'&', b'&', b'=', b'=', b'+', b'%', b'%4', b'%zz', b'%%', b'%0',
           b'\t', b'\n', b'\r', b'\x1f', b'"', b'\\', b'\x7f', b'/', b'?', b'#',
           b'a', b'b', b'ab', b'url', b'title', b'x' * 13, b'y' * 31,
           b'z' * 32, b'w' * 33, b'q' * 64, b'r' * 70]
+MACROS = [b'${', b'${A_B.c:d}', b'[timestamp]', b'[', b']', b'[ts]', b'[ORD]',
+          b'%%CACHEBUSTER%%', b'%%ZONE%%', b'%25%25CB%25%25', b'%25%25',
+          b'{{', b'}}', b'{{a b}}', b'%7B%7Bx%7D%7D', b'%24%7BX%7D',
+          b'%5Bstamp%5D', b'}', b'$', b'_', b'Z9', b'%%', b'%22', b';', b'-',
+          b'=', b'&', b'a', b'{', b'%0a']
 PLAIN = [b'a', b'b', b'key', b'Mozilla/5.0 (X11; Linux x86_64)', b' ', b'-',
          b'https://shop.example/c/165', b'0123456789abcdef', b'.']
 JSON = [b'{', b'}', b'[', b']', b',', b':', b'"a"', b'"b"', b'"\\u0061"', b'1',
@@ -75,6 +80,8 @@ def query(rng):
             rng.choice([b'a', b'b', b'url', b'k%d' % rng.randrange(400)])
             + b'=' + some(rng, PLAIN + PIECES[:8], 4)
             for _ in range(rng.randrange(rng.choice([4, 30, 600]))))
+    if rng.random() < .2:
+        return some(rng, MACROS + PIECES[:4], rng.choice([3, 10, 40]))
     return some(rng, PIECES, rng.choice([3, 10, 40, 120]))
 
 
@@ -159,6 +166,12 @@ with open(os.path.join(TOP, 't', 'data', 'requests.txt'), 'rb') as f:
     targets = [line.rstrip(b'\n') for line in f]
 compare([Hit(path=path, query=query) for path, _, query in
          (target.partition(b'?') for target in targets)], 'vendors\' tags')
+
+lines = compare([Hit(query=b'x' * n + b'=' + macro + b'y' * (n % 3))
+                 for n in range(70) for macro in MACROS],
+                'macros at every place of a block')
+ok(200 < sum(b'"flags":["macro"]' in line for line in lines) < len(lines),
+   'some of them are labelled')
 
 # places where a block, a page or a table ends
 edges = [Hit(query=b'x' * n + piece + b'y' * m)

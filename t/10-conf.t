@@ -232,6 +232,8 @@ for value, message in (
         ('beacon_field a-b 1;', 'invalid name "a-b"'),
         ('beacon_field ' + 'a' * 65 + ' 1;', 'invalid name'),
         ('beacon_flag "" 1;', 'invalid name ""'),
+        ('beacon_flag macro 1;', '"macro" is a flag that beacond sets'),
+        ('beacon_flag malformed 1;', 'is a flag that beacond sets'),
         ('beacon_max_args 0;', 'must be between 1 and 65535'),
         ('beacon_max_args 65536;', 'must be between 1 and 65535'),
         ('beacon_max_args x;', 'invalid number'),

@@ -177,6 +177,25 @@ is_(hit_of('/full', headers={'X-Real-IP': '203.0.113.9'})['flags'],
 is_(hit_of('/truncate', headers={'X-Real-IP': '2001:db8:dc::9'})['flags'],
     ['datacentre'], 'before they are truncated')
 
+for query, flags in (
+        ('ord=[timestamp]', ['macro']), ('ord=%5Btimestamp%5D', ['macro']),
+        ('gdpr=${GDPR}&x=1', ['macro']), ('x=%24%7BGDPR%7D', ['macro']),
+        ('cb=%%CACHEBUSTER%%', ['malformed', 'macro']),
+        ('cb=%25%25CACHEBUSTER%25%25', ['macro']),
+        ('id={{ad.id}}', ['macro']), ('id=%7B%7Bad.id%7D%7D', ['macro']),
+        ('[timestamp]', ['macro']), ('a=1&a=[timestamp]', ['macro']),
+        ('url=https://x/?cb=[CACHEBUSTING]', ['macro']),
+        ('items[0][name]=x', None), ('q={"a":{"b":1}}', None),
+        ('title=[PDF] Report', None), ('price=$5', None), ('off=5%25', None)):
+    query = query.replace(' ', '+')
+    is_(hit_of('/full?' + query).get('flags'), flags,
+        '%s is labelled %s' % (query, flags))
+is_(hit_of('/full', method='POST', body='cb=%%CACHEBUSTER%%',
+           kind='application/x-www-form-urlencoded')['flags'],
+    ['malformed', 'macro'], 'in a form, too')
+is_(hit_of('/keep?cb=[timestamp]&e=1').get('flags'), None,
+    'but not one that was left out')
+
 # ---- arguments by name: places
 
 VALUE = 'FORBIDDEN'
@@ -525,9 +544,10 @@ with env.client() as client:
     client.request('/p', headers={'Sec-Purpose': 'prefetch'})
     client.request('/p', headers={'Sec-Purpose': 'prefetch;prerender'})
     client.request('/p', headers={'X-Moz': 'prefetch'})
+    client.request('/p?cb=[timestamp]')
 ok(wait_until(lambda: [env.status()['capture']['flags'].get(name) for name in
-                       ('prefetch', 'prerender')] == [2, 1], 10),
-   'prefetch and prerender are, too')
+                       ('prefetch', 'prerender', 'macro')] == [2, 1, 1], 10),
+   'prefetch, prerender and macro are, too')
 ok(all('prefetch' not in line.get('flags', []) or 'visitor' not in line
        for line in env.lines()), 'the lines say so')
 search('repaired', ('log',))

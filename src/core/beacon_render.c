@@ -250,11 +250,11 @@ beacon_render_fields(beacon_render_t *r, uint8_t *dst,
 
 static uint8_t *
 beacon_render_flags(uint8_t *dst, uint32_t flags,
-    const beacon_schema_t *schema, unsigned malformed)
+    const beacon_schema_t *schema, unsigned own)
 {
     uint32_t  i;
 
-    if (flags == 0 && !malformed) {
+    if (flags == 0 && own == 0) {
         return dst;
     }
 
@@ -268,8 +268,12 @@ beacon_render_flags(uint8_t *dst, uint32_t flags,
         dst = beacon_render_text(dst, "\",");
     }
 
-    if (malformed) {
+    if (own & BEACON_FLAG_MALFORMED) {
         dst = beacon_render_text(dst, "\"malformed\",");
+    }
+
+    if (own & BEACON_FLAG_MACRO) {
+        dst = beacon_render_text(dst, "\"macro\",");
     }
 
     dst[-1] = ']';
@@ -484,6 +488,32 @@ beacon_render_args(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
     return dst;
 }
 
+/* args: that member's text behind its opening brace. */
+static unsigned
+beacon_render_own_flags(beacon_render_t *r, const beacon_hit_t *hit,
+    const uint8_t *args, size_t len, unsigned lost)
+{
+    unsigned             own;
+    beacon_macro_pt      find;
+    const beacon_str_t  *query, *body;
+
+    query = &hit->strings[BEACON_HIT_QUERY];
+    body = &hit->strings[BEACON_HIT_BODY];
+    own = r->malformed ? BEACON_FLAG_MALFORMED : 0;
+
+    find = r->ops->macro;
+
+    if (find(args, len)
+        || (r->nkept && find(r->kept, r->nkept))
+        || ((lost & BEACON_LOST_QUERY) && find(query->data, query->len))
+        || ((lost & BEACON_LOST_FORM) && find(body->data, body->len)))
+    {
+        own |= BEACON_FLAG_MACRO;
+    }
+
+    return own;
+}
+
 /* "repeated" and what follows it. */
 static uint8_t *
 beacon_render_tail(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
@@ -527,8 +557,9 @@ beacon_render(beacon_render_t *r, const beacon_record_t *record,
     const beacon_hit_t *hit, const beacon_schema_t *schema, uint64_t epoch,
     uint32_t lane, uint8_t *dst, beacon_line_t *line)
 {
-    uint8_t               *start;
-    unsigned               lost;
+    uint8_t               *start, *args;
+    size_t                 args_len;
+    unsigned               lost, own;
     const beacon_str_t    *str;
     beacon_render_body_e   kind;
 
@@ -543,11 +574,14 @@ beacon_render(beacon_render_t *r, const beacon_record_t *record,
 
     dst = beacon_render_head(r, record, schema, epoch, lane, dst, line);
     dst = beacon_render_request(r, hit, start, dst, line);
+    args = dst;
     dst = beacon_render_args(r, hit, dst, &lost);
 
     if (r->failed) {
         return 0;
     }
+
+    args_len = (size_t) (dst - args);
 
     *dst++ = ',';
     beacon_render_string(r, dst, "referer", &str[BEACON_HIT_REFERER]);
@@ -558,10 +592,12 @@ beacon_render(beacon_render_t *r, const beacon_record_t *record,
         dst = beacon_render_fields(r, dst, hit, schema);
     }
 
-    dst = beacon_render_flags(dst, hit->flags, schema, r->malformed);
+    /* strings of all kinds have been looked at by now */
+    own = beacon_render_own_flags(r, hit, args, args_len, lost);
+    dst = beacon_render_flags(dst, hit->flags, schema, own);
     dst = beacon_render_tail(r, hit, dst, kind, lost);
 
-    line->own_flags = r->malformed ? BEACON_FLAG_MALFORMED : 0;
+    line->own_flags = (uint16_t) own;
     line->len = (uint32_t) (dst - start);
 
     return 1;

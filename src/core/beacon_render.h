@@ -18,7 +18,8 @@
 
 /* Flags that the renderer itself sets, in beacon_line_t.own_flags. */
 enum {
-    BEACON_FLAG_MALFORMED = 1 << 0
+    BEACON_FLAG_MALFORMED = 1 << 0,
+    BEACON_FLAG_MACRO = 1 << 1          /* beacon_macro.h */
 };
 
 /* One line.  Offsets are from the line's first byte. */

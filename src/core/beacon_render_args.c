@@ -157,7 +157,7 @@ beacon_args_keep(beacon_render_t *r, size_t n)
 
     for (size = BEACON_KEPT_MIN; size < r->nkept + n; size *= 2) { /* void */ }
 
-    kept = realloc(r->kept, size);
+    kept = realloc(r->kept, size + BEACON_KEPT_SLACK);
     if (kept == NULL) {
         return 0;
     }
@@ -177,12 +177,13 @@ beacon_args_again(beacon_render_t *r, uint32_t first)
 
     arg = &r->args[r->nargs];
 
-    if (!beacon_args_keep(r, arg->value_len)) {
+    if (!beacon_args_keep(r, arg->value_len + (size_t) 1)) {
         r->failed = 1;
         return;
     }
 
     memcpy(r->kept + r->nkept, arg->value, arg->value_len);
+    r->kept[r->nkept + arg->value_len] = '"';
 
     owner = &r->args[first];
     again = &r->again[r->nagain];
@@ -198,7 +199,7 @@ beacon_args_again(beacon_render_t *r, uint32_t first)
     }
 
     owner->again = r->nagain++;
-    r->nkept += arg->value_len;
+    r->nkept += arg->value_len + (size_t) 1;
 }
 
 static inline uint8_t *

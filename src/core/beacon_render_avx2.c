@@ -300,7 +300,8 @@ beacon_avx2_percent(beacon_render_t *r, uint8_t *d, const beacon_str_t *str)
 }
 
 const beacon_render_ops_t  beacon_render_avx2 = {
-    "avx2", beacon_loop_string, beacon_loop_args, beacon_avx2_percent
+    "avx2", beacon_loop_string, beacon_loop_args, beacon_avx2_percent,
+    beacon_macro_avx2
 };
 
 #endif

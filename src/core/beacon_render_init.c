@@ -180,7 +180,7 @@ beacon_render_create(void)
     beacon_json_init(&r->json, r->seed[1]);
     (void) beacon_render_select(r, "auto");
 
-    r->kept = malloc(BEACON_KEPT_FIRST);
+    r->kept = malloc(BEACON_KEPT_FIRST + BEACON_KEPT_SLACK);
     r->max_kept = BEACON_KEPT_FIRST;
 
     if (r->kept == NULL || !beacon_args_reserve(r, BEACON_TAGS)) {

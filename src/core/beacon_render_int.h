@@ -6,6 +6,7 @@
 #define BEACON_RENDER_INT_H
 
 #include "beacon_json.h"
+#include "beacon_macro.h"
 #include "beacon_render.h"
 #include "beacon_utf8.h"
 
@@ -15,6 +16,9 @@
 #define BEACON_TAGS  256
 
 #define BEACON_ARG_NONE  UINT32_MAX
+
+/* What may be loaded behind the later values. */
+#define BEACON_KEPT_SLACK  64
 
 /* An argument in "args"; its pointers are into dst. */
 typedef struct {
@@ -105,6 +109,7 @@ typedef struct {
     beacon_loop_pt   string;
     beacon_loop_pt   args;
     beacon_loop_pt   percent;   /* as beacon_render_percent() */
+    beacon_macro_pt  macro;
 } beacon_render_ops_t;
 
 /* What the ids of a lane begin with: "9f3c...a1-3-". */
@@ -135,7 +140,8 @@ struct beacon_render_s {
     beacon_arg_t               *args;
     beacon_again_t             *again;
     size_t                      max_args;   /* room in args[] and again[] */
-    uint8_t                    *kept;       /* later values */
+    uint8_t                    *kept;       /* later values, each with the
+                                               quote that ends it */
     size_t                      max_kept;
     uint32_t                   *table;      /* open addressing; index + 1 */
     size_t                      max_table;

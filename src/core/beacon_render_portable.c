@@ -61,5 +61,6 @@ beacon_loop_find(const beacon_render_t *r, uint16_t tag, uint32_t from,
 #include "beacon_render_loops.h"
 
 const beacon_render_ops_t  beacon_render_portable = {
-    "portable", beacon_loop_string, beacon_loop_args, beacon_render_percent
+    "portable", beacon_loop_string, beacon_loop_args, beacon_render_percent,
+    beacon_macro_portable
 };

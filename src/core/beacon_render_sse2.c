@@ -195,7 +195,8 @@ beacon_vec_squeeze(const beacon_render_t *r, uint8_t *dst, const uint8_t *s,
 #include "beacon_render_loops.h"
 
 const beacon_render_ops_t  beacon_render_sse2 = {
-    "sse2", beacon_loop_string, beacon_loop_args, beacon_render_percent
+    "sse2", beacon_loop_string, beacon_loop_args, beacon_render_percent,
+    beacon_macro_sse2
 };
 
 #endif

@@ -120,11 +120,9 @@ beacond_build_flags(const beacon_hit_t *hit, const beacond_schema_t *schema,
     const beacon_line_t *line)
 {
     uint32_t  i, bits;
-    uint64_t  flags = 0;
+    uint64_t  flags;
 
-    if (line->own_flags & BEACON_FLAG_MALFORMED) {
-        flags = 1;              /* the first in the table */
-    }
+    flags = line->own_flags;    /* the first ones in the table */
 
     if (hit->flags == 0 || schema == NULL) {
         return flags;

@@ -76,6 +76,7 @@ beacond_schemas_create(const char *dir, const char *spool)
     snprintf(schemas->dir, PATH_MAX, "%s", dir);
     snprintf(schemas->spool, PATH_MAX, "%s", spool ? spool : "");
     beacond_schemas_flag_add(schemas, "malformed", 9);
+    beacond_schemas_flag_add(schemas, "macro", 5);
 
     return schemas;
 }

@@ -34,7 +34,8 @@ void beacond_schemas_spool(beacond_schemas_t *schemas, const char *spool);
 const beacond_schema_t *beacond_schemas_get(beacond_schemas_t *schemas,
     uint32_t hash);
 
-/* The table of flags met so far: number, and the i-th name; 0 is malformed. */
+/* The table of flags met so far: number, and the i-th name; 0 is malformed, 1
+   macro. */
 uint32_t beacond_schemas_nflags(beacond_schemas_t *schemas);
 const char *beacond_schemas_flag(beacond_schemas_t *schemas, uint32_t i);
 

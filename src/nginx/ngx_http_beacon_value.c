@@ -93,7 +93,8 @@ ngx_http_beacon_conf_visitor(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 char *
 ngx_http_beacon_conf_named(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    char  *p = conf;
+    char                        *p = conf;
+    ngx_http_beacon_loc_conf_t  *blcf = conf;
 
     ngx_str_t                *value;
     ngx_uint_t                i;
@@ -107,6 +108,15 @@ ngx_http_beacon_conf_named(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid name \"%V\": 1 to 64 of A-Z a-z 0-9 _",
                            &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (slot == &blcf->flags
+        && (ngx_strcmp(value[1].data, "malformed") == 0
+            || ngx_strcmp(value[1].data, "macro") == 0))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" is a flag that beacond sets", &value[1]);
         return NGX_CONF_ERROR;
     }
 

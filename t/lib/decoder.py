@@ -16,6 +16,13 @@ METHODS = {"GET": 1, "HEAD": 2, "POST": 3}
 NONE, FORM, DATA, OTHER = range(4)
 HEX = re.compile(rb"[0-9A-Fa-f]{2}")
 
+# What an ad server should have replaced: in a key or value, and raw.
+MACRO = re.compile(
+    r"\$\{[A-Za-z_][A-Za-z0-9_.:-]*\}|%%[A-Za-z_][A-Za-z0-9_.:-]*%%"
+    r"|(?:\A|(?<=[\"=/;,&?|#:-]))\[[A-Za-z_][A-Za-z0-9_]{2,}\]"
+    r"(?=\Z|[=/;,&?|#:.-])|\{\{[^{}\"]+\}\}")
+RAW_MACRO = re.compile(MACRO.pattern.replace(r"\Z|[", r'\Z|["').encode())
+
 
 class Hit:
     """A hit as a worker captures it; strings are bytes."""
@@ -215,6 +222,11 @@ def render(hit, edge, fields=(), flags=()):
     names = [name for i, name in enumerate(flags) if hit.flags >> i & 1]
     if text.malformed or lost_query or lost_form:
         names.append("malformed")
+    if (any(MACRO.search(value.replace("\n", "\\n")) for name, values
+            in arguments.values.items() for value in [name, *values])
+            or (lost_query and RAW_MACRO.search(hit.query))
+            or (lost_form and RAW_MACRO.search(hit.body))):
+        names.append("macro")
     add("flags", names)
     add("repeated", {k: v for k, v in arguments.values.items() if v[1:]})
     add("query", raw(hit.query) if lost_query else "")
