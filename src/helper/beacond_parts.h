@@ -400,6 +400,9 @@ void beacond_sinker_unacked(beacond_sinker_t *sinker,
 
 /* beacond_sink_load.c */
 
+bool beacond_load_find(const json_t *lanes, const beacond_lane_t *lane,
+    beacon_cursor_t *cursor, const json_t **found);
+
 void beacond_sinker_load(beacond_sinker_t *sinker, const char *text,
     size_t len);
 

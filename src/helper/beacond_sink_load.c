@@ -10,7 +10,7 @@
 
 /* A lane in a "lanes" array: [epoch, lane, offset, ordinal, ...].  *found may
    be NULL. */
-static bool
+bool
 beacond_load_find(const json_t *lanes, const beacond_lane_t *lane,
     beacon_cursor_t *cursor, const json_t **found)
 {

@@ -15,7 +15,6 @@
 #define BEACOND_BUSY      (2 * BEACOND_MS)
 #define BEACOND_TIDY      (250 * BEACOND_MS)
 #define BEACOND_SYNC      (1000 * BEACOND_MS)
-#define BEACOND_STUCK     (1000 * BEACOND_MS)
 #define BEACOND_SCHEMAS   8             /* of a chunk's records */
 
 typedef struct {
@@ -324,130 +323,7 @@ beacond_spooler_run(void *data)
     return NULL;
 }
 
-/* Opening and closing. */
-
-typedef struct {
-    beacond_engine_t  *engine;
-    bool               full;    /* no room in the table */
-} beacond_spooler_found_t;
-
-/* What the spool holds of a lane, segment by segment. */
-static void
-beacond_spooler_found(void *data, const beacond_spool_lane_t *held)
-{
-    beacond_lane_t           *lane;
-    beacond_spooler_found_t  *found = data;
-
-    lane = beacond_lanes_find(found->engine, held->epoch, held->lane, NULL);
-
-    if (lane == NULL) {
-        lane = beacond_lanes_add(found->engine, held->epoch, held->lane);
-
-        if (lane == NULL) {
-            found->full = true;
-            return;
-        }
-
-        lane->floor = lane->spool_from = held->from;
-    }
-
-    if (lane->ring == NULL) {
-        if (held->to.ordinal > lane->tail.ordinal) {
-            lane->tail = lane->reader = lane->reclaim = held->to;
-        }
-
-        lane->spooled = lane->tail;
-        return;
-    }
-
-    if (held->to.ordinal > lane->tail.ordinal
-        || held->to.ordinal <= lane->spooled.ordinal)
-    {
-        return;
-    }
-
-    lane->spooled = held->to;
-
-    if (held->from.ordinal < lane->spool_from.ordinal) {
-        lane->spool_from = held->from;
-    }
-}
-
-/*
- * At start, and at adoption: a spool in the same place stays open with its new
- * limits; one elsewhere takes its place if it is empty.
- */
-beacon_rc_t
-beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
-    beacon_err_t *err)
-{
-    bool                      stuck;
-    beacon_rc_t               rc;
-    beacond_spool_t          *spool = NULL;
-    beacond_spooler_found_t   found = { engine, false };
-
-    if (engine->spool != NULL && conf->spool != NULL
-        && strcmp(engine->spool->dir, conf->spool) == 0)
-    {
-        beacond_spool_limits(engine->spool, conf->spool_size,
-                             conf->spool_min_free);
-        return BEACON_OK;
-    }
-
-    if (engine->spool != NULL && (beacond_spool_used(engine->spool) > 0
-                                  || beacond_spool_taken(engine->spool) > 0))
-    {
-        beacon_err(err, "the spool %s holds hits: it can be left only when "
-                   "it is empty", engine->spool->dir);
-        return BEACON_INVALID;
-    }
-
-    /* whoever waited for its thread would wait for its disk */
-
-    pthread_mutex_lock(&engine->mutex);
-    stuck = engine->spool_ns != 0
-            && beacond_clock_ns() - engine->spool_ns > BEACOND_STUCK;
-    pthread_mutex_unlock(&engine->mutex);
-
-    if (stuck) {
-        beacon_err(err, "the spool %s is stuck: it can be left only when it "
-                   "is not", engine->spool->dir);
-        return BEACON_INVALID;
-    }
-
-    if (conf->spool != NULL) {
-        rc = beacond_spool_open(conf->spool, conf->spool_size,
-                                conf->spool_min_free, &spool, err);
-        if (rc != BEACON_OK) {
-            return rc;
-        }
-    }
-
-    beacond_spooler_stop(engine);
-    beacond_spooler_close(engine);
-
-    pthread_mutex_lock(&engine->mutex);
-    engine->spool = spool;
-    engine->spooling = engine->spool_full = false;
-
-    if (spool != NULL) {
-        beacond_spool_each(spool, beacond_spooler_found, &found);
-        engine->corrupt += spool->corrupt;
-        engine->set_aside += spool->set_aside;
-        engine->cursors = beacond_spooler_load(spool->dir);
-    }
-
-    pthread_mutex_unlock(&engine->mutex);
-    beacond_schemas_spool(engine->schemas, conf->spool);
-
-    if (found.full) {
-        beacon_err(err, "the spool %s holds more lanes than %d", conf->spool,
-                   BEACOND_LANES);
-        return BEACON_INVALID;
-    }
-
-    return BEACON_OK;
-}
+/* Start and stop. */
 
 beacon_rc_t
 beacond_spooler_start(beacond_engine_t *engine)
@@ -488,19 +364,4 @@ beacond_spooler_stop(beacond_engine_t *engine)
     if (beacond_spool_used(engine->spool) > 0) {
         (void) beacond_spooler_save(engine);
     }
-}
-
-/* No thread uses it any more. */
-void
-beacond_spooler_close(beacond_engine_t *engine)
-{
-    if (engine->spool != NULL) {
-        beacond_spool_close(engine->spool);
-        engine->spool = NULL;
-    }
-
-    json_decref(engine->cursors);
-    engine->cursors = NULL;
-    free(engine->cursors_text);
-    engine->cursors_text = NULL;
 }

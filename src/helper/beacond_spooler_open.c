@@ -1,0 +1,230 @@
+/* Opening a spool, at start and when a reload brings one; closing. */
+
+#include "beacond_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BEACOND_STUCK     (1000 * BEACOND_MS)
+
+typedef struct {
+    beacond_engine_t  *engine;
+    bool               full;    /* no room in the table */
+} beacond_spooler_found_t;
+
+/* What the spool holds of a lane, segment by segment. */
+static void
+beacond_spooler_found(void *data, const beacond_spool_lane_t *held)
+{
+    beacond_lane_t           *lane;
+    beacond_spooler_found_t  *found = data;
+
+    lane = beacond_lanes_find(found->engine, held->epoch, held->lane, NULL);
+
+    if (lane == NULL) {
+        lane = beacond_lanes_add(found->engine, held->epoch, held->lane);
+
+        if (lane == NULL) {
+            found->full = true;
+            return;
+        }
+
+        lane->floor = lane->spool_from = held->from;
+    }
+
+    if (lane->ring == NULL) {
+        if (held->to.ordinal > lane->tail.ordinal) {
+            lane->tail = lane->reader = lane->reclaim = held->to;
+        }
+
+        lane->spooled = lane->tail;
+        return;
+    }
+
+    if (held->to.ordinal > lane->tail.ordinal
+        || held->to.ordinal <= lane->spooled.ordinal)
+    {
+        return;
+    }
+
+    lane->spooled = held->to;
+
+    if (held->from.ordinal < lane->spool_from.ordinal) {
+        lane->spool_from = held->from;
+    }
+}
+
+/*
+ * A reload has brought a spool that holds hits, of rings that are no more.
+ * They enter "accepted" again; a sink that runs has done what is before its
+ * cursor, and goes behind for the rest.
+ */
+
+/* Where a sink stands in a lane that only the spool knows: as it says; at the
+   beginning, unless its cursors are there and tell that the sink is newer. */
+static beacon_cursor_t
+beacond_spooler_place(const beacond_sinker_t *sinker,
+    const beacond_lane_t *lane)
+{
+    json_t           *sink;
+    beacon_cursor_t   at = lane->floor;
+    const json_t     *cursors = sinker->engine->cursors;
+
+    if (!sinker->sink.ops->durable) {
+        return lane->tail;
+    }
+
+    sink = json_object_get(json_object_get(cursors, "sinks"), sinker->name);
+
+    if (!beacond_load_find(json_object_get(sink, "lanes"), lane, &at, NULL)) {
+        return cursors != NULL && sink == NULL ? lane->tail : lane->floor;
+    }
+
+    return at.ordinal < lane->floor.ordinal ? lane->floor
+           : at.ordinal > lane->tail.ordinal ? lane->tail : at;
+}
+
+static void
+beacond_spooler_meet(beacond_sinker_t *sinker, uint32_t index)
+{
+    beacon_cursor_t        at;
+    beacond_lane_t        *lane = &sinker->engine->lanes[index];
+    beacond_stand_t       *stand = &sinker->stands[index];
+
+    at = lane->tail;
+
+    if (sinker->mode != BEACOND_STARTING) {
+        at = beacond_spooler_place(sinker, lane);
+        sinker->before += at.ordinal - lane->floor.ordinal;
+        sinker->done += at.ordinal - lane->floor.ordinal;
+    }
+
+    stand->taken = stand->free_to = at;
+    stand->ahead = 0;
+    beacond_ranges_dispose(&stand->acked);
+    beacond_ranges_init(&stand->acked, &at);
+
+    if (at.ordinal < lane->tail.ordinal) {
+        beacond_sinker_behind(sinker);
+    }
+}
+
+static void
+beacond_spooler_join(beacond_engine_t *engine, const bool *had)
+{
+    uint32_t  i, k;
+
+    for (i = 0; i < engine->nlanes; i++) {
+        if (!engine->lanes[i].used || had[i]) {
+            continue;
+        }
+
+        engine->accepted_base -= engine->lanes[i].floor.ordinal;
+
+        for (k = 0; k < engine->nsinks; k++) {
+            beacond_spooler_meet(engine->sinks[k], i);
+        }
+    }
+
+    engine->dirty = true;
+}
+
+/*
+ * At start, and at adoption: a spool in the same place stays open with its new
+ * limits; one elsewhere takes its place if it is empty.
+ */
+beacon_rc_t
+beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
+    beacon_err_t *err)
+{
+    bool                      stuck, had[BEACOND_LANES];
+    uint32_t                  i;
+    beacon_rc_t               rc;
+    beacond_spool_t          *spool = NULL;
+    beacond_spooler_found_t   found = { engine, false };
+
+    if (engine->spool != NULL && conf->spool != NULL
+        && strcmp(engine->spool->dir, conf->spool) == 0)
+    {
+        beacond_spool_limits(engine->spool, conf->spool_size,
+                             conf->spool_min_free);
+        return BEACON_OK;
+    }
+
+    if (engine->spool != NULL && (beacond_spool_used(engine->spool) > 0
+                                  || beacond_spool_taken(engine->spool) > 0))
+    {
+        beacon_err(err, "the spool %s holds hits: it can be left only when "
+                   "it is empty", engine->spool->dir);
+        return BEACON_INVALID;
+    }
+
+    /* whoever waited for its thread would wait for its disk */
+
+    pthread_mutex_lock(&engine->mutex);
+    stuck = engine->spool_ns != 0
+            && beacond_clock_ns() - engine->spool_ns > BEACOND_STUCK;
+    pthread_mutex_unlock(&engine->mutex);
+
+    if (stuck) {
+        beacon_err(err, "the spool %s is stuck: it can be left only when it "
+                   "is not", engine->spool->dir);
+        return BEACON_INVALID;
+    }
+
+    if (conf->spool != NULL) {
+        rc = beacond_spool_open(conf->spool, conf->spool_size,
+                                conf->spool_min_free, &spool, err);
+        if (rc != BEACON_OK) {
+            return rc;
+        }
+    }
+
+    beacond_spooler_stop(engine);
+    beacond_spooler_close(engine);
+    beacond_schemas_spool(engine->schemas, conf->spool);
+
+    pthread_mutex_lock(&engine->mutex);
+    engine->spool = spool;
+    engine->spooling = engine->spool_full = false;
+
+    for (i = 0; i < BEACOND_LANES; i++) {
+        had[i] = engine->lanes[i].used;
+    }
+
+    if (spool != NULL) {
+        beacond_spool_each(spool, beacond_spooler_found, &found);
+        engine->corrupt += spool->corrupt;
+        engine->set_aside += spool->set_aside;
+        engine->cursors = beacond_spooler_load(spool->dir);
+
+        if (engine->keeping) {
+            beacond_spooler_join(engine, had);
+        }
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    if (found.full) {
+        beacon_err(err, "the spool %s holds more lanes than %d", conf->spool,
+                   BEACOND_LANES);
+        return BEACON_INVALID;
+    }
+
+    return BEACON_OK;
+}
+
+/* No thread uses it any more. */
+void
+beacond_spooler_close(beacond_engine_t *engine)
+{
+    if (engine->spool != NULL) {
+        beacond_spool_close(engine->spool);
+        engine->spool = NULL;
+    }
+
+    json_decref(engine->cursors);
+    engine->cursors = NULL;
+    free(engine->cursors_text);
+    engine->cursors_text = NULL;
+}

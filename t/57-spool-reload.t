@@ -1,0 +1,79 @@
+#!/usr/bin/python3
+"""A reload brings a spool that holds hits already: sinks that run get what
+they lack of them, once."""
+
+import os
+import shutil
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))
+from beacon_test import *
+from beacon_rig import Rig
+
+
+def renew(rig):
+    """The ring's directory is emptied, as by a reboot."""
+    shutil.rmtree(rig.ring)
+    os.mkdir(rig.ring)
+    rig.epoch = rig.tool('fill_cli', rig.ring, 'new', 1 << 20, 16)
+
+
+def balance(rig):
+    books = rig.books()
+    return all(books['accepted'] == s['done'] + s['lost'] + s['pending']
+               and s['pending'] == s['lost'] == 0
+               for s in books['sinks'].values())
+
+
+def ids(rig):
+    with open(os.path.join(rig.top, 'ids'), encoding='ascii') as file:
+        return file.read().split()
+
+
+for cursors in (True, False):
+    what = '' if cursors else ', without cursors'
+    rig = Rig(spool=True, lane='1m', lanes=16)
+    rig.sinks = [{'type': 'log', 'name': 'log', 'at': 'test:5',
+                  'path': os.path.join(rig.logs, 'all.jsonl')},
+                 {'type': 'ids', 'name': 'ids', 'at': 'test:6',
+                  'path': os.path.join(rig.top, 'ids')}]
+    shutil.rmtree(rig.logs)
+    rig.start()
+    rig.push(5000)
+    ok(rig.wait(name='ids'), 'one sink has them, one lags')
+    is_(rig.stop(), 0, 'the helper ends, what lags is in the spool')
+    os.mkdir(rig.logs)
+    renew(rig)
+    if not cursors:
+        for name in os.listdir(rig.spool):
+            if name.startswith('cursors'):
+                os.unlink(os.path.join(rig.spool, name))
+    spool, rig.spool = rig.spool, None
+    rig.start()
+    rig.push(1000)
+    ok(rig.wait(1000) and rig.wait(1000, name='ids'),
+       'the next one runs without it' + what)
+    rig.spool = spool
+    rig.configure()
+    rig.send(signal.SIGHUP)
+    ok(wait_until(lambda: 'configuration 3 is in use' in rig.error_text()),
+       'a reload brings it back')
+    rig.push(1000)
+    ok(wait_until(lambda: not rig.faults(), 20, 0.1),
+       'the sink that lagged gets its hits')
+    rig.check('each of them once, and in order')
+    ok(wait_until(lambda: balance(rig)), 'the books balance')
+    is_(rig.books()['accepted'] in range(2000, 7001), True,
+        'and count them again')
+    if cursors:
+        is_((len(ids(rig)), len(set(ids(rig)))), (7000, 7000),
+            'the sink that had them gets none')
+    ok(wait_until(lambda: not [name for name in os.listdir(rig.spool)
+                               if name.startswith('journal.')
+                               and 'index' not in name]),
+       'the spool drains')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+done_testing()
