@@ -225,6 +225,14 @@ beacond_load_number(const json_t *object, const char *key)
     return (uint64_t) json_integer_value(json_object_get(object, key));
 }
 
+/* Where what is left of a lane begins: in the ring, or in the spool. */
+static const beacon_cursor_t *
+beacond_load_first(const beacond_engine_t *engine, const beacond_lane_t *lane)
+{
+    return engine->spool != NULL && beacond_spool_used(engine->spool) > 0
+           ? &lane->spool_from : &lane->reclaim;
+}
+
 /*
  * The numbers of a checkpoint go on if the books do: the last helper had this
  * sink, and its counters are there.  Else the sink begins now: what it will
@@ -233,9 +241,10 @@ beacond_load_number(const json_t *object, const char *key)
 static void
 beacond_load_books(beacond_sinker_t *sinker, json_t *json, const json_t *lanes)
 {
-    uint32_t           i;
-    uint64_t           have, accepted;
-    beacond_engine_t  *engine = sinker->engine;
+    uint32_t                i;
+    uint64_t                have, accepted;
+    beacond_engine_t       *engine = sinker->engine;
+    const beacon_cursor_t  *first;
 
     accepted = beacond_lanes_accepted(engine);
     sinker->lost = 0;
@@ -262,14 +271,14 @@ beacond_load_books(beacond_sinker_t *sinker, json_t *json, const json_t *lanes)
     }
 
     for (i = 0; i < engine->nlanes; i++) {
+        first = beacond_load_first(engine, &engine->lanes[i]);
+
         if (engine->lanes[i].used && !sinker->known
-            && sinker->stands[i].taken.ordinal
-               < engine->lanes[i].spool_from.ordinal)
+            && sinker->stands[i].taken.ordinal < first->ordinal)
         {
             beacond_ranges_dispose(&sinker->stands[i].acked);
-            beacond_ranges_init(&sinker->stands[i].acked,
-                                &engine->lanes[i].spool_from);
-            sinker->stands[i].taken = engine->lanes[i].spool_from;
+            beacond_ranges_init(&sinker->stands[i].acked, first);
+            sinker->stands[i].taken = *first;
             sinker->stands[i].ahead = 0;
         }
     }

@@ -334,6 +334,11 @@ beacon_rc_t beacond_slog_open(beacond_slog_t *slog,
 beacond_slog_handle_t *beacond_slog_handle(int fd);
 void beacond_slog_handle_unref(beacond_slog_handle_t *handle);
 
+/* Of a file that is ours to write; a handle's end gives it up.  false: EBUSY,
+   another writer has it. */
+bool beacond_slog_lock(int fd);
+void beacond_slog_handle_close(beacond_slog_handle_t *handle);
+
 /* dev, ino and birth time of a file descriptor; false: errno. */
 bool beacond_slog_identity(int fd, uint64_t *dev, uint64_t *ino,
     int64_t *btime);

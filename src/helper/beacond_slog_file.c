@@ -89,7 +89,7 @@ beacond_slog_use(beacond_slog_t *slog, beacond_slog_file_t *file)
 void
 beacond_slog_file_free(beacond_slog_file_t *file)
 {
-    beacond_slog_handle_unref(file->handle);
+    beacond_slog_handle_close(file->handle);
     free(file->entry);
     free(file->path);
     free(file);
@@ -195,7 +195,7 @@ beacond_slog_close(beacond_slog_t *slog, beacond_slog_file_t *file)
         beacond_slog_sync_post(slog, file->handle, file->unsynced);
     }
 
-    beacond_slog_handle_unref(file->handle);
+    beacond_slog_handle_close(file->handle);
     file->handle = NULL;
     file->unsynced = 0;
     file->base = file->written;

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -40,6 +41,33 @@ beacond_slog_handle_unref(beacond_slog_handle_t *handle)
     if (handle && atomic_fetch_sub(&handle->refs, 1) == 1) {
         close(handle->fd);
         free(handle);
+    }
+}
+
+/*
+ * One writer a file: the lines of two (a sink whose template gives the same
+ * path, another helper) would tear each other.  A file system without such
+ * locks does without.  The lock goes with the file's place, not with the last
+ * reference: a disk may take long for what is left to do.
+ */
+bool
+beacond_slog_lock(int fd)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) {
+        return true;
+    }
+
+    errno = EBUSY;
+
+    return false;
+}
+
+void
+beacond_slog_handle_close(beacond_slog_handle_t *handle)
+{
+    if (handle) {
+        flock(handle->fd, LOCK_UN);
+        beacond_slog_handle_unref(handle);
     }
 }
 
@@ -154,7 +182,8 @@ static bool
 beacond_slog_refused(int err)
 {
     return err == ELOOP || err == ENOTDIR || err == EISDIR || err == ENXIO
-           || err == EACCES || err == EPERM || err == ENAMETOOLONG;
+           || err == EACCES || err == EPERM || err == ENAMETOOLONG
+           || err == EBUSY;
 }
 
 /*
@@ -220,6 +249,12 @@ beacond_slog_open(beacond_slog_t *slog, beacond_slog_file_t *file)
     } while (fd == -1 && (errno == EMFILE || errno == ENFILE)
              && beacond_slog_spare(slog, file));
 
+    if (fd != -1 && !beacond_slog_lock(fd)) {
+        close(fd);
+        fd = -1;
+        errno = EBUSY;
+    }
+
     if (fd == -1) {
         goto failed;
     }
@@ -254,7 +289,8 @@ beacond_slog_open(beacond_slog_t *slog, beacond_slog_file_t *file)
 failed:
 
     err = errno;
-    beacond_slog_error(slog, "open()", file->path, err);
+    beacond_slog_error(slog, err == EBUSY ? "another writer has" : "open()",
+                       file->path, err);
 
     if (fd == -1 && beacond_slog_refused(err)) {
         file->refused_ms = slog->now + BEACOND_SLOG_REFUSED_MS;

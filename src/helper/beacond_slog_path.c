@@ -12,8 +12,8 @@
  * template gives with "_overflow" for the site and for every other variable:
  * one file for each time text, which needs no place.  So does a hit whose path
  * is refused (something planted there that is no regular file, a symlink among
- * its directories, a name that somebody else owns): that is an error, counted,
- * but must not stop the others.
+ * its directories, a name that somebody else owns, a file that another writer
+ * has): that is an error, counted, but must not stop the others.
  */
 
 #include "beacond_slog.h"

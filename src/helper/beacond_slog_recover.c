@@ -189,7 +189,7 @@ beacond_slog_finish(beacond_slog_t *slog)
         }
 
         rest->file->written = rest->file->total;
-        beacond_slog_handle_unref(rest->file->handle);
+        beacond_slog_handle_close(rest->file->handle);
         rest->file->handle = NULL;
         slog->rests = rest->next;
         free(rest->text);
