@@ -4,6 +4,8 @@ that was removed, descriptors that run out, and a death just then."""
 
 import json
 import os
+import resource
+import stat
 import sys
 import time
 
@@ -110,6 +112,70 @@ for name in journals:
     os.rename(name + '.away', name)
 ok(rig.wait(), 'hits are done once the spool can be read')
 rig.check('what it could not look at was not doubled')
+rig.stop()
+rig.remove()
+
+# ---- the control socket is bound while the log makes its directories
+
+rig = Rig(path='$beacon_site/log')
+rig.push(10, sites=3)
+rig.start(**rig.shim(SHIM_BIND_MS='1000'))
+wait_until(rig.files, 10)
+time.sleep(0.5)
+is_({stat.S_IMODE(os.stat(f).st_mode) for f in rig.files()}, {0o640},
+    'its files have their mode')
+is_({stat.S_IMODE(os.stat(os.path.dirname(f)).st_mode) for f in rig.files()},
+    {0o750}, 'its directories, too')
+ok(rig.wait(), 'hits are done')
+ok(wait_until(lambda: stat.S_IMODE(os.stat(os.path.join(
+    rig.ring, 'beacond.sock')).st_mode) == 0o600, 10), 'so has the socket')
+rig.stop()
+rig.remove()
+
+# ---- sync=always: what a dead helper had written
+
+rig = Rig(path='$beacon_site.jsonl', sync='always')
+rig.start(BEACON_KILL_AT='log.before_checkpoint:2')
+rig.push(100, sites=3)
+ok(rig.died(), 'a death with lines written, not acknowledged')
+synced = os.path.join(rig.top, 'synced')
+rig.start(**rig.shim(SHIM_SYNCED=synced))
+ok(rig.wait(), 'they are acknowledged by the next helper')
+with open(synced, encoding='utf-8') as file:
+    is_(sorted(set(file.read().split())), rig.files(),
+        'on disk by then, not only in the page cache')
+rig.check('and not written again')
+rig.stop()
+rig.remove()
+
+# ---- a slow disk, more files than descriptors
+
+rig = Rig(path='$beacon_site.jsonl')
+rig.start(nofile=90, **rig.shim(SHIM_SYNC_MS='2'))
+rig.push(4000, sites=400)
+most = []
+ok(wait_until(lambda: most.append(len(os.listdir(
+    '/proc/%d/fd' % rig.helper.pid))) or rig.sink().get('done') == rig.next,
+    60, 0.02), 'hits of 400 files are done on a slow disk')
+ok(max(most) < 80, 'files that wait for it leave descriptors to others')
+is_(rig.told('errors', lambda n: n is not None), 0, 'no error')
+rig.stop()
+rig.remove()
+
+# ---- a limit on the size of files
+
+rig = Rig(path='$beacon_site.jsonl')
+rig.start()
+rig.push(10)
+rig.wait()
+limit = resource.prlimit(rig.helper.pid, resource.RLIMIT_FSIZE)
+resource.prlimit(rig.helper.pid, resource.RLIMIT_FSIZE, (100000, limit[1]))
+rig.push(1000)
+ok(rig.told('errors', bool), 'a file that must not grow is an error')
+ok(rig.helper.poll() is None, 'the helper lives')
+resource.prlimit(rig.helper.pid, resource.RLIMIT_FSIZE, limit)
+ok(rig.wait(), 'it goes on when it may')
+rig.check('nothing is lost or torn')
 rig.stop()
 rig.remove()
 

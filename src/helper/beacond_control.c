@@ -297,7 +297,6 @@ beacond_control_listen(beacond_control_t *control, const char *dir,
     uint64_t generation, beacon_err_t *err)
 {
     int                 fd, rc;
-    mode_t              mask;
     struct sockaddr_un  addr;
 
     memset(&addr, 0, sizeof(addr));
@@ -317,12 +316,14 @@ beacond_control_listen(beacond_control_t *control, const char *dir,
         return BEACON_SYS;
     }
 
-    unlink(addr.sun_path);
-    mask = umask(0177);
-    rc = bind(fd, (struct sockaddr *) &addr, sizeof(addr));
-    umask(mask);
+    /* no umask(): it is one for all threads, and logs make files by now */
 
-    if (rc != 0 || listen(fd, BEACOND_CONTROL_PEERS) != 0) {
+    unlink(addr.sun_path);
+    rc = bind(fd, (struct sockaddr *) &addr, sizeof(addr));
+
+    if (rc != 0 || chmod(addr.sun_path, 0600) != 0
+        || listen(fd, BEACOND_CONTROL_PEERS) != 0)
+    {
         beacon_err(err, "cannot listen on \"%s\": %s", addr.sun_path,
                    strerror(errno));
         close(fd);

@@ -28,6 +28,7 @@ beacond_process_init(bool supervised, int *signals, beacon_err_t *err)
 
     umask(027);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);           /* EFBIG, as if the disk were full */
 
     /* nginx closes what we need not know; a service manager may not */
     syscall(SYS_close_range, BEACOND_SUPERVISOR_FD + (supervised ? 1 : 0),

@@ -452,6 +452,10 @@ bool beacond_slog_id_parse(const uint8_t *line, size_t len,
 void beacond_slog_sync_post(beacond_slog_t *slog,
     beacond_slog_handle_t *handle, uint64_t lines);
 
+/* Until its thread is not far behind: a file that was closed keeps its
+   descriptor until then. */
+void beacond_slog_sync_wait(beacond_slog_t *slog);
+
 /* Lines that its thread could not make durable. */
 uint64_t beacond_slog_sync_failed(beacond_slog_t *slog);
 

@@ -270,6 +270,8 @@ beacond_slog_spare(beacond_slog_t *slog, const beacond_slog_file_t *but)
 {
     beacond_slog_file_t  *file;
 
+    beacond_slog_sync_wait(slog);
+
     for (file = slog->oldest; file; file = file->newer) {
         if (file == but || file->handle == NULL) {
             continue;

@@ -269,6 +269,16 @@ beacond_slog_load_file(beacond_slog_t *slog,
         return BEACON_OK;
     }
 
+    if (scan->len && !beacond_slog_lock(fd)) {
+        scan->len = 0;                  /* another's line, by now */
+    }
+
+    /* these lines will be acknowledged as they stand */
+
+    if (slog->sync_ms == 0 && fdatasync(fd) == -1) {
+        goto failed;
+    }
+
     if (!beacond_slog_keep(slog, entry, fd, end, scan)) {
         errno = ENOMEM;
         goto failed;

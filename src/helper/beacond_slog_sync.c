@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define BEACOND_SLOG_JOBS  32           /* of descriptors to spare */
+
 typedef struct beacond_slog_job_s  beacond_slog_job_t;
 
 struct beacond_slog_job_s {
@@ -25,6 +27,7 @@ struct beacond_slog_sync_s {
     beacond_slog_job_t   *first;
     beacond_slog_job_t  **last;
     uint64_t              unsynced;     /* lines that could not be */
+    uint32_t              jobs;         /* not ended */
     bool                  stop;
     bool                  gone;         /* the thread */
     bool                  left;         /* the sink */
@@ -75,6 +78,8 @@ beacond_slog_sync_run(void *data)
 
         pthread_mutex_lock(&sync->mutex);
         sync->unsynced += failed ? job->lines : 0;
+        sync->jobs--;
+        pthread_cond_signal(&sync->ended);
         free(job);
     }
 
@@ -146,7 +151,24 @@ beacond_slog_sync_post(beacond_slog_t *slog, beacond_slog_handle_t *handle,
     pthread_mutex_lock(&slog->sync->mutex);
     *slog->sync->last = job;
     slog->sync->last = &job->next;
+    slog->sync->jobs++;
     pthread_cond_signal(&slog->sync->posted);
+    pthread_mutex_unlock(&slog->sync->mutex);
+}
+
+void
+beacond_slog_sync_wait(beacond_slog_t *slog)
+{
+    if (slog->sync == NULL) {
+        return;
+    }
+
+    pthread_mutex_lock(&slog->sync->mutex);
+
+    while (slog->sync->jobs > BEACOND_SLOG_JOBS) {
+        pthread_cond_wait(&slog->sync->ended, &slog->sync->mutex);
+    }
+
     pthread_mutex_unlock(&slog->sync->mutex);
 }
 

@@ -26,6 +26,7 @@ import time
 from beacon_test import BUILD, Env, diag, ok, proc, wait_until
 
 HITS = 'n'
+SHIM = os.path.join(os.path.dirname(__file__), 'fault_shim.c')
 
 
 class FaultDisk:
@@ -144,6 +145,16 @@ class Rig:
             self.helper = subprocess.Popen(
                 argv, stderr=log, stdin=subprocess.DEVNULL,
                 env=dict(os.environ, **environ))
+
+    def shim(self, **options):
+        """For start(): the environment that makes system calls odd."""
+        library = os.path.join(self.top, 'fault_shim.so')
+        if not os.path.exists(library):
+            subprocess.run(['gcc', '-std=c11', '-D_GNU_SOURCE', '-shared',
+                            '-fPIC', '-O1', '-o', library, SHIM], check=True)
+        asan = os.environ.get('ASAN_OPTIONS', '')
+        return dict(options, LD_PRELOAD=library,
+                    ASAN_OPTIONS=asan + ':verify_asan_link_order=0')
 
     def send(self, signum):
         self.helper.send_signal(signum)
