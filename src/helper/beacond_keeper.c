@@ -5,6 +5,7 @@
  */
 
 #include "beacond_parts.h"
+#include "beacond_sweep.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #define BEACOND_TURN_MAX   (20 * BEACOND_MS)
 #define BEACOND_SCAN       (1000 * BEACOND_MS)
 #define BEACOND_OWNERS     (200 * BEACOND_MS)
+#define BEACOND_SWEEP      (60000 * BEACOND_MS)
 #define BEACOND_BOOKS_MIN  (50 * BEACOND_MS)
 #define BEACOND_BOOKS_MAX  (1000 * BEACOND_MS)
 
@@ -261,7 +263,7 @@ beacond_keeper_rss(beacond_engine_t *engine)
 }
 
 static void
-beacond_keeper_slow(beacond_engine_t *engine)
+beacond_keeper_slow(beacond_engine_t *engine, uint64_t now)
 {
     beacond_adopt_reap(engine);
     beacond_lanes_scan(engine);
@@ -270,6 +272,11 @@ beacond_keeper_slow(beacond_engine_t *engine)
     beacond_keeper_oldest(engine);
     beacond_keeper_punch(engine);
     beacond_keeper_rss(engine);
+
+    if (now - engine->sweep_ns >= BEACOND_SWEEP) {
+        engine->sweep_ns = now;
+        beacond_sweep_ring(engine->conf->dir);
+    }
 }
 
 static void
@@ -337,7 +344,7 @@ beacond_keeper_turn(beacond_engine_t *engine)
 
     if (now - engine->slow_ns >= BEACOND_SCAN) {
         engine->slow_ns = now;
-        beacond_keeper_slow(engine);
+        beacond_keeper_slow(engine, now);
     }
 
     pthread_mutex_lock(&engine->mutex);

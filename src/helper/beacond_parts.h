@@ -284,6 +284,7 @@ struct beacond_engine_s {
     uint64_t             scan_ns;
     uint64_t             books_ns;
     uint64_t             slow_ns;       /* once-a-second work */
+    uint64_t             sweep_ns;
     uint64_t             owners_ns;
     beacond_log_limit_t  unbalanced_limit;
     uint64_t             rss;

@@ -2,6 +2,7 @@
 
 #include "beacond_spool.h"
 #include "beacond_spool_parts.h"
+#include "beacond_sweep.h"
 #include "beacond_log.h"
 #include "beacon_crc32c.h"
 
@@ -282,6 +283,7 @@ beacond_spool_open(const char *dir, uint64_t size, unsigned min_free,
         return BEACON_SYS;
     }
 
+    beacond_sweep_spool(dir);
     pthread_mutex_init(&spool->mutex, NULL);
     spool->fd = -1;
     spool->size = size;
