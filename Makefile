@@ -212,7 +212,7 @@ test: deps-test                         ## run the tests (TESTS=t/10*.t JOBS=2)
 	@$(MAKE) -s -j2 build-tests
 	@$(PROVE) $(TESTS)
 
-SOAK_TESTS ?= t/[3-8]*.t
+SOAK_TESTS ?= t/[3-9]*.t
 soak: deps-test                         ## run the faults as often as promised
 	@$(MAKE) -s -j2 build-tests
 	@rm -f $(B)/tally

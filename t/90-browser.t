@@ -50,6 +50,14 @@ env, ring = capture_env(values={'TLS': str(TLS)}, ring_options='lane_size=1m',
         location = /off { beacon empty; }
         location = /click { beacon_redirect $beacon_arg_to
                             allow=shop-a.test allow=*.shop-b.test; }
+        location = /own.gif {
+            beacon gif; beacon_visitor $beacon_cookie; beacon_gpc anonymous;
+            beacon_cookie __Host-vid partitioned expires=30d;
+        }
+        location = /shared.gif {
+            beacon gif; beacon_visitor $beacon_cookie; beacon_gpc drop;
+            beacon_cookie shared;
+        }
         location = /clickany { beacon_redirect $beacon_arg_to allow=~.; }
     }
 ''')
@@ -223,6 +231,59 @@ for to in ('//evil.test', '/\\evil.test', 'https:evil.test', '\\\\evil.test',
     where = go('click', to)
     ok(where.startswith(PX + '/click'), 'no way to evil: ' + to) or diag(where)
 is_(ring.new(), [], 'none of these is recorded')
+
+# ---- cookies, as the browser's own store has them
+
+IMAGE = '''
+    return new Promise(done => {
+        const img = new Image();
+        img.onload = () => done('loaded');
+        img.onerror = () => done('error');
+        img.src = args[0];
+    });'''
+vids = {}
+for site in (A, B, A, B):
+    chrome.get(site + '/page')
+    for name in ('own', 'shared'):
+        chrome.run(IMAGE, '%s/%s.gif?site=shop&r=%d' % (PX, name,
+                                                        random.random() * 1e9))
+        vids.setdefault((site, name), []).append(hit().get('visitor'))
+ok(all(vids[site, 'own'][0] and len(set(vids[site, 'own'])) == 1
+       for site in (A, B)),
+   'the first hit of a visitor has the id that later ones have') or diag(vids)
+isnt(vids[A, 'own'][0], vids[B, 'own'][0],
+     'a partitioned cookie is another one on another site')
+cookies = chrome.command('Storage.getCookies')['cookies']
+own = {c['partitionKey']['topLevelSite'] if isinstance(c.get('partitionKey'),
+                                                       dict)
+       else c.get('partitionKey'): c for c in cookies
+       if c['name'] == '__Host-vid'}
+is_(set(own), {A, B}, 'the browser keeps one for each site that embeds us')
+is_({key: c['value'] for key, c in own.items()},
+    {site: vids[site, 'own'][0] for site in (A, B)}, 'with the ids recorded')
+is_({(c['secure'], c['httpOnly'], c.get('sameSite'), c['domain'], c['path'])
+     for c in own.values()}, {(True, True, 'None', 'px.test', '/')},
+    'secure, for HTTP alone, cross-site, of this host')
+kept = [c['value'] for c in cookies if c['name'] == 'shared']
+is_({vid for site in (A, B) for vid in vids[site, 'shared']} == set(kept)
+    if kept else len(set(vids[A, 'shared'] + vids[B, 'shared'])), True
+    if kept else 4, 'one that is not partitioned is one for all sites, or, '
+    'as this browser has it, refused: %s' % ('kept' if kept else 'refused'))
+
+# ---- Global Privacy Control
+
+chrome.command('Network.enable')
+chrome.command('Network.setExtraHTTPHeaders', headers={'Sec-GPC': '1'})
+chrome.get(B + '/page')
+chrome.run(IMAGE, PX + '/own.gif?site=shop&gpc=1')
+got = hit()
+is_((got.get('visitor'), got.get('user_agent'), got.get('ip')),
+    (None, None, '127.0.0.0'), 'with GPC on a hit is anonymous')
+chrome.run(IMAGE, PX + '/shared.gif?site=shop&gpc=1')
+chrome.run(IMAGE, PX + '/px.gif?site=shop&gpc=1')
+is_([h['path'] for h in hits(1)], ['/px.gif'],
+    'or dropped, or logged, as it is configured')
+chrome.command('Network.setExtraHTTPHeaders', headers={})
 
 # ---- the browser's URL parser against ours
 
