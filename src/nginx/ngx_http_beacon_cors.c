@@ -116,14 +116,15 @@ ngx_http_beacon_cors_origin(ngx_conf_t *cf, ngx_http_beacon_cors_t *cors,
         return NGX_ERROR;
     }
 
+    /* with its NUL */
     origin->len = value->len;
-    origin->data = ngx_pstrdup(cf->pool, value);
+    origin->data = ngx_pnalloc(cf->pool, value->len + 1);
     if (origin->data == NULL) {
         return NGX_ERROR;
     }
 
     /* as browsers write it */
-    ngx_strlow(origin->data, origin->data, origin->len);
+    ngx_strlow(origin->data, value->data, value->len + 1);
 
     if (!ngx_http_beacon_cors_valid(origin)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

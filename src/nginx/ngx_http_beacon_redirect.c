@@ -29,7 +29,7 @@ static ngx_int_t ngx_http_beacon_redirect_allow(ngx_conf_t *cf,
     ngx_http_beacon_redirect_t *redirect, ngx_str_t *value,
     ngx_hash_keys_arrays_t *keys);
 static ngx_int_t ngx_http_beacon_redirect_regex(ngx_conf_t *cf,
-    ngx_http_beacon_redirect_t *redirect, ngx_str_t *value, ngx_str_t *host);
+    ngx_http_beacon_redirect_t *redirect, ngx_str_t *value);
 static ngx_int_t ngx_http_beacon_redirect_target(ngx_conf_t *cf,
     ngx_http_beacon_redirect_t *redirect, ngx_str_t *text, ngx_uint_t allows,
     ngx_str_t *host);
@@ -149,19 +149,18 @@ ngx_http_beacon_redirect_allow(ngx_conf_t *cf,
     ngx_int_t  rc;
     ngx_str_t  host;
 
+    if (value->data[6] == '~') {
+        return ngx_http_beacon_redirect_regex(cf, redirect, value);
+    }
+
+    /* with its NUL */
     host.len = value->len - 6;
-    host.data = ngx_pstrdup(cf->pool, value);
+    host.data = ngx_pnalloc(cf->pool, host.len + 1);
     if (host.data == NULL) {
         return NGX_ERROR;
     }
 
-    host.data += 6;
-
-    if (host.len && host.data[0] == '~') {
-        return ngx_http_beacon_redirect_regex(cf, redirect, value, &host);
-    }
-
-    ngx_strlow(host.data, host.data, host.len);
+    ngx_strlow(host.data, value->data + 6, host.len + 1);
 
     skip = (ngx_strncmp(host.data, "*.", 2) == 0) ? 2
            : (host.len && host.data[0] == '.') ? 1 : 0;
@@ -188,7 +187,7 @@ ngx_http_beacon_redirect_allow(ngx_conf_t *cf,
 
 static ngx_int_t
 ngx_http_beacon_redirect_regex(ngx_conf_t *cf,
-    ngx_http_beacon_redirect_t *redirect, ngx_str_t *value, ngx_str_t *host)
+    ngx_http_beacon_redirect_t *redirect, ngx_str_t *value)
 {
 #if (NGX_PCRE)
     u_char                errstr[NGX_MAX_CONF_ERRSTR];
@@ -197,8 +196,8 @@ ngx_http_beacon_redirect_regex(ngx_conf_t *cf,
 
     ngx_memzero(&rc, sizeof(ngx_regex_compile_t));
 
-    rc.pattern.data = host->data + 1;
-    rc.pattern.len = host->len - 1;
+    rc.pattern.data = value->data + sizeof("allow=~") - 1;
+    rc.pattern.len = value->len - (sizeof("allow=~") - 1);
     rc.pool = cf->pool;
     rc.err.data = errstr;
     rc.err.len = NGX_MAX_CONF_ERRSTR;
