@@ -125,7 +125,11 @@ $(B)/unit/%: t/unit/%.c t/unit/tap.h $(LIBS)
 	$(CC) $(ALLFLAGS) -Isrc/helper -It/unit $(LDFLAGS) -o $@ $< $(LIBS) \
 	    $(SYSLIBS)
 
-tools: $(TOOLS) $(B)/load               ## build what tests call
+tools: $(TOOLS) $(B)/load $(B)/no_threads.so ## build what tests call
+$(B)/%.so: t/tools/preload/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CSTD) $(CFLAGS) -fPIC -shared -o $@ $<
+
 $(B)/%: t/tools/%.c $(LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALLFLAGS) -Isrc/helper $(LDFLAGS) -o $@ $< $(LIBS) \

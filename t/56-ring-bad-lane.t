@@ -77,8 +77,7 @@ for spool in (False, True):
     ok(rig.wait(2000), 'the new ring is drained')
     rig.kill()
     rig.start()
-    ok(wait_until(lambda: rig.books()['pid'] == rig.helper.pid
-                  and rig.sink().get('done') == 2000
+    ok(rig.up() and wait_until(lambda: rig.sink().get('done') == 2000
                   and rig.books()['accepted'] == 2500 and balance(rig)),
        'the next helper has the same numbers')
     ok(os.path.exists(old + '.aside'), 'and leaves the file')

@@ -243,6 +243,11 @@ class Rig:
         return wait_until(lambda: self.sink(name).get('done', 0) >= count,
                           seconds, 0.02)
 
+    def up(self, seconds=10):
+        """Until the books are the helper's that runs now."""
+        return wait_until(lambda: self.books().get('pid') == self.helper.pid,
+                          seconds, 0.02)
+
     def told(self, key, good, seconds=10):
         """The member of the log's status, once it is good (it lags)."""
         wait_until(lambda: good(self.sink().get(key)), seconds, 0.05)
