@@ -5,6 +5,7 @@ that was removed, descriptors that run out, and a death just then."""
 import json
 import os
 import resource
+import signal
 import stat
 import sys
 import time
@@ -176,6 +177,27 @@ ok(rig.helper.poll() is None, 'the helper lives')
 resource.prlimit(rig.helper.pid, resource.RLIMIT_FSIZE, limit)
 ok(rig.wait(), 'it goes on when it may')
 rig.check('nothing is lost or torn')
+rig.stop()
+rig.remove()
+
+# ---- rotated to something that is refused, with lines that wait
+
+rig = Rig(path='$beacon_site/log')
+rig.start()
+rig.push(30, sites=3)
+rig.wait()
+name = os.path.join(rig.logs, 's0/log')
+for n in range(count(3, 30)):
+    time.sleep(0.25)                    # so that its lines are young
+    rig.push(90, sites=3)
+    time.sleep(0.05)
+    if not os.path.islink(name):
+        os.rename(name, name + '.1')
+        os.symlink('/etc/passwd', name)
+    rig.send(signal.SIGUSR1)
+rig.push(300, sites=3)
+ok(rig.wait(seconds=10), 'a path that is refused after a rotation stops none')
+rig.check('its lines are in the overflow\'s file')
 rig.stop()
 rig.remove()
 

@@ -5,6 +5,7 @@
  *     beacond_slog_path.c        from a line to its file: time, cache, overflow
  *     beacond_slog_file.c        the files: opening, closing, reopening
  *     beacond_slog_write.c       from pieces to write(2), and to the disk
+ *     beacond_slog_divert.c      what waits for a file that is refused by now
  *     beacond_slog_checkpoint.c  what is written down before it is acknowledged
  *     beacond_slog_load.c        the checkpoint read back
  *     beacond_slog_scan.c        what stands in files behind it
@@ -372,6 +373,13 @@ void beacond_slog_clean(beacond_slog_t *slog);
 
 /* The last complete batch. */
 uint64_t beacond_slog_complete(const beacond_slog_t *slog);
+
+
+/* beacond_slog_divert.c */
+
+/* Gives all that waits for a file that is refused to the overflow's.  false:
+   not now. */
+bool beacond_slog_divert(beacond_slog_t *slog, beacond_slog_file_t *file);
 
 
 /* beacond_slog_checkpoint.c */

@@ -225,9 +225,11 @@ beacond_slog_write_due(beacond_slog_t *slog, bool all)
             continue;
         }
 
-        if (!beacond_slog_ready(slog, file)
-            || !beacond_slog_write(slog, file, due))
-        {
+        if (!beacond_slog_ready(slog, file)) {
+            slog->failed |= file->handle || slog->now >= file->refused_ms
+                            || !beacond_slog_divert(slog, file);
+
+        } else if (!beacond_slog_write(slog, file, due)) {
             slog->failed = true;
         }
     }
