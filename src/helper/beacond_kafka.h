@@ -9,7 +9,9 @@
  *     beacond_kafka_dead.c       the dead-letter file
  *     beacond_kafka_checkpoint.c what is written down before it is acknowledged
  *     beacond_kafka_stats.c      librdkafka's statistics, for the status
- *     beacond_kafka_producer.c   all that is librdkafka
+ *     beacond_kafka_room.c       what they may take of the spool's size
+ *     beacond_kafka_producer.c   all that is librdkafka, with
+ *     beacond_kafka_properties.c its properties
  *
  * A line becomes a message (beacond_kafka_msg_t), which stands for its hit
  * until the hit is acknowledged to the engine, in one of these states:
@@ -63,6 +65,7 @@
 #define BEACOND_KAFKA_RESERVE   (256 * 1024)    /* bytes of the spool at once */
 #define BEACOND_KAFKA_BESIDE    (16 * 1024 * 1024)      /* without a spool */
 #define BEACOND_KAFKA_VALUES    64
+#define BEACOND_KAFKA_LANES     256     /* two of one number share a hole */
 #define BEACOND_KAFKA_BROKERS   4               /* in the status */
 
 typedef struct beacond_kafka_s        beacond_kafka_t;
@@ -91,6 +94,7 @@ struct beacond_kafka_msg_s {
     bool                    alone;      /* goes by the producer "alone" */
     uint64_t                seq;        /* the order they came in */
     uint64_t                sent_ns;
+    uint64_t                ended_ns;
     uint64_t                place;      /* of its frame or line in a file */
     beacond_kafka_topic_t  *topic;
     beacond_message_t      *copy;       /* HELD: one allocation */
@@ -188,6 +192,9 @@ struct beacond_kafka_s {
     uint64_t                 overflowed;
 
     beacond_piece_t        **pieces;    /* [window] for a checkpoint */
+    uint32_t                 holes;     /* checkpoints looked for */
+    uint32_t                 hole[BEACOND_KAFKA_LANES]; /* the last in which a
+                                           lane had one */
     uint64_t                 unparked;  /* hits delivered since the last */
     uint64_t                 unparked_lost;     /* damaged */
     bool                     damaged;   /* some file was, at load */

@@ -24,6 +24,7 @@
 
 #define BEACOND_KAFKA_AGE   (100 * BEACOND_MS)  /* of what has ended */
 #define BEACOND_KAFKA_COPY  (1000 * BEACOND_MS)
+#define BEACOND_KAFKA_HOLE  (1000 * BEACOND_MS)
 
 /* Loading. */
 
@@ -198,21 +199,45 @@ beacond_kafka_compose(beacond_kafka_t *kafka,
     return BEACON_OK;
 }
 
-/* What has ended, in the order in which it came. */
+/*
+ * What has ended, in the order in which it came.  A partition's reports come
+ * together, so most holes are filled by the next one: what lies behind a hole
+ * is not told at once, but when it has waited for a second, or the window
+ * wants its place.
+ */
 static size_t
-beacond_kafka_gather(beacond_kafka_t *kafka)
+beacond_kafka_gather(beacond_kafka_t *kafka, bool force)
 {
-    size_t                n = 0;
+    bool                  ended, patient;
+    size_t                n = 0, left = kafka->ended;
+    uint64_t              since;
     beacond_kafka_msg_t  *msg;
 
-    for (msg = kafka->oldest; msg != NULL && n < kafka->ended;
-         msg = msg->newer)
-    {
-        if (msg->source == BEACOND_MSG_LIVE && msg->first == msg
-            && msg->left == 0)
-        {
-            kafka->pieces[n++] = &msg->piece;
+    patient = !force && kafka->used <= kafka->conf->window / 2;
+    since = kafka->now - BEACOND_KAFKA_HOLE;
+    kafka->holes++;
+
+    for (msg = kafka->oldest; msg != NULL && left > 0; msg = msg->newer) {
+        if (msg->source != BEACOND_MSG_LIVE || msg->first != msg) {
+            continue;
         }
+
+        ended = msg->left == 0;
+        left -= ended;
+
+        if (!ended) {
+            kafka->hole[msg->piece.lane % BEACOND_KAFKA_LANES] = kafka->holes;
+
+        } else if (!patient || msg->ended_ns <= since
+                   || kafka->hole[msg->piece.lane % BEACOND_KAFKA_LANES]
+                      != kafka->holes)
+        {
+            msg->piece.told = true;     /* to be */
+            kafka->pieces[n++] = &msg->piece;
+            continue;
+        }
+
+        msg->piece.told = false;
     }
 
     return n;
@@ -287,6 +312,7 @@ beacond_kafka_due(const beacond_kafka_t *kafka, bool force)
 void
 beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
 {
+    uint32_t               n;
     beacon_rc_t            rc;
     beacond_settled_t      settled = { kafka->pieces, 0, 0, 0 };
     beacond_checkpoint_t   engine;
@@ -296,7 +322,7 @@ beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
         return;
     }
 
-    settled.npieces = beacond_kafka_gather(kafka);
+    settled.npieces = beacond_kafka_gather(kafka, force);
     settled.unparked_done = kafka->unparked;
     settled.unparked_lost = kafka->unparked_lost;
     kafka->ended_ns = kafka->now;
@@ -322,8 +348,9 @@ beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
     BEACOND_POINT("kafka.after_checkpoint");
 
     beacond_sink_settle(kafka->sink, &settled);
+    n = kafka->ended;
     beacond_kafka_told(kafka);
-    kafka->full_of_holes = kafka->ended > 0;
+    kafka->full_of_holes = kafka->ended > n / 2;
     kafka->unparked -= settled.unparked_done;
     kafka->unparked_lost = 0;
     kafka->leftover = kafka->unparked;

@@ -1,6 +1,5 @@
 /*
- * A producer: what the Kafka sink knows of librdkafka, whose header is included
- * in beacond_kafka_producer.c alone.
+ * A producer: what the Kafka sink knows of librdkafka.
  *
  * Enqueued is not delivered: every message that was sent() comes back once by
  * report(), whatever happens to it, also by purge(), but not by destroy().

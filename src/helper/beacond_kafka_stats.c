@@ -57,12 +57,16 @@ beacond_stats_brokers(beacond_kafka_t *kafka, json_t *brokers, bool learned)
     }
 }
 
-/* Many topics make much text: it is not looked at each time then. */
+/* Of all that text only the brokers are of interest.  With many topics it is
+   not looked at each time: librdkafka's part is long. */
 void
 beacond_kafka_stats(void *data, const char *text, size_t len)
 {
-    json_t           *root, *brokers;
+    json_t           *brokers;
+    const char       *p;
     beacond_kafka_t  *kafka = data;
+
+    static const char  name[] = "\"brokers\":";
 
     if (kafka->stats_ns != 0
         && (kafka->now - kafka->stats_ns) / BEACOND_MS
@@ -71,23 +75,30 @@ beacond_kafka_stats(void *data, const char *text, size_t len)
         return;
     }
 
-    root = json_loadb(text, len, 0, NULL);
+    p = memmem(text, len, name, sizeof(name) - 1);
 
-    if (root == NULL) {
+    if (p == NULL) {
+        return;
+    }
+
+    p += sizeof(name) - 1;
+    brokers = json_loadb(p, len - (size_t) (p - text), JSON_DISABLE_EOF_CHECK,
+                         NULL);
+
+    if (brokers == NULL) {
         return;
     }
 
     kafka->stats_ns = kafka->now;
     kafka->nbrokers = kafka->nup = kafka->nall = 0;
     kafka->rtt_ms = 0;
-    brokers = json_object_get(root, "brokers");
     beacond_stats_brokers(kafka, brokers, true);
 
     if (kafka->nall == 0) {
         beacond_stats_brokers(kafka, brokers, false);   /* as configured */
     }
 
-    json_decref(root);
+    json_decref(brokers);
 }
 
 /* The status. */

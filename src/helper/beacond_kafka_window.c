@@ -106,6 +106,7 @@ beacond_kafka_end(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     }
 
     msg->state = BEACOND_MSG_ENDED;
+    first->ended_ns = kafka->now;
     first->left--;
 
     if (msg != first) {

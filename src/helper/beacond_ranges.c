@@ -13,7 +13,7 @@ beacond_ranges_init(beacond_ranges_t *ranges, const beacon_cursor_t *prefix)
 void
 beacond_ranges_dispose(beacond_ranges_t *ranges)
 {
-    free(ranges->ahead);
+    free(ranges->ahead - ranges->gone);
     memset(ranges, 0, sizeof(beacond_ranges_t));
 }
 
@@ -76,8 +76,9 @@ beacond_ranges_absorb(beacond_ranges_t *ranges)
 
     if (i > 0) {
         ranges->n -= i;
-        memmove(ranges->ahead, ranges->ahead + i,
-                ranges->n * sizeof(beacond_range_t));
+        ranges->cap -= i;
+        ranges->gone += i;
+        ranges->ahead += i;
     }
 }
 
@@ -88,15 +89,24 @@ beacond_ranges_insert(beacond_ranges_t *ranges, uint32_t i,
     uint32_t          cap;
     beacond_range_t  *ahead;
 
+    if (ranges->n == ranges->cap && ranges->gone > ranges->n / 2) {
+        ahead = ranges->ahead - ranges->gone;
+        memmove(ahead, ranges->ahead, ranges->n * sizeof(beacond_range_t));
+        ranges->ahead = ahead;
+        ranges->cap += ranges->gone;
+        ranges->gone = 0;
+    }
+
     if (ranges->n == ranges->cap) {
         cap = ranges->cap ? 2 * ranges->cap : 16;
-        ahead = realloc(ranges->ahead, cap * sizeof(beacond_range_t));
+        ahead = realloc(ranges->ahead - ranges->gone,
+                        (ranges->gone + cap) * sizeof(beacond_range_t));
 
         if (ahead == NULL) {
             return BEACON_SYS;
         }
 
-        ranges->ahead = ahead;
+        ranges->ahead = ahead + ranges->gone;
         ranges->cap = cap;
     }
 

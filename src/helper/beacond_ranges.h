@@ -22,7 +22,8 @@ typedef struct {
     beacon_cursor_t   prefix;   /* done with all before it */
     beacond_range_t  *ahead;    /* sorted, apart from each other and prefix */
     uint32_t          n;
-    uint32_t          cap;
+    uint32_t          cap;      /* from ahead on */
+    uint32_t          gone;     /* places before ahead, in its memory */
 } beacond_ranges_t;
 
 /* Done with all before prefix, with nothing ahead. */

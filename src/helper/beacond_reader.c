@@ -11,7 +11,7 @@
 #define BEACOND_PAUSE_MIN  BEACOND_MS
 #define BEACOND_PAUSE_MAX  (20 * BEACOND_MS)
 #define BEACOND_PAUSE_BLOCKED  (5 * BEACOND_MS)
-#define BEACOND_HUNGRY     (20 * BEACOND_MS)
+#define BEACOND_HUNGRY     (100 * BEACOND_MS)
 
 /* What a reader wants to find after a pause: enough hits that the turn, the
    sink's and the keeper's cost each of them little, and no fuller a lane. */

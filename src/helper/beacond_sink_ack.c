@@ -298,3 +298,57 @@ beacond_sinker_pending(const beacond_sinker_t *sinker)
 
     return n;
 }
+
+/* A sink that acknowledges by places. */
+
+void
+beacond_sink_piece(const beacond_batch_t *batch, uint32_t i,
+    beacond_piece_t *piece)
+{
+    const beacond_hit_t   *hit = &batch->hits[i];
+    const beacond_span_t  *span = &batch->spans[hit->span];
+
+    piece->epoch = span->epoch;
+    piece->number = span->number;
+    piece->lane = span->lane;
+    piece->fate = BEACOND_DONE;
+    piece->told = false;
+    piece->flags = hit->flags;
+    piece->from.ordinal = hit->ordinal - hit->missing;
+    piece->from.offset = hit->offset - hit->lead;
+
+    if (i == span->last) {
+        piece->to = span->to;
+
+    } else {
+        piece->to.ordinal = hit->ordinal + 1;
+        piece->to.offset = hit->offset + hit->length;
+    }
+}
+
+void
+beacond_sink_release(beacond_sink_t *sink, const beacond_batch_t *batch)
+{
+    uint32_t               i;
+    beacond_stand_t       *stand;
+    beacond_sinker_t      *sinker = beacond_sinker(sink);
+    const beacond_span_t  *span;
+
+    pthread_mutex_lock(&sinker->engine->mutex);
+
+    for (i = 0; i < batch->nspans; i++) {
+        span = &batch->spans[i];
+        stand = span->hits == 0
+                ? beacond_sinker_stand(sinker, span->epoch, span->number,
+                                       span->lane) : NULL;
+
+        if (stand != NULL) {
+            (void) beacond_sinker_settle(sinker, stand, &span->from,
+                                         &span->to, 0);
+        }
+    }
+
+    beacond_sinker_unacked(sinker, batch, batch->nhits);
+
+    pthread_mutex_unlock(&sinker->engine->mutex);
+}

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BEACOND_RUNS  16                /* lanes whose pieces come in turn */
+
 typedef struct {
     beacond_ranges_t  stands[BEACOND_LANES];
     uint64_t          flags[BEACOND_FLAGS_MAX];
@@ -67,92 +69,123 @@ beacond_sketch_ack(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
     beacond_sinker_flags(sketch->flags, acked->batch, acked->first, acked->n);
 }
 
-/* As many neighbours as go into one interval, from piece i on.  Returns the
-   index behind the last. */
-static size_t
-beacond_run_next(const beacond_settled_t *settled, size_t i,
-    beacond_run_t *run)
+/* Pieces of several lanes come in turn: an interval of each is being made. */
+typedef struct {
+    beacond_run_t  run;
+    bool           open;
+    bool           told;
+} beacond_open_run_t;
+
+/* Makes the piece the end of the interval; false: it is no neighbour. */
+static bool
+beacond_run_extend(beacond_open_run_t *open, const beacond_piece_t *p)
 {
-    const beacond_piece_t  *p = settled->pieces[i];
+    beacond_run_t  *run = &open->run;
+
+    if (!open->open || p->lane != run->lane || p->epoch != run->epoch
+        || p->number != run->number || p->from.ordinal != run->to.ordinal)
+    {
+        return false;
+    }
+
+    run->hits[p->fate]++;
+    run->to = p->to;
+
+    return true;
+}
+
+static void
+beacond_run_begin(beacond_open_run_t *open, const beacond_piece_t *p)
+{
+    beacond_run_t  *run = &open->run;
 
     memset(run, 0, sizeof(beacond_run_t));
     run->epoch = p->epoch;
     run->number = p->number;
     run->lane = p->lane;
     run->from = p->from;
+    run->to = p->to;
+    run->hits[p->fate] = 1;
+    open->open = true;
+}
 
-    do {
-        run->hits[p->fate]++;
-        run->to = p->to;
+static void
+beacond_piece_flags(uint64_t *flags, const beacond_piece_t *p)
+{
+    uint64_t  bits;
 
-        if (++i == settled->npieces) {
-            break;
-        }
-
-        p = settled->pieces[i];
-
-    } while (p->lane == run->lane && p->epoch == run->epoch
-             && p->number == run->number
-             && p->from.ordinal == run->to.ordinal);
-
-    return i;
+    for (bits = p->flags; bits != 0; bits &= bits - 1) {
+        flags[__builtin_ctzll(bits)]++;
+    }
 }
 
 /* false: the checkpoint is to have no more intervals of this lane. */
 static bool
-beacond_sketch_run(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
-    const beacond_run_t *run)
+beacond_sketch_room(beacond_sinker_t *sinker, const beacond_sketch_t *sketch,
+    const beacond_piece_t *p)
 {
-    uint64_t           hits;
-    beacond_ranges_t  *ranges = &sketch->stands[run->lane];
+    const beacond_ranges_t  *ranges = &sketch->stands[p->lane];
 
-    if (beacond_sinker_stand(sinker, run->epoch, run->number, run->lane)
-        == NULL)
+    return ranges->n < BEACOND_AHEAD_MAX
+           || p->from.ordinal == ranges->prefix.ordinal
+           || beacond_sinker_stand(sinker, p->epoch, p->number, p->lane)
+              == NULL;          /* nobody will ask for it again */
+}
+
+static void
+beacond_sketch_close(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
+    beacond_open_run_t *open)
+{
+    uint64_t              hits;
+    const beacond_run_t  *run = &open->run;
+
+    if (open->open && open->told
+        && beacond_sinker_stand(sinker, run->epoch, run->number, run->lane)
+           != NULL)
     {
-        return true;                    /* nobody will ask for them again */
+        hits = run->hits[BEACOND_DONE] + run->hits[BEACOND_PARKED];
+
+        if (beacond_ranges_add(&sketch->stands[run->lane], &run->from,
+                               &run->to, hits) == BEACON_OK)
+        {
+            sketch->done += run->hits[BEACOND_DONE];
+            sketch->parked += run->hits[BEACOND_PARKED];
+            sketch->lost += run->to.ordinal - run->from.ordinal - hits;
+        }
     }
 
-    if (ranges->n >= BEACOND_AHEAD_MAX
-        && run->from.ordinal != ranges->prefix.ordinal)
-    {
-        return false;
-    }
-
-    hits = run->hits[BEACOND_DONE] + run->hits[BEACOND_PARKED];
-
-    if (beacond_ranges_add(ranges, &run->from, &run->to, hits) != BEACON_OK) {
-        return false;
-    }
-
-    sketch->done += run->hits[BEACOND_DONE];
-    sketch->parked += run->hits[BEACOND_PARKED];
-    sketch->lost += run->to.ordinal - run->from.ordinal - hits;
-
-    return true;
+    open->open = false;
 }
 
 static void
 beacond_sketch_settled(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
     beacond_settled_t *settled)
 {
-    bool              told;
-    size_t            i, k;
-    uint64_t          bits;
-    beacond_run_t     run;
-    beacond_piece_t  *p;
+    size_t               i;
+    beacond_piece_t     *p;
+    beacond_open_run_t  *run, runs[BEACOND_RUNS];
 
-    for (i = 0; i < settled->npieces; i = k) {
-        k = beacond_run_next(settled, i, &run);
-        told = beacond_sketch_run(sinker, sketch, &run);
+    memset(runs, 0, sizeof(runs));
 
-        for ( /* void */ ; i < k; i++) {
-            p = settled->pieces[i];
-            p->told = told;
+    for (i = 0; i < settled->npieces; i++) {
+        p = settled->pieces[i];
+        run = &runs[p->lane % BEACOND_RUNS];
 
-            for (bits = told ? p->flags : 0; bits != 0; bits &= bits - 1) {
-                sketch->flags[__builtin_ctzll(bits)]++;
-            }
+        if (!beacond_run_extend(run, p)) {
+            beacond_sketch_close(sinker, sketch, run);
+            run->told = beacond_sketch_room(sinker, sketch, p);
+            beacond_run_begin(run, p);
         }
+
+        p->told = run->told;
+
+        if (p->told && p->flags != 0) {
+            beacond_piece_flags(sketch->flags, p);
+        }
+    }
+
+    for (i = 0; i < BEACOND_RUNS; i++) {
+        beacond_sketch_close(sinker, sketch, &runs[i]);
     }
 
     if (settled->unparked_done > sketch->parked) {
@@ -361,11 +394,18 @@ beacond_sink_tell(beacond_sink_t *sink, beacond_settled_t *settled,
 }
 
 static void
-beacond_settle_run(beacond_sinker_t *sinker, const beacond_run_t *run)
+beacond_settle_close(beacond_sinker_t *sinker, beacond_open_run_t *open)
 {
-    uint64_t          parked = run->hits[BEACOND_PARKED];
-    beacond_stand_t  *stand;
+    uint64_t              parked;
+    beacond_stand_t      *stand;
+    const beacond_run_t  *run = &open->run;
 
+    if (!open->open) {
+        return;
+    }
+
+    open->open = false;
+    parked = run->hits[BEACOND_PARKED];
     stand = beacond_sinker_stand(sinker, run->epoch, run->number, run->lane);
 
     if (stand != NULL
@@ -381,29 +421,35 @@ beacond_settle_run(beacond_sinker_t *sinker, const beacond_run_t *run)
 void
 beacond_sink_settle(beacond_sink_t *sink, const beacond_settled_t *settled)
 {
-    size_t             i, k;
-    uint64_t           n, bits;
-    beacond_run_t      run;
-    beacond_sinker_t  *sinker = beacond_sinker(sink);
+    size_t               i;
+    uint64_t             n;
+    beacond_piece_t     *p;
+    beacond_sinker_t    *sinker = beacond_sinker(sink);
+    beacond_open_run_t  *run, runs[BEACOND_RUNS];
 
+    memset(runs, 0, sizeof(runs));
     pthread_mutex_lock(&sinker->engine->mutex);
 
-    for (i = 0; i < settled->npieces; i = k) {
-        k = beacond_run_next(settled, i, &run);
+    for (i = 0; i < settled->npieces; i++) {
+        p = settled->pieces[i];
+        run = &runs[p->lane % BEACOND_RUNS];
 
-        if (!settled->pieces[i]->told) {
+        if (!p->told) {
             continue;
         }
 
-        beacond_settle_run(sinker, &run);
-
-        for ( /* void */ ; i < k; i++) {
-            for (bits = settled->pieces[i]->flags; bits != 0;
-                 bits &= bits - 1)
-            {
-                sinker->flags[__builtin_ctzll(bits)]++;
-            }
+        if (!beacond_run_extend(run, p)) {
+            beacond_settle_close(sinker, run);
+            beacond_run_begin(run, p);
         }
+
+        if (p->flags != 0) {
+            beacond_piece_flags(sinker->flags, p);
+        }
+    }
+
+    for (i = 0; i < BEACOND_RUNS; i++) {
+        beacond_settle_close(sinker, &runs[i]);
     }
 
     n = settled->unparked_done + settled->unparked_lost;
@@ -414,58 +460,6 @@ beacond_sink_settle(beacond_sink_t *sink, const beacond_settled_t *settled)
         sinker->lost += settled->unparked_lost;
         sinker->engine->dirty = true;
     }
-
-    pthread_mutex_unlock(&sinker->engine->mutex);
-}
-
-void
-beacond_sink_piece(const beacond_batch_t *batch, uint32_t i,
-    beacond_piece_t *piece)
-{
-    const beacond_hit_t   *hit = &batch->hits[i];
-    const beacond_span_t  *span = &batch->spans[hit->span];
-
-    piece->epoch = span->epoch;
-    piece->number = span->number;
-    piece->lane = span->lane;
-    piece->fate = BEACOND_DONE;
-    piece->told = false;
-    piece->flags = hit->flags;
-    piece->from.ordinal = hit->ordinal - hit->missing;
-    piece->from.offset = hit->offset - hit->lead;
-
-    if (i == span->last) {
-        piece->to = span->to;
-
-    } else {
-        piece->to.ordinal = hit->ordinal + 1;
-        piece->to.offset = hit->offset + hit->length;
-    }
-}
-
-void
-beacond_sink_release(beacond_sink_t *sink, const beacond_batch_t *batch)
-{
-    uint32_t               i;
-    beacond_stand_t       *stand;
-    beacond_sinker_t      *sinker = beacond_sinker(sink);
-    const beacond_span_t  *span;
-
-    pthread_mutex_lock(&sinker->engine->mutex);
-
-    for (i = 0; i < batch->nspans; i++) {
-        span = &batch->spans[i];
-        stand = span->hits == 0
-                ? beacond_sinker_stand(sinker, span->epoch, span->number,
-                                       span->lane) : NULL;
-
-        if (stand != NULL) {
-            (void) beacond_sinker_settle(sinker, stand, &span->from,
-                                         &span->to, 0);
-        }
-    }
-
-    beacond_sinker_unacked(sinker, batch, batch->nhits);
 
     pthread_mutex_unlock(&sinker->engine->mutex);
 }
