@@ -67,8 +67,8 @@ DEPS_LINT  = $(DEPS_BUILD) libfuse3-dev python3 clang-tidy cppcheck git
 DEPS_BENCH = $(DEPS_TEST) wrk
 
 .PHONY: help all module beacond unit tools fuzzers build-tests thread-unit \
-        deps deps-kafka deps-test deps-lint deps-bench demo test soak lint fuzz bench \
-        test-nginx-new install clean
+        deps deps-kafka deps-test deps-lint deps-bench demo test soak lint \
+        fuzz bench test-nginx-new install clean
 
 help:                                   ## print the targets
 	@sed -nE 's/^([a-z-]+):.*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 20
