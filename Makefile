@@ -61,7 +61,8 @@ DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libjansson-dev \
 DEPS_DEMO  = $(DEPS_BUILD) python3 tzdata
 DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
              dpkg-dev patch e2fsprogs fuse3 libfuse3-dev faketime iproute2 \
-             procps spin valgrind $(DEPS_KAFKA)
+             procps spin valgrind chromium chromium-driver python3-selenium \
+             $(DEPS_KAFKA)
 DEPS_KAFKA = maven openjdk-17-jdk-headless openssl
 DEPS_LINT  = $(DEPS_BUILD) libfuse3-dev python3 clang-tidy cppcheck git
 DEPS_BENCH = $(DEPS_TEST) wrk
