@@ -39,7 +39,7 @@ beacond_engine_join(beacond_engine_t *engine, beacond_sinker_t *sinker)
         stand = &sinker->stands[i];
         from = engine->keeping || lane->ring == NULL ? &lane->reclaim
                                                      : &lane->spool_from;
-        stand->taken = stand->free_to = *from;
+        stand->taken = stand->free_to = stand->joined = *from;
         beacond_ranges_init(&stand->acked, from);
     }
 

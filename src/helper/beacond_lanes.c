@@ -99,7 +99,7 @@ beacond_lanes_attach_one(beacond_engine_t *engine, beacon_ring_t *ring,
 
     for (i = 0; i < engine->nsinks + engine->nleaving; i++) {
         stand = &beacond_lanes_sink(engine, i)->stands[index];
-        stand->taken = stand->free_to = lane->reclaim;
+        stand->taken = stand->free_to = stand->joined = lane->reclaim;
         beacond_ranges_init(&stand->acked, &lane->reclaim);
     }
 }

@@ -139,6 +139,7 @@ typedef struct {
                                    ring's bytes before it any more */
     uint64_t          ahead;    /* ordinals that are done with, or lost, and
                                    that taken has not reached */
+    beacon_cursor_t   joined;   /* where the lane was when the sink came */
 } beacond_stand_t;
 
 typedef struct {

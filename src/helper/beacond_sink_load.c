@@ -225,12 +225,15 @@ beacond_load_number(const json_t *object, const char *key)
     return (uint64_t) json_integer_value(json_object_get(object, key));
 }
 
-/* Where what is left of a lane begins: in the ring, or in the spool. */
+/* Where what was left of a lane began when the sink came: in the ring, or in
+   the spool.  What it did not get since, for want of room, is lost. */
 static const beacon_cursor_t *
-beacond_load_first(const beacond_engine_t *engine, const beacond_lane_t *lane)
+beacond_load_first(const beacond_sinker_t *sinker, uint32_t i)
 {
+    const beacond_engine_t  *engine = sinker->engine;
+
     return engine->spool != NULL && beacond_spool_used(engine->spool) > 0
-           ? &lane->spool_from : &lane->reclaim;
+           ? &engine->lanes[i].spool_from : &sinker->stands[i].joined;
 }
 
 /*
@@ -271,7 +274,7 @@ beacond_load_books(beacond_sinker_t *sinker, json_t *json, const json_t *lanes)
     }
 
     for (i = 0; i < engine->nlanes; i++) {
-        first = beacond_load_first(engine, &engine->lanes[i]);
+        first = beacond_load_first(sinker, i);
 
         if (engine->lanes[i].used && !sinker->known
             && sinker->stands[i].taken.ordinal < first->ordinal)
