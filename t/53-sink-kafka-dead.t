@@ -1,0 +1,130 @@
+#!/usr/bin/python3
+"""Messages that a broker refuses for their size: exactly they are dead
+letters, whatever batch they came in; they outlive the helper, and go out when
+the topic takes them.  Topics that are missing for long are parked, and their
+hits outlive the helper, too."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                'lib'))
+from beacon_test import *                       # noqa: E402
+from beacon_kafka import Cluster                # noqa: E402
+from beacon_rig import Rig                      # noqa: E402
+
+kafka = Cluster().start()
+
+
+def rig_of(topic, window=400):
+    rig = Rig(spool=True, lane='2m')
+    rig.sinks = [
+        {'type': 'log', 'name': 'log', 'at': 'test:1',
+         'path': os.path.join(rig.logs, rig.path)},
+        {'type': 'kafka', 'name': 'kafka', 'at': 'test:5',
+         'brokers': kafka.plain, 'topic': topic, 'window': window,
+         'key': '$beacon_arg_n', 'properties': [
+             {'name': 'compression.codec', 'value': 'none', 'at': 'test:6'}]}]
+    rig.start()
+    return rig
+
+
+def numbers(topic):
+    """Of the hits in a topic, and how many records there are."""
+    found = [int(record.hit()['args']['n']) for record in kafka.read(topic)]
+    return sorted(set(found)), len(found)
+
+
+def command(rig, what):
+    done = subprocess.run(
+        [os.path.join(BUILD, 'beacond'), 'dead-letter', what, '-c',
+         os.path.join(rig.ring, 'beacon.json')], timeout=60, text=True,
+        stdout=subprocess.PIPE)
+    return done.returncode, done.stdout
+
+
+def letters(rig):
+    return [json.loads(line) for line in command(rig, 'list')[1].splitlines()]
+
+
+def settles(rig, seconds=60, **wanted):
+    """Waits until the Kafka sink's books have these numbers."""
+    good = wait_until(lambda: all(
+        rig.sink('kafka').get(name) == value
+        for name, value in wanted.items()), seconds, 0.05)
+    if not good:
+        diag('%s, not %s' % (rig.sink('kafka'), wanted))
+    return good
+
+
+# ---- too large
+
+kafka.create('small', partitions=2, max__message__bytes=3000)
+rig = rig_of('small')
+rig.push(300, size=100)
+rig.push(5, size=4000)
+rig.push(300, size=100)
+ok(settles(rig, done=600, pending=5, dead_letters=5, lost=0),
+   'five of 605 are dead letters, and pending')
+small = [n for n in range(605) if n not in range(300, 305)]
+is_(numbers('small'), (small, 600), 'all others are in the topic, once')
+found = letters(rig)
+is_(sorted(int(one['value']['args']['n']) for one in found),
+    [300, 301, 302, 303, 304], 'dead-letter list shows exactly the five')
+is_({(one['sink'], one['topic'], one['key'] == one['value']['args']['n'])
+     for one in found}, {('kafka', 'small', True)},
+    'with sink, topic and key')
+like(found[0]['reason'] if found else '', 'size too large', 'and the reason')
+path = os.path.join(rig.spool, 'kafka.dead')
+is_(stat.S_IMODE(os.stat(path).st_mode), 0o640, 'the file has mode 0640')
+
+rig.kill()
+rig.start()
+rig.push(10, size=100)
+ok(settles(rig, done=610, pending=5, dead_letters=5, lost=0),
+   'they outlive the helper')
+is_(command(rig, 'retry'), (1, 'kafka: 0 delivered, 5 wait\n'),
+    'dead-letter retry does not help yet')
+kafka.ask('config', topic='small', name='max.message.bytes', value='100000')
+is_(command(rig, 'retry'), (0, 'kafka: 5 delivered, 0 wait\n'),
+    'but does once the topic takes them')
+ok(settles(rig, done=615, pending=0, dead_letters=0, lost=0),
+   'then they are done')
+is_(numbers('small')[0], list(range(615)), 'and in the topic')
+is_(letters(rig), [], 'nothing is left in the list')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
+
+# ---- missing, and the window full of it at once: parked before its 30 s
+
+rig = rig_of('$beacon_site')
+kafka.create('s1')
+rig.push(4000, sites=2, rate=4000)
+ok(settles(rig, done=2000, pending=2000, lost=0),
+   'a topic that is missing pins no other')
+ok(settles(rig, parked_hits=2000, pending=2000),
+   'its hits are parked, and pending')
+sink = rig.sink('kafka')
+is_(list(sink['parked']), ['s0'], 'the status names it')
+like(sink['parked']['s0']['reason'], 'nknown topic', 'with the reason')
+is_(stat.S_IMODE(os.stat(os.path.join(rig.spool, 'kafka.parked', 's0'))
+                 .st_mode), 0o640, 'in a file of mode 0640')
+rig.kill()
+rig.start()
+rig.push(1000, sites=2)
+ok(settles(rig, done=2500, pending=2500, lost=0), 'they outlive the helper')
+kafka.create('s0')
+ok(settles(rig, done=5000, pending=0, lost=0),
+   'once the topic is there, all are done')
+is_(numbers('s0'), (list(range(0, 5000, 2)), 2500), 'and in it, once')
+is_([int(record.hit()['args']['n']) for record in kafka.read('s0')],
+    list(range(0, 5000, 2)), 'in order')
+is_(os.listdir(os.path.join(rig.spool, 'kafka.parked')), [],
+    'no file is left behind')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
+
+done_testing()
