@@ -34,9 +34,11 @@
 #define BEACOND_LANES       BEACON_BOOKS_LANES
 #define BEACOND_RINGS       64
 #define BEACOND_QUEUE       8           /* live batches that wait for a sink */
-#define BEACOND_UNACKED     8           /* that it has not acknowledged */
+#define BEACOND_UNACKED     24          /* that it has not acknowledged; */
+#define BEACOND_WINDOW      (8 << 20)   /* bytes of their lines, but for what
+                                           the last one adds */
 #define BEACOND_LIVE        16          /* live batches in all */
-#define BEACOND_OWN         2           /* batches to catch up with, a sink */
+#define BEACOND_OWN         8           /* batches to catch up with, a sink */
 #define BEACOND_AHEAD_MAX   1024        /* intervals of a lane, in a
                                            checkpoint */
 #define BEACOND_VARS        32
@@ -177,6 +179,7 @@ struct beacond_sink_engine_s {
     bool                leaps;          /* is where the readers are, but must
                                            not see all that they read next */
     beacond_unacked_t   unacked[BEACOND_UNACKED];
+    size_t              window;         /* bytes of their lines */
     uint32_t            nunacked;
     beacond_stand_t     stands[BEACOND_LANES];
 

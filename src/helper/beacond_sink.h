@@ -85,7 +85,7 @@ struct beacond_sink_ops_s {
      * needs it.  AGAIN: cannot now (disk full, queue full); the engine offers
      * the same batch again after ops->retry_ms, and lets flush run meanwhile.
      * A batch may be taken in part: the sink then remembers how far.  A batch
-     * has one hit at least.  A sink that has not acknowledged the last eight
+     * has one hit at least.  A sink that has not acknowledged the last 24
      * is not given more until it has: flush runs meanwhile.
      */
     beacon_rc_t (*batch)(beacond_sink_t *sink, beacond_batch_t *batch);

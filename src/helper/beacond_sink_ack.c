@@ -232,6 +232,7 @@ beacond_sinker_unacked(beacond_sinker_t *sinker, const beacond_batch_t *batch,
         unacked->left -= n < unacked->left ? n : unacked->left;
 
         if (unacked->left == 0) {
+            sinker->window -= batch->lines_len;
             *unacked = sinker->unacked[--sinker->nunacked];
             pthread_cond_signal(&sinker->cond);
         }

@@ -259,6 +259,8 @@ beacond_sink_log_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     slot->batch = batch;
     slot->seq = ++slog->seq;
     slot->taken_ms = slog->now;
+    slot->before = slog->taken;
+    slog->taken += batch->lines_len;
     slot->npieces = 0;
     beacond_sink_log_distribute(slog, slot);
 
@@ -333,7 +335,7 @@ beacond_sink_log_ack(beacond_slog_t *slog, bool force)
 
     oldest = &slog->slots[(slog->acked + 1) % BEACOND_SLOG_WINDOW];
 
-    if (!force && seq - slog->acked < BEACOND_SLOG_PRESSURE
+    if (!force && !beacond_slog_pressed(slog, slog->acked + 1, seq)
         && slog->seq - slog->acked < BEACOND_SLOG_WINDOW - 1
         && slog->now - oldest->taken_ms < BEACOND_SLOG_AGE_MS)
     {

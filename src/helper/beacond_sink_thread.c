@@ -22,11 +22,18 @@ typedef struct {
     bool              stopping;
 } beacond_hand_t;
 
+/* It has to acknowledge before it is given more. */
+static bool
+beacond_sinker_full(const beacond_sinker_t *sinker)
+{
+    return sinker->nunacked == BEACOND_UNACKED
+           || sinker->window >= BEACOND_WINDOW;
+}
+
 int
 beacond_sinker_fits(const beacond_sinker_t *sinker)
 {
-    return sinker->queued < BEACOND_QUEUE / 2
-           && sinker->queued + sinker->nunacked < BEACOND_QUEUE;
+    return sinker->queued < BEACOND_QUEUE / 2 && !beacond_sinker_full(sinker);
 }
 
 static void
@@ -145,7 +152,7 @@ beacond_sinker_next(beacond_sinker_t *sinker, beacond_hand_t *hand, bool *busy)
     beacond_batch_t   *batch;
     beacond_engine_t  *engine = sinker->engine;
 
-    if (sinker->nunacked == BEACOND_UNACKED) {
+    if (beacond_sinker_full(sinker)) {
         hand->pressed = true;
         return NULL;
     }
@@ -204,6 +211,7 @@ beacond_sinker_give(beacond_sinker_t *sinker, beacond_batch_t *batch,
         pthread_mutex_lock(&engine->mutex);
         sinker->unacked[sinker->nunacked].batch = batch;
         sinker->unacked[sinker->nunacked++].left = batch->nhits;
+        sinker->window += batch->lines_len;
         pthread_mutex_unlock(&engine->mutex);
     }
 

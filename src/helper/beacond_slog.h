@@ -16,7 +16,7 @@
  * There are no buffers.  A line stays in its batch's arena, to which the sink
  * holds a reference until the batch is acknowledged, and a file keeps a list
  * of pieces that are to be written: runs of neighbouring lines.  The engine
- * gives at most eight batches that are not acknowledged, so what waits is
+ * gives at most 24 batches that are not acknowledged, or 8 MB, so what waits is
  * bounded whatever the number of files, and nothing is copied: a template
  * without site goes out arena by arena.
  *
@@ -44,8 +44,12 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#define BEACOND_SLOG_WINDOW      8      /* batches, as in beacond_sink.h */
-#define BEACOND_SLOG_PRESSURE    4      /* batches: write and acknowledge */
+#define BEACOND_SLOG_WINDOW      24     /* batches, as in beacond_sink.h */
+#define BEACOND_SLOG_PRESSURE    12     /* batches: write and acknowledge; or
+                                           bytes, by the number of files: */
+#define BEACOND_SLOG_SHARE       16384
+#define BEACOND_SLOG_BYTES_MIN   (1 << 20)
+#define BEACOND_SLOG_BYTES_MAX   (4 << 20)
 #define BEACOND_SLOG_BLOCK       65536  /* writes end on multiples of it */
 #define BEACOND_SLOG_AGE_MS      200    /* of a line, unwritten or not acked */
 #define BEACOND_SLOG_CHECK_MS    200    /* is the path still this file? */
@@ -78,6 +82,7 @@ struct beacond_slog_slot_s {
     beacond_batch_t        *batch;
     uint64_t                seq;
     int64_t                 taken_ms;
+    uint64_t                before;     /* bytes taken before it */
     beacond_slog_piece_t   *pieces;     /* [size] */
     beacond_slog_file_t   **files;      /* [size]: of each line, NULL: skip */
     uint32_t                npieces;
@@ -219,6 +224,7 @@ struct beacond_slog_s {
     /* batches */
     beacond_slog_slot_t      slots[BEACOND_SLOG_WINDOW];
     uint64_t                 seq;       /* taken */
+    uint64_t                 taken;     /* bytes */
     uint64_t                 acked;
 
     /* checkpoint */
@@ -370,6 +376,10 @@ void beacond_slog_write_due(beacond_slog_t *slog, bool all);
 
 /* Takes files without pieces off the dirty list. */
 void beacond_slog_clean(beacond_slog_t *slog);
+
+/* Are batches from this one up to that one as much as is to wait? */
+bool beacond_slog_pressed(const beacond_slog_t *slog, uint64_t from,
+    uint64_t to);
 
 /* The last complete batch. */
 uint64_t beacond_slog_complete(const beacond_slog_t *slog);

@@ -157,6 +157,28 @@ beacond_slog_behind(const beacond_slog_file_t *file)
     return 0;
 }
 
+/* The more files, the more has to wait for writes that are not tiny. */
+bool
+beacond_slog_pressed(const beacond_slog_t *slog, uint64_t from, uint64_t to)
+{
+    uint64_t                    bytes, limit;
+    const beacond_slog_slot_t  *last;
+
+    if (from == 0 || to - from + 1 >= BEACOND_SLOG_PRESSURE) {
+        return true;
+    }
+
+    limit = (uint64_t) slog->nopen * BEACOND_SLOG_SHARE;
+    limit = limit < BEACOND_SLOG_BYTES_MIN ? BEACOND_SLOG_BYTES_MIN
+            : limit > BEACOND_SLOG_BYTES_MAX ? BEACOND_SLOG_BYTES_MAX : limit;
+
+    last = &slog->slots[to % BEACOND_SLOG_WINDOW];
+    bytes = last->before + last->batch->lines_len
+            - slog->slots[from % BEACOND_SLOG_WINDOW].before;
+
+    return bytes >= limit;
+}
+
 /* How many bytes of a file are due. */
 static uint64_t
 beacond_slog_due(const beacond_slog_t *slog, const beacond_slog_file_t *file)
@@ -164,7 +186,7 @@ beacond_slog_due(const beacond_slog_t *slog, const beacond_slog_file_t *file)
     uint64_t  at, end;
 
     if (slog->now - file->head->slot->taken_ms >= BEACOND_SLOG_AGE_MS
-        || beacond_slog_behind(file) + BEACOND_SLOG_PRESSURE <= slog->seq + 1)
+        || beacond_slog_pressed(slog, beacond_slog_behind(file), slog->seq))
     {
         return file->total - file->written;
     }

@@ -304,7 +304,7 @@ offer(uint64_t from, uint64_t to, int tries)
         end = k + HITS < to ? k + HITS : to;
         batch = batch_of(k, end);
 
-        while (batches_out > 9
+        while (batches_out > 25
                || sink.ops->batch(&sink, batch) == BEACON_AGAIN)
         {
             sink.ops->flush(&sink, false);
