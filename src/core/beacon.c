@@ -19,11 +19,27 @@ beacon_err(beacon_err_t *err, const char *fmt, ...)
     va_end(args);
 }
 
+/* A-Z a-z 0-9 _ . - */
+static const uint8_t  beacon_site_bytes[256] = {
+    ['-'] = 1, ['.'] = 1, ['_'] = 1,
+    ['0'] = 1, ['1'] = 1, ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1,
+    ['6'] = 1, ['7'] = 1, ['8'] = 1, ['9'] = 1,
+    ['A'] = 1, ['B'] = 1, ['C'] = 1, ['D'] = 1, ['E'] = 1, ['F'] = 1,
+    ['G'] = 1, ['H'] = 1, ['I'] = 1, ['J'] = 1, ['K'] = 1, ['L'] = 1,
+    ['M'] = 1, ['N'] = 1, ['O'] = 1, ['P'] = 1, ['Q'] = 1, ['R'] = 1,
+    ['S'] = 1, ['T'] = 1, ['U'] = 1, ['V'] = 1, ['W'] = 1, ['X'] = 1,
+    ['Y'] = 1, ['Z'] = 1,
+    ['a'] = 1, ['b'] = 1, ['c'] = 1, ['d'] = 1, ['e'] = 1, ['f'] = 1,
+    ['g'] = 1, ['h'] = 1, ['i'] = 1, ['j'] = 1, ['k'] = 1, ['l'] = 1,
+    ['m'] = 1, ['n'] = 1, ['o'] = 1, ['p'] = 1, ['q'] = 1, ['r'] = 1,
+    ['s'] = 1, ['t'] = 1, ['u'] = 1, ['v'] = 1, ['w'] = 1, ['x'] = 1,
+    ['y'] = 1, ['z'] = 1
+};
+
 int
 beacon_site_valid(const uint8_t *data, size_t len)
 {
-    size_t   i;
-    uint8_t  c;
+    const uint8_t  *p, *end;
 
     if (len == 0 || len > BEACON_SITE_MAX || data[0] == '.'
         || data[0] == '_')
@@ -31,12 +47,8 @@ beacon_site_valid(const uint8_t *data, size_t len)
         return 0;
     }
 
-    for (i = 0; i < len; i++) {
-        c = data[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
-              || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-'))
-        {
+    for (p = data, end = data + len; p < end; p++) {
+        if (!beacon_site_bytes[*p]) {
             return 0;
         }
     }

@@ -25,6 +25,7 @@ beacon_hit_size(const beacon_hit_t *hit)
     n = BEACON_HIT_STRINGS + hit->nfields;
     size = sizeof(beacon_hit_head_t) + n * (sizeof(uint32_t) + 1);
 
+#pragma GCC unroll 9
     for (i = 0; i < BEACON_HIT_STRINGS; i++) {
         size += hit->strings[i].len;
     }
@@ -36,6 +37,35 @@ beacon_hit_size(const beacon_hit_t *hit)
     return size;
 }
 
+/* memcpy() of what is short more often than not. */
+static inline void
+beacon_hit_copy(uint8_t *dst, const uint8_t *src, size_t len)
+{
+    uint64_t  first, last;
+    uint32_t  begin, end;
+
+    if (len > 16) {
+        memcpy(dst, src, len);
+
+    } else if (len >= 8) {
+        memcpy(&first, src, 8);
+        memcpy(&last, src + len - 8, 8);
+        memcpy(dst, &first, 8);
+        memcpy(dst + len - 8, &last, 8);
+
+    } else if (len >= 4) {
+        memcpy(&begin, src, 4);
+        memcpy(&end, src + len - 4, 4);
+        memcpy(dst, &begin, 4);
+        memcpy(dst + len - 4, &end, 4);
+
+    } else {
+        for ( /* void */ ; len; len--) {
+            *dst++ = *src++;
+        }
+    }
+}
+
 static inline uint8_t *
 beacon_hit_put(const beacon_str_t *str, uint8_t **length, uint8_t *p)
 {
@@ -45,10 +75,7 @@ beacon_hit_put(const beacon_str_t *str, uint8_t **length, uint8_t *p)
     memcpy(*length, &len, sizeof(len));
     *length += sizeof(len);
 
-    if (len) {
-        memcpy(p, str->data, len);
-    }
-
+    beacon_hit_copy(p, str->data, len);
     p[len] = 0;
 
     return p + len + 1;
@@ -72,6 +99,7 @@ beacon_hit_write(const beacon_hit_t *hit, uint8_t *dst)
     length = dst + sizeof(head);
     p = length + (BEACON_HIT_STRINGS + hit->nfields) * sizeof(uint32_t);
 
+#pragma GCC unroll 9
     for (i = 0; i < BEACON_HIT_STRINGS; i++) {
         p = beacon_hit_put(&hit->strings[i], &length, p);
     }
@@ -243,18 +271,27 @@ beacon_query_plain(__m128i bytes)
 
 #endif
 
-/* Decodes p .. end to dst, which has as many bytes; returns dst's end. */
+/*
+ * Decodes p .. end to dst, which has as many bytes as p .. limit; returns dst's
+ * end.  What lies between end and limit is read, and written to, but not taken.
+ */
 static uint8_t *
-beacon_query_unescape(const uint8_t *p, const uint8_t *end, uint8_t *dst)
+beacon_query_unescape(const uint8_t *p, const uint8_t *end,
+    const uint8_t *limit, uint8_t *dst)
 {
 #if defined(__SSE2__)
     unsigned  n;
     __m128i   bytes;
 
-    while (end - p >= 16) {
+    while (limit - p >= 16) {
         bytes = _mm_loadu_si128((const __m128i *) p);
         _mm_storeu_si128((__m128i *) dst, bytes);
         n = beacon_query_plain(bytes);
+
+        if (n >= (size_t) (end - p)) {
+            return dst + (end - p);
+        }
+
         p += n;
         dst += n;
 
@@ -262,6 +299,8 @@ beacon_query_unescape(const uint8_t *p, const uint8_t *end, uint8_t *dst)
             *dst++ = beacon_query_byte(p, end, &p);
         }
     }
+#else
+    (void) limit;
 #endif
 
     while (p < end) {
@@ -272,8 +311,8 @@ beacon_query_unescape(const uint8_t *p, const uint8_t *end, uint8_t *dst)
 }
 
 static void
-beacon_query_decode(const uint8_t *p, const uint8_t *end, uint8_t *buf,
-    beacon_str_t *value)
+beacon_query_decode(const uint8_t *p, const uint8_t *end, const uint8_t *limit,
+    uint8_t *buf, beacon_str_t *value)
 {
     const uint8_t  *start;
 
@@ -307,7 +346,8 @@ beacon_query_decode(const uint8_t *p, const uint8_t *end, uint8_t *buf,
     memcpy(buf, start, (size_t) (p - start));
 
     value->data = buf;
-    value->len = (size_t) (beacon_query_unescape(p, end, buf + (p - start))
+    value->len = (size_t) (beacon_query_unescape(p, end, limit,
+                                                 buf + (p - start))
                            - buf);
 }
 
@@ -363,10 +403,45 @@ beacon_query_try(const uint8_t *p, const uint8_t *end, beacon_str_t name,
         return 0;
     }
 
-    beacon_query_decode(p, beacon_query_amp(p, end), buf, value);
+    beacon_query_decode(p, beacon_query_amp(p, end), end, buf, value);
 
     return 1;
 }
+
+#if defined(__SSE2__)
+
+/* A bit for each '&' in 16 bytes. */
+static inline uint32_t
+beacon_query_amps(const uint8_t *p)
+{
+    return (uint32_t) _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_set1_epi8('&'),
+                          _mm_loadu_si128((const __m128i *) p)));
+}
+
+/*
+ * Is one of the sequences that follow these '&' the one?  It begins with c, or
+ * with what may stand for another byte.
+ */
+static inline int
+beacon_query_block(const uint8_t *p, uint32_t amps, uint8_t c,
+    const uint8_t *end, beacon_str_t name, uint8_t *buf, beacon_str_t *value)
+{
+    const uint8_t  *first;
+
+    for ( /* void */ ; amps; amps &= amps - 1) {
+        first = p + __builtin_ctz(amps) + 1;
+
+        if ((*first == c || *first == '%' || *first == '+')
+            && beacon_query_try(first, end, name, buf, value))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+#endif
 
 beacon_rc_t
 beacon_query_arg(beacon_str_t query, beacon_str_t name, uint8_t *buf,
@@ -386,38 +461,28 @@ beacon_query_arg(beacon_str_t query, beacon_str_t name, uint8_t *buf,
     }
 
 #if defined(__SSE2__)
-    if (query.len > 16) {
-        unsigned        mask;
-        __m128i         amp, first, escape, plus, next;
-        const uint8_t  *last;
+    {
+        uint8_t  c;
 
-        amp = _mm_set1_epi8('&');
-        first = _mm_set1_epi8(name.len ? (char) name.data[0] : '=');
-        escape = _mm_set1_epi8('%');
-        plus = _mm_set1_epi8('+');
+        c = name.len ? name.data[0] : '=';
 
-        for (last = end - 17; p <= last; p += 16) {
-            mask = (unsigned) _mm_movemask_epi8(_mm_cmpeq_epi8(amp,
-                               _mm_loadu_si128((const __m128i *) p)));
+        for ( /* void */ ; end - p > 32; p += 32) {
+            if (beacon_query_block(p, beacon_query_amps(p)
+                                      | beacon_query_amps(p + 16) << 16,
+                                   c, end, name, buf, value))
+            {
+                return BEACON_OK;
+            }
+        }
 
-            if (mask == 0) {
-                continue;
+        if (end - p > 16) {
+            if (beacon_query_block(p, beacon_query_amps(p), c, end, name, buf,
+                                   value))
+            {
+                return BEACON_OK;
             }
 
-            /* of these, the ones that may begin with the name */
-            next = _mm_loadu_si128((const __m128i *) (p + 1));
-            mask &= (unsigned) _mm_movemask_epi8(_mm_or_si128(
-                                   _mm_cmpeq_epi8(next, first),
-                                   _mm_or_si128(_mm_cmpeq_epi8(next, escape),
-                                                _mm_cmpeq_epi8(next, plus))));
-
-            for ( /* void */ ; mask; mask &= mask - 1) {
-                if (beacon_query_try(p + __builtin_ctz(mask) + 1, end, name,
-                                     buf, value))
-                {
-                    return BEACON_OK;
-                }
-            }
+            p += 16;
         }
     }
 #endif

@@ -43,25 +43,27 @@ beacon_url_is_digit(uint8_t c)
 static size_t
 beacon_url_scheme(beacon_str_t text)
 {
-    size_t  i;
+    size_t         n;
+    unsigned char  name[5];
 
-    static const uint8_t  scheme[] = "http";
-
-    for (i = 0; i < 4; i++) {
-        if (i == text.len || beacon_url_byte(text.data[i]) != scheme[i]) {
-            return 0;
-        }
-    }
-
-    if (i < text.len && (text.data[i] | 0x20) == 's') {
-        i++;
-    }
-
-    if (text.len - i < 3 || memcmp(text.data + i, "://", 3) != 0) {
+    if (text.len < sizeof("https://") - 1) {
+        /* "http://" and no host */
         return 0;
     }
 
-    return i + 3;
+    memcpy(name, text.data, 5);
+
+    for (n = 0; n < 5; n++) {
+        name[n] |= 0x20;
+    }
+
+    if (memcmp(name, "http", 4) != 0) {
+        return 0;
+    }
+
+    n = (name[4] == 's') ? 5 : 4;
+
+    return (memcmp(text.data + n, "://", 3) == 0) ? n + 3 : 0;
 }
 
 /*

@@ -8,6 +8,7 @@
 
 
 static ngx_int_t ngx_http_beacon_page_mark(ngx_http_request_t *r);
+static ngx_int_t ngx_http_beacon_page_mark_again(ngx_http_request_t *r);
 static ngx_int_t ngx_http_beacon_page_header_filter(ngx_http_request_t *r);
 static void ngx_http_beacon_page(ngx_http_request_t *r,
     ngx_http_beacon_main_conf_t *bmcf);
@@ -26,9 +27,12 @@ ngx_http_beacon_page_init(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf)
     ngx_http_handler_pt        *h;
     ngx_http_core_main_conf_t  *cmcf;
 
-    static ngx_uint_t  phases[] = {
-        NGX_HTTP_REWRITE_PHASE,
-        NGX_HTTP_PREACCESS_PHASE
+    static struct {
+        ngx_uint_t           phase;
+        ngx_http_handler_pt  handler;
+    } marks[] = {
+        { NGX_HTTP_REWRITE_PHASE, ngx_http_beacon_page_mark },
+        { NGX_HTTP_PREACCESS_PHASE, ngx_http_beacon_page_mark_again }
     };
 
     /*
@@ -45,13 +49,13 @@ ngx_http_beacon_page_init(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf)
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
 
-    for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
-        h = ngx_array_push(&cmcf->phases[phases[i]].handlers);
+    for (i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+        h = ngx_array_push(&cmcf->phases[marks[i].phase].handlers);
         if (h == NULL) {
             return NGX_ERROR;
         }
 
-        *h = ngx_http_beacon_page_mark;
+        *h = marks[i].handler;
     }
 
     return NGX_OK;
@@ -61,7 +65,7 @@ ngx_http_beacon_page_init(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf)
 /*
  * Notes what was asked for where "beacon on" stands, as an error page or
  * another internal redirect may leave the location and forget the query.  Runs
- * before the location's rewrites (any may be the last), and after them.
+ * before the location's rewrites: any may be the last.
  */
 
 static ngx_int_t
@@ -108,6 +112,23 @@ ngx_http_beacon_page_mark(ngx_http_request_t *r)
 }
 
 
+/* After them, if they have changed the query. */
+
+static ngx_int_t
+ngx_http_beacon_page_mark_again(ngx_http_request_t *r)
+{
+    ngx_http_beacon_ctx_t        *ctx;
+    ngx_http_beacon_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_beacon_module);
+
+    ctx = (ngx_http_beacon_ctx_t *) r->variables[bmcf->capture_index].data;
+
+    return (ctx == NULL || ctx->args.data == r->args.data)
+           ? NGX_DECLINED : ngx_http_beacon_page_mark(r);
+}
+
+
 static ngx_int_t
 ngx_http_beacon_page_header_filter(ngx_http_request_t *r)
 {
@@ -144,6 +165,13 @@ ngx_http_beacon_page(ngx_http_request_t *r, ngx_http_beacon_main_conf_t *bmcf)
     }
 
     if (ctx->page == NULL || ctx->result != NGX_HTTP_BEACON_NONE) {
+        return;
+    }
+
+    if (r->args.data == ctx->args.data && r->args.len == ctx->args.len
+        && r->method == ctx->method)
+    {
+        ngx_http_beacon_page_take(r, ctx->page, ctx);
         return;
     }
 

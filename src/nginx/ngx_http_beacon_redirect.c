@@ -479,16 +479,17 @@ ngx_http_beacon_redirect_allowed(ngx_http_beacon_redirect_t *redirect,
     beacon_str_t host)
 {
     ngx_str_t      name;
-    ngx_uint_t     i;
+    ngx_uint_t     i, key;
     ngx_regex_t  **regex;
 
     name.data = (u_char *) host.data;
     name.len = host.len;
 
-    if (ngx_hash_find_combined(&redirect->hosts,
-                               ngx_hash_key(name.data, name.len),
-                               name.data, name.len))
-    {
+    for (key = 0, i = 0; i < name.len; i++) {
+        key = ngx_hash(key, name.data[i]);
+    }
+
+    if (ngx_hash_find_combined(&redirect->hosts, key, name.data, name.len)) {
         return 1;
     }
 

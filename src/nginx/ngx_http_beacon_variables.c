@@ -110,6 +110,7 @@ ngx_http_beacon_ctx_create(ngx_http_request_t *r,
 
     ctx->result = NGX_HTTP_BEACON_NONE;
     ctx->page = NULL;
+    ctx->args.data = NULL;
     ctx->capture = NULL;
     ctx->cookie = NGX_HTTP_BEACON_COOKIE_UNDECIDED;
     v->data = (u_char *) ctx;
