@@ -86,7 +86,7 @@ typedef enum {
 } beacond_msg_source_e;
 
 struct beacond_kafka_msg_s {
-    beacond_piece_t         piece;      /* of a hit's first line */
+    beacond_piece_t         piece;      /* of a hit's first line; first */
     beacond_kafka_msg_t    *first;      /* the hit's first line */
     uint32_t                left;       /* lines of the hit without a fate */
     beacond_msg_state_e     state;

@@ -244,16 +244,14 @@ beacond_kafka_gather(beacond_kafka_t *kafka, bool force)
 }
 
 static void
-beacond_kafka_told(beacond_kafka_t *kafka)
+beacond_kafka_told(beacond_kafka_t *kafka, size_t n)
 {
-    beacond_kafka_msg_t  *msg, *newer;
+    size_t                i;
+    beacond_kafka_msg_t  *msg;
 
-    for (msg = kafka->oldest; msg != NULL; msg = newer) {
-        newer = msg->newer;
-
-        if (msg->source == BEACOND_MSG_LIVE && msg->first == msg
-            && msg->left == 0 && msg->piece.told)
-        {
+    for (i = 0; i < n; i++) {
+        if (kafka->pieces[i]->told) {
+            msg = (beacond_kafka_msg_t *) kafka->pieces[i];
             kafka->ended--;
             beacond_kafka_msg_put(kafka, msg);
         }
@@ -349,7 +347,7 @@ beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
 
     beacond_sink_settle(kafka->sink, &settled);
     n = kafka->ended;
-    beacond_kafka_told(kafka);
+    beacond_kafka_told(kafka, settled.npieces);
     kafka->full_of_holes = kafka->ended > n / 2;
     kafka->unparked -= settled.unparked_done;
     kafka->unparked_lost = 0;
