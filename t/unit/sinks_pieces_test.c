@@ -20,13 +20,12 @@ typedef enum {
 static struct {
     char                *text;          /* the checkpoint */
     size_t               len;
-    beacon_test_what_e (*what)(uint64_t ordinal);
+    beacon_test_what_e (*_Atomic what)(uint64_t ordinal);
     _Atomic unsigned     given;
     _Atomic unsigned     again;         /* hits that it was done with */
     beacond_piece_t      pieces[BEACON_HITS];
     size_t               npieces;
-    size_t               told;          /* of them, at most */
-    unsigned             parked;
+    _Atomic unsigned     parked;
     _Atomic unsigned     unpark;        /* to be done */
     uint8_t              done[BEACON_LANES][BEACON_HITS];
 } beacon_test;
@@ -91,14 +90,15 @@ beacon_test_flush(beacond_sink_t *sink, bool force)
     size_t                 i, kept = 0;
     beacond_piece_t       *list[BEACON_HITS], *p;
     beacond_settled_t      settled = { list, 0, 0, 0 };
-    beacon_test_what_e     what;
+    beacon_test_what_e     what, (*decide)(uint64_t ordinal);
     beacond_checkpoint_t   checkpoint;
 
     (void) force;
+    decide = atomic_load(&beacon_test.what);
 
     for (i = 0; i < beacon_test.npieces; i++) {
         p = &beacon_test.pieces[i];
-        what = beacon_test.what(p->to.ordinal - 1);
+        what = decide(p->to.ordinal - 1);
         p->told = false;
 
         if (what != BEACON_KEEP) {
