@@ -127,7 +127,9 @@ ring.new()
 
 is_(ask('/vid', 'a=b; vid=mine; c=d')[2].get('visitor'), 'mine',
     'whatever was sent is the visitor, so that a collector can be replaced')
-for sent in ('vid=', 'xvid=1', 'vid', 'vi=d', '=', ';;;', ''):
+for sent in ('a=b;vid=x y ;c=d', 'vid=;vid=x y', '  vid=x y', ';;vid=x y;'):
+    is_(ask('/vid', sent)[2].get('visitor'), 'x y', 'Cookie "%s"' % sent)
+for sent in ('vid=', 'VID=1', 'xvid=1', 'vid', 'vi=d', '=', ';;;', ''):
     text, value, hit = ask('/vid', sent)
     ok(text and hit['visitor'] == value,
        'Cookie "%s" is no visitor: a new one is set' % sent)

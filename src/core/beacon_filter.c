@@ -49,6 +49,16 @@ beacon_filter_init(beacon_filter_t *filter, const beacon_str_t *drop,
                           ? (uint32_t) keep[i].len : filter->longest;
     }
 
+    filter->plain = (nkeep == 0);
+
+    for (i = 0; i < ndrop; i++) {
+        for (c = 0; c < drop[i].len; c++) {
+            if (strchr("%+=&[", drop[i].data[c])) {     /* or NUL */
+                filter->plain = 0;
+            }
+        }
+    }
+
     for (c = 0; c < 256; c++) {
         filter->first[c] = (nkeep > 0 || c == '%' || c == '+');
 
@@ -61,14 +71,29 @@ beacon_filter_init(beacon_filter_t *filter, const beacon_str_t *drop,
     filter->first['&'] = 0;     /* nothing stands between two of them */
 }
 
+/* names in lower case; text in any, unless it is to be exact. */
 static int
 beacon_filter_find(const beacon_str_t *names, uint32_t n, const uint8_t *text,
-    size_t len)
+    size_t len, int exact)
 {
+    size_t    k;
+    uint8_t   c;
     uint32_t  i;
 
     for (i = 0; i < n; i++) {
-        if (names[i].len == len && memcmp(names[i].data, text, len) == 0) {
+        if (names[i].len != len) {
+            continue;
+        }
+
+        for (k = 0; k < len; k++) {
+            c = exact ? text[k] : beacon_filter_lower(text[k]);
+
+            if (c != names[i].data[k]) {
+                break;
+            }
+        }
+
+        if (k == len) {
             return 1;
         }
     }
@@ -78,65 +103,131 @@ beacon_filter_find(const beacon_str_t *names, uint32_t n, const uint8_t *text,
 
 /* 1: what has this name is taken out. */
 static int
-beacon_filter_drops(const beacon_filter_t *filter, beacon_filter_name_t *name)
+beacon_filter_drops(const beacon_filter_t *filter,
+    const beacon_filter_name_t *name)
 {
-    size_t  i;
-
     if (filter->nkeep
         && !beacon_filter_find(filter->keep, filter->nkeep, name->text,
-                               name->len))
+                               name->len, 1))
     {
         return 1;
     }
 
-    for (i = 0; i < name->len; i++) {
-        name->text[i] = beacon_filter_lower(name->text[i]);
-    }
-
     return beacon_filter_find(filter->drop, filter->ndrop, name->text,
-                              name->len)
+                              name->len, 0)
            || (name->stem < name->len
                && beacon_filter_find(filter->drop, filter->ndrop, name->text,
-                                     name->stem));
+                                     name->stem, 0));
 }
 
-/* The same for the sequence p .. end of a query. */
+/*
+ * The same for the sequence at p of a query, if filter->plain.  -1: there is an
+ * escape, so it has to be decoded.
+ */
+static int
+beacon_filter_plain(const beacon_filter_t *filter, const uint8_t *p,
+    const uint8_t *end)
+{
+    uint8_t              c;
+    const uint8_t       *q, *n, *last;
+    const beacon_str_t  *name, *names;
+
+    c = beacon_filter_lower(*p);
+
+    if (c == '%' || c == '+') {
+        return -1;
+    }
+
+    names = filter->drop + filter->ndrop;
+
+    for (name = filter->drop; name < names; name++) {
+        n = name->data;
+
+        if (*n++ != beacon_filter_lower(*p)) {
+            continue;
+        }
+
+        last = name->data + name->len;
+
+        for (q = p + 1; q < end && n < last; q++, n++) {
+            if (*q != *n && beacon_filter_lower(*q) != *n) {
+                break;
+            }
+        }
+
+        c = (q < end) ? *q : '&';
+
+        if (c == '%' || c == '+') {
+            return -1;
+        }
+
+        if (n == last && (c == '=' || c == '&' || c == '[')) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+/* The same, decoded; an escape never holds a sequence's end. */
 static int
 beacon_filter_sequence(const beacon_filter_t *filter, const uint8_t *p,
     const uint8_t *end)
 {
     uint8_t               c;
+    size_t                n;
     beacon_filter_name_t  name;
 
-    name.len = 0;
     name.stem = SIZE_MAX;
 
-    while (p < end && *p != '=' && name.len <= filter->longest) {
-        c = beacon_query_byte(p, end, &p);
+    for (n = 0; p < end && n <= filter->longest; n++) {
+        c = *p;
 
-        if (c == '[' && name.stem == SIZE_MAX) {
-            name.stem = name.len;
+        if (c == '=' || c == '&') {
+            break;
         }
 
-        name.text[name.len++] = c;
+        if (c == '%' || c == '+') {
+            c = beacon_query_byte(p, end, &p);
+
+        } else {
+            p++;
+        }
+
+        if (c == '[' && name.stem == SIZE_MAX) {
+            name.stem = n;
+        }
+
+        name.text[n] = c;
     }
+
+    name.len = n;
 
     return beacon_filter_drops(filter, &name);
 }
+
+#if defined(__SSE2__)
+
+/* Bit i: p[i] is '&'; sixteen bytes. */
+static inline uint32_t
+beacon_filter_amps(const uint8_t *p)
+{
+    return (uint32_t) _mm_movemask_epi8(
+               _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *) p),
+                              _mm_set1_epi8('&')));
+}
+
+#endif
 
 /* The first '&' in p .. end, or end. */
 static const uint8_t *
 beacon_filter_amp(const uint8_t *p, const uint8_t *end)
 {
 #if defined(__SSE2__)
-    unsigned  mask;
-    __m128i   amp;
-
-    amp = _mm_set1_epi8('&');
+    uint32_t  mask;
 
     for ( /* void */ ; end - p >= 16; p += 16) {
-        mask = (unsigned) _mm_movemask_epi8(_mm_cmpeq_epi8(amp,
-                                      _mm_loadu_si128((const __m128i *) p)));
+        mask = beacon_filter_amps(p);
 
         if (mask) {
             return p + __builtin_ctz(mask);
@@ -151,30 +242,77 @@ beacon_filter_amp(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
-/* Where the next sequence stands that has to be looked at, p being where one
-   begins; NULL: none. */
-static const uint8_t *
-beacon_filter_next(const beacon_filter_t *filter, const uint8_t *p,
-    const uint8_t *end)
-{
-    while (p < end) {
-        if (filter->first[*p]) {
-            return p;
-        }
+/* run .. is what stays and is not yet copied; to: where it will be. */
+typedef struct {
+    const beacon_filter_t  *filter;
+    const uint8_t          *run;
+    const uint8_t          *end;
+    uint8_t                *to;
+} beacon_filter_state_t;
 
-        p = beacon_filter_amp(p, end);
-        p += (p < end);
+/* Does the sequence that begins at p, if one does, have to go? */
+static inline int
+beacon_filter_goes(const beacon_filter_state_t *st, const uint8_t *p)
+{
+    int  drops;
+
+    if (p == st->end || !st->filter->first[*p]) {
+        return 0;
     }
 
-    return NULL;
+    drops = st->filter->plain ? beacon_filter_plain(st->filter, p, st->end)
+                              : -1;
+
+    return (drops < 0) ? beacon_filter_sequence(st->filter, p, st->end)
+                       : drops;
+}
+
+/* The next sequence that has to go, from the one at p on; NULL: none has. */
+static const uint8_t *
+beacon_filter_next(const beacon_filter_state_t *st, const uint8_t *p)
+{
+    if (beacon_filter_goes(st, p)) {
+        return p;
+    }
+
+#if defined(__SSE2__)
+    {
+        uint32_t        mask;
+        const uint8_t  *q;
+
+        for ( /* void */ ; st->end - p >= 32; p += 32) {
+            mask = beacon_filter_amps(p) | beacon_filter_amps(p + 16) << 16;
+
+            for ( /* void */ ; mask; mask &= mask - 1) {
+                q = p + (unsigned) __builtin_ctz(mask) + 1;
+
+                if (beacon_filter_goes(st, q)) {
+                    return q;
+                }
+            }
+        }
+    }
+#endif
+
+    for ( ;; ) {
+        p = beacon_filter_amp(p, st->end);
+
+        if (p == st->end) {
+            return NULL;
+        }
+
+        if (beacon_filter_goes(st, ++p)) {
+            return p;
+        }
+    }
 }
 
 void
 beacon_filter_query(const beacon_filter_t *filter, beacon_str_t query,
     uint8_t *dst, beacon_str_t *out)
 {
-    uint8_t        *to;
-    const uint8_t  *p, *end, *run, *stop;
+    const uint8_t          *p, *stop;
+    beacon_filter_state_t   st;
 
     *out = query;
 
@@ -182,35 +320,30 @@ beacon_filter_query(const beacon_filter_t *filter, beacon_str_t query,
         return;
     }
 
-    /* run .. p is what stays and is not yet copied */
-    run = query.data;
-    end = run + query.len;
-    to = dst;
-    p = run;
+    p = query.data;
+    st.filter = filter;
+    st.run = p;
+    st.end = p + query.len;
+    st.to = dst;
 
-    while ((p = beacon_filter_next(filter, p, end)) != NULL) {
-        stop = beacon_filter_amp(p, end);
-
-        if (!beacon_filter_sequence(filter, p, stop)) {
-            p = stop + (stop < end);
-            continue;
-        }
-
+    while ((p = beacon_filter_next(&st, p)) != NULL) {
+        stop = beacon_filter_amp(p, st.end);
+        memcpy(st.to, st.run, (size_t) (p - st.run));
+        st.to += p - st.run;
         out->data = dst;
-        memcpy(to, run, (size_t) (p - run));
-        to += p - run;
 
-        if (stop == end) {
-            to -= (to > dst);       /* the '&' in front of the last one */
+        if (stop == st.end) {
+            st.run = stop;
+            st.to -= (st.to > dst);     /* the '&' in front of it */
+            break;
         }
 
-        p = stop + (stop < end);
-        run = p;
+        st.run = p = stop + 1;
     }
 
     if (out->data == dst) {
-        memcpy(to, run, (size_t) (end - run));
-        out->len = (size_t) (to - dst) + (size_t) (end - run);
+        memcpy(st.to, st.run, (size_t) (st.end - st.run));
+        out->len = (size_t) (st.to - dst) + (size_t) (st.end - st.run);
     }
 }
 

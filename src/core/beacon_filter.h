@@ -28,6 +28,8 @@ typedef struct {
     uint32_t             ndrop;
     uint32_t             nkeep;         /* 0: all but those that drop names */
     uint32_t             longest;       /* of the names */
+    int                  plain;         /* what is in a query unescaped can be
+                                           compared as it stands */
     uint8_t              first[256];    /* 1: a sequence that begins with it
                                            has to be looked at */
 } beacon_filter_t;

@@ -3,14 +3,16 @@
 #include <string.h>
 #include <sys/random.h>
 
-static inline uint32_t
-beacon_random_rotate(uint32_t x, int n)
-{
-    return x << n | x >> (32 - n);
-}
+/* As many as Go's runtime has for the same purpose; RFC 8439 has 20. */
+#define BEACON_RANDOM_ROUNDS  8
+
+/* One word of four blocks, which differ in their counters. */
+typedef uint32_t  beacon_random_word_t __attribute__((vector_size(16)));
+
+#define beacon_random_rotate(x, n)  ((x) << (n) | (x) >> (32 - (n)))
 
 static inline void
-beacon_random_quarter(uint32_t *x, int a, int b, int c, int d)
+beacon_random_quarter(beacon_random_word_t *x, int a, int b, int c, int d)
 {
     x[a] += x[b];
     x[d] = beacon_random_rotate(x[d] ^ x[a], 16);
@@ -23,21 +25,31 @@ beacon_random_quarter(uint32_t *x, int a, int b, int c, int d)
 }
 
 void
-beacon_random_block(const uint32_t *key, uint32_t counter, uint8_t *dst)
+beacon_random_blocks(const uint32_t *key, uint32_t counter, uint8_t *dst)
 {
-    int       i;
-    uint32_t  start[16], x[16];
+    int                    i;
+    beacon_random_word_t   start[16], x[16];
 
-    start[0] = 0x61707865;      /* "expand 32-byte k" */
-    start[1] = 0x3320646e;
-    start[2] = 0x79622d32;
-    start[3] = 0x6b206574;
-    memcpy(start + 4, key, BEACON_RANDOM_KEY * sizeof(*key));
-    start[12] = counter;
-    start[13] = start[14] = start[15] = 0;
+    static const uint32_t  words[4] = {         /* "expand 32-byte k" */
+        0x61707865, 0x3320646e, 0x79622d32, 0x6b206574
+    };
+
+    for (i = 0; i < 16; i++) {
+        start[i] = (beacon_random_word_t) { 0, 0, 0, 0 };
+    }
+
+    for (i = 0; i < 4; i++) {
+        start[i] += words[i];
+    }
+
+    for (i = 0; i < BEACON_RANDOM_KEY; i++) {
+        start[i + 4] += key[i];
+    }
+
+    start[12] += (beacon_random_word_t) { 0, 1, 2, 3 } + counter;
     memcpy(x, start, sizeof(x));
 
-    for (i = 0; i < 10; i++) {
+    for (i = 0; i < BEACON_RANDOM_ROUNDS; i += 2) {
         beacon_random_quarter(x, 0, 4, 8, 12);
         beacon_random_quarter(x, 1, 5, 9, 13);
         beacon_random_quarter(x, 2, 6, 10, 14);
@@ -67,12 +79,7 @@ beacon_random_seed(beacon_random_t *random)
 static void
 beacon_random_refill(beacon_random_t *random)
 {
-    uint32_t  i;
-
-    for (i = 0; i < BEACON_RANDOM_BLOCKS; i++) {
-        beacon_random_block(random->key, i, random->stream + 64 * i);
-    }
-
+    beacon_random_blocks(random->key, 0, random->stream);
     memcpy(random->key, random->stream, sizeof(random->key));
     memset(random->stream, 0, sizeof(random->key));
     random->left = sizeof(random->stream) - sizeof(random->key);
@@ -96,5 +103,43 @@ beacon_random_bytes(beacon_random_t *random, uint8_t *dst, size_t n)
         random->left -= (uint32_t) some;
         dst += some;
         n -= some;
+    }
+}
+
+/* Eight hex digits, in lower case, of 32 bits; their order does not matter. */
+static inline uint64_t
+beacon_random_digits(uint32_t bytes)
+{
+    uint64_t  x, letters;
+
+    x = bytes;
+    x = (x | x << 16) & 0x0000ffff0000ffff;
+    x = (x | x << 8) & 0x00ff00ff00ff00ff;
+    x = (x >> 4 | x << 8) & 0x0f0f0f0f0f0f0f0f;
+    letters = (x + 0x0606060606060606) >> 4 & 0x0101010101010101;
+
+    return x + 0x3030303030303030 + letters * ('a' - '9' - 1);
+}
+
+void
+beacon_random_id(beacon_random_t *random, uint8_t *dst)
+{
+    int       i;
+    uint8_t  *from;
+    uint32_t  words[4];
+    uint64_t  digits;
+
+    if (random->left < sizeof(words)) {
+        beacon_random_refill(random);
+    }
+
+    from = random->stream + sizeof(random->stream) - random->left;
+    memcpy(words, from, sizeof(words));
+    memset(from, 0, sizeof(words));
+    random->left -= sizeof(words);
+
+    for (i = 0; i < 4; i++) {
+        digits = beacon_random_digits(words[i]);
+        memcpy(dst + i * sizeof(digits), &digits, sizeof(digits));
     }
 }

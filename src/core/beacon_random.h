@@ -1,6 +1,6 @@
 /*
  * Random bytes that nobody can foretell, without a system call for each: a
- * ChaCha20 key stream whose key is replaced by its own first bytes whenever the
+ * ChaCha8 key stream whose key is replaced by its own first bytes whenever the
  * rest has been given out ("fast key erasure").  What was given cannot be found
  * in memory afterwards, nor from the key.
  *
@@ -27,7 +27,16 @@ beacon_rc_t beacon_random_seed(beacon_random_t *random);
 /* Needs a seed.  This function can't fail. */
 void beacon_random_bytes(beacon_random_t *random, uint8_t *dst, size_t n);
 
-/* One block of the key stream: RFC 8439's, with a nonce of zeros. */
-void beacon_random_block(const uint32_t *key, uint32_t counter, uint8_t *dst);
+/* 128 bits as BEACON_RANDOM_ID hex digits.  Needs a seed.  This function can't
+   fail. */
+void beacon_random_id(beacon_random_t *random, uint8_t *dst);
+
+#define BEACON_RANDOM_ID  32
+
+/*
+ * Four blocks of the key stream, with a nonce of zeros, from counter on: their
+ * first words, then their second ones, ...
+ */
+void beacon_random_blocks(const uint32_t *key, uint32_t counter, uint8_t *dst);
 
 #endif /* BEACON_RANDOM_H */

@@ -272,9 +272,8 @@ typedef enum {
 
 #define NGX_HTTP_BEACON_COOKIE_UNDECIDED  0
 #define NGX_HTTP_BEACON_COOKIE_NONE       1     /* none is set */
-#define NGX_HTTP_BEACON_COOKIE_NEW        2
-
-#define NGX_HTTP_BEACON_COOKIE_LEN        32    /* 128 bits in hex */
+#define NGX_HTTP_BEACON_COOKIE_SENT       2
+#define NGX_HTTP_BEACON_COOKIE_NEW        3
 
 typedef struct {
     ngx_uint_t                  result;
@@ -283,9 +282,10 @@ typedef struct {
     ngx_uint_t                  method;     /*   asked for there */
     ngx_str_t                   args;
     ngx_http_beacon_loc_conf_t  *capture;   /* where it is captured; NULL: it
-                                               is not, so far */
+                                               is not, so far; with it, its */
+    ngx_uint_t                  signals;    /*   ngx_http_beacon_signals() */
     ngx_uint_t                  cookie;     /* NGX_HTTP_BEACON_COOKIE_... */
-    u_char                      cookie_value[NGX_HTTP_BEACON_COOKIE_LEN];
+    u_char                      cookie_value[BEACON_RANDOM_ID];     /* NEW */
     uint64_t                    epoch;      /* TAKEN: with lane and offset */
     uint64_t                    offset;     /*   the record's id */
     uint32_t                    lane;

@@ -198,8 +198,9 @@ ngx_http_beacon_capture(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
     beacon_hit_t  hit;
 
     worker->scratch_used = 0;
-    ctx->capture = blcf;
     signals = ngx_http_beacon_signals(r);
+    ctx->capture = blcf;
+    ctx->signals = signals;
 
     if ((signals & NGX_HTTP_BEACON_GPC)
         && blcf->gpc == NGX_HTTP_BEACON_GPC_DROP)

@@ -11,6 +11,8 @@ static ngx_http_beacon_loc_conf_t *ngx_http_beacon_cookie_conf(
     ngx_http_request_t *r, ngx_http_beacon_ctx_t *ctx);
 static ngx_uint_t ngx_http_beacon_cookie_sent(ngx_http_request_t *r,
     ngx_str_t *name, beacon_str_t *str);
+static ngx_uint_t ngx_http_beacon_cookie_find(ngx_str_t *line, ngx_str_t *name,
+    beacon_str_t *str);
 static ngx_int_t ngx_http_beacon_cookie_decide(ngx_http_request_t *r,
     ngx_http_beacon_worker_t *worker, ngx_http_beacon_loc_conf_t *blcf,
     ngx_http_beacon_ctx_t *ctx);
@@ -36,6 +38,7 @@ ngx_int_t
 ngx_http_beacon_cookie(ngx_http_request_t *r, ngx_http_beacon_worker_t *worker,
     beacon_str_t *str)
 {
+    ngx_uint_t                    signals;
     ngx_http_beacon_ctx_t        *ctx;
     ngx_http_beacon_loc_conf_t   *blcf;
     ngx_http_beacon_main_conf_t  *bmcf;
@@ -50,17 +53,31 @@ ngx_http_beacon_cookie(ngx_http_request_t *r, ngx_http_beacon_worker_t *worker,
     if (ctx == NULL || ctx->cookie != NGX_HTTP_BEACON_COOKIE_NEW) {
         blcf = ngx_http_beacon_cookie_conf(r, ctx);
 
-        if (blcf->cookie == NULL
-            || (blcf->gpc != NGX_HTTP_BEACON_GPC_LOG
-                && ngx_http_beacon_signals(r) & NGX_HTTP_BEACON_GPC)
-            || ngx_http_beacon_cookie_sent(r, &blcf->cookie->name, str))
-        {
+        if (blcf->cookie == NULL) {
             return NGX_OK;
         }
 
-        ctx = ngx_http_beacon_ctx_create(r, bmcf);
+        if (blcf->gpc != NGX_HTTP_BEACON_GPC_LOG) {
+            signals = (ctx && ctx->capture) ? ctx->signals
+                                            : ngx_http_beacon_signals(r);
+            if (signals & NGX_HTTP_BEACON_GPC) {
+                return NGX_OK;
+            }
+        }
+
         if (ctx == NULL) {
-            return NGX_ERROR;
+            ctx = ngx_http_beacon_ctx_create(r, bmcf);
+            if (ctx == NULL) {
+                return NGX_ERROR;
+            }
+        }
+
+        if (ngx_http_beacon_cookie_sent(r, &blcf->cookie->name, str)) {
+            if (ctx->capture) {
+                ctx->cookie = NGX_HTTP_BEACON_COOKIE_SENT;
+            }
+
+            return NGX_OK;
         }
 
         if (ngx_http_beacon_cookie_decide(r, worker, blcf, ctx) != NGX_OK) {
@@ -70,7 +87,7 @@ ngx_http_beacon_cookie(ngx_http_request_t *r, ngx_http_beacon_worker_t *worker,
 
     if (ctx->cookie == NGX_HTTP_BEACON_COOKIE_NEW) {
         str->data = ctx->cookie_value;
-        str->len = NGX_HTTP_BEACON_COOKIE_LEN;
+        str->len = BEACON_RANDOM_ID;
     }
 
     return NGX_OK;
@@ -94,36 +111,78 @@ ngx_http_beacon_cookie_conf(ngx_http_request_t *r, ngx_http_beacon_ctx_t *ctx)
 }
 
 
+/* The first that is not empty, on any line. */
+
 static ngx_uint_t
 ngx_http_beacon_cookie_sent(ngx_http_request_t *r, ngx_str_t *name,
     beacon_str_t *str)
 {
-    ngx_str_t  value;
-
 #if (nginx_version >= 1023000)
+    ngx_table_elt_t  *h;
 
-    if (ngx_http_parse_multi_header_lines(r, r->main->headers_in.cookie, name,
-                                          &value)
-        == NULL)
-    {
-        return 0;
+    for (h = r->main->headers_in.cookie; h; h = h->next) {
+        if (ngx_http_beacon_cookie_find(&h->value, name, str)) {
+            return 1;
+        }
     }
-
 #else
+    ngx_uint_t         i;
+    ngx_table_elt_t  **h;
 
-    if (ngx_http_parse_multi_header_lines(&r->main->headers_in.cookies, name,
-                                          &value)
-        == NGX_DECLINED)
-    {
-        return 0;
+    h = r->main->headers_in.cookies.elts;
+
+    for (i = 0; i < r->main->headers_in.cookies.nelts; i++) {
+        if (ngx_http_beacon_cookie_find(&h[i]->value, name, str)) {
+            return 1;
+        }
     }
-
 #endif
 
-    str->data = value.data;
-    str->len = value.len;
+    return 0;
+}
 
-    return value.len != 0;
+
+/* Unlike nginx's own: names by their case, and a comma parts no cookies. */
+
+static ngx_uint_t
+ngx_http_beacon_cookie_find(ngx_str_t *line, ngx_str_t *name, beacon_str_t *str)
+{
+    u_char  *p, *end, *last;
+
+    p = line->data;
+    last = p + line->len;
+
+    for ( /* void */ ; p < last; p = end + 1) {
+
+        if (*p == ' ') {
+            end = p;
+            continue;
+        }
+
+        end = memchr(p, ';', last - p);
+        if (end == NULL) {
+            end = last;
+        }
+
+        if ((size_t) (end - p) <= name->len || p[name->len] != '='
+            || ngx_memcmp(p, name->data, name->len) != 0)
+        {
+            continue;
+        }
+
+        str->data = p + name->len + 1;
+        str->len = end - str->data;
+
+        while (str->len && str->data[str->len - 1] == ' ') {
+            str->len--;
+        }
+
+        if (str->len) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -137,7 +196,6 @@ ngx_http_beacon_cookie_decide(ngx_http_request_t *r,
     ngx_http_beacon_worker_t *worker, ngx_http_beacon_loc_conf_t *blcf,
     ngx_http_beacon_ctx_t *ctx)
 {
-    u_char                    bytes[NGX_HTTP_BEACON_COOKIE_LEN / 2];
     beacon_str_t              value;
     ngx_uint_t                i;
     ngx_http_beacon_value_t  *conditions[2];
@@ -171,8 +229,7 @@ ngx_http_beacon_cookie_decide(ngx_http_request_t *r,
         }
     }
 
-    beacon_random_bytes(&blcf->main->worker->random, bytes, sizeof(bytes));
-    (void) ngx_hex_dump(ctx->cookie_value, bytes, sizeof(bytes));
+    beacon_random_id(&blcf->main->worker->random, ctx->cookie_value);
     ctx->cookie = NGX_HTTP_BEACON_COOKIE_NEW;
 
     return NGX_OK;
@@ -197,13 +254,17 @@ ngx_http_beacon_cookie_set(ngx_http_request_t *r,
 
     cookie = blcf->cookie;
 
-    if (ngx_http_beacon_cookie(r, worker, &value) != NGX_OK
-        || ctx->cookie != NGX_HTTP_BEACON_COOKIE_NEW)
+    if (ctx->cookie == NGX_HTTP_BEACON_COOKIE_UNDECIDED
+        && ngx_http_beacon_cookie(r, worker, &value) != NGX_OK)
     {
         return;
     }
 
-    len = cookie->head.len + NGX_HTTP_BEACON_COOKIE_LEN + cookie->tail.len;
+    if (ctx->cookie != NGX_HTTP_BEACON_COOKIE_NEW) {
+        return;
+    }
+
+    len = cookie->head.len + BEACON_RANDOM_ID + cookie->tail.len;
 
     p = ngx_pnalloc(r->pool, len);
     if (p == NULL) {
@@ -224,7 +285,7 @@ ngx_http_beacon_cookie_set(ngx_http_request_t *r,
 #endif
 
     p = ngx_cpymem(p, cookie->head.data, cookie->head.len);
-    p = ngx_cpymem(p, ctx->cookie_value, NGX_HTTP_BEACON_COOKIE_LEN);
+    p = ngx_cpymem(p, ctx->cookie_value, BEACON_RANDOM_ID);
     (void) ngx_cpymem(p, cookie->tail.data, cookie->tail.len);
 }
 

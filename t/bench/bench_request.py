@@ -46,6 +46,11 @@ VARIANTS = {
     "cors": (
         LOAD, BEACON_HTTP,
         "beacon gif; beacon_cors https://shop.example;" + SITE),
+    "private": (
+        LOAD, BEACON_HTTP,
+        "beacon gif; beacon_cors https://shop.example; beacon_gpc anonymous;"
+        "beacon_cookie __Host-id expires=365d partitioned;"
+        "beacon_visitor $beacon_cookie; beacon_drop_args vid title;" + SITE),
     "return": ("", "", "return 302 %s;" % TARGET_URL, 302),
     "redirect": (
         LOAD, BEACON_HTTP, "beacon_redirect %s;" % TARGET_URL + SITE, 302),
@@ -59,9 +64,12 @@ VARIANTS = {
 
 ORIGIN = REQUEST.replace(b"\r\nAccept:",
                          b"\r\nOrigin: https://shop.example\r\nAccept:")
+GPC = ORIGIN.replace(b"\r\nAccept:", b"\r\nSec-GPC: 1\r\nAccept:")
+COOKIE = ORIGIN.replace(b"\r\nAccept:", b"\r\nCookie: a=b; __Host-id="
+                        b"0123456789abcdef0123456789abcdef\r\nAccept:")
 
 
-def instructions(place, variant, count, function=None):
+def instructions(place, variant, count, function=None, request=REQUEST):
     """Of the whole life of an nginx that answers count requests; function:
     of what is done inside it alone."""
     port = free_port()
@@ -80,7 +88,7 @@ def instructions(place, variant, count, function=None):
         argv.insert(2, "--toggle-collect=" + function)
     proc = place.start(argv)
     until("nginx under callgrind", lambda: listening(port), 60, proc=proc)
-    client = Client(port, ORIGIN if variant == "cors" else REQUEST)
+    client = Client(port, request)
     for _ in range(count):
         status = client.ask()
         if status != want:
@@ -90,9 +98,10 @@ def instructions(place, variant, count, function=None):
     return callgrind_total(out)
 
 
-def a_request(place, variant, low=200, high=1200):
-    return (instructions(place, variant, high)
-            - instructions(place, variant, low)) / (high - low)
+def a_request(place, variant, request=REQUEST, low=200, high=1200):
+    return (instructions(place, variant, high, request=request)
+            - instructions(place, variant, low, request=request)) \
+        / (high - low)
 
 
 def rows(place):
@@ -125,8 +134,15 @@ def pixel_rows(place):
     need(MODULE)
     plain = a_request(place, "beacon")
     yield ("beacon_cors of a listed origin adds", "%.0f instr"
-           % (a_request(place, "cors") - plain), "",
+           % (a_request(place, "cors", ORIGIN) - plain), "",
            "callgrind as for requests; the Origin header's parsing included")
+    for request, what in ((ORIGIN, "a new cookie"), (COOKIE, "one sent"),
+                          (GPC, "Sec-GPC: 1, so none")):
+        yield ("beacon gif with CORS, beacon_gpc, two dropped arguments, "
+               "beacon_cookie (%s) adds" % what, "%.0f instr"
+               % (a_request(place, "private", request)
+                  - a_request(place, "empty_gif", request)), "<= 2,500",
+               "to empty_gif's answer to the same request")
     plain = a_request(place, "return")
     yield ("return 302, a request", "%.0f instr" % plain, "", "")
     for name, what in (("redirect", "to a constant"),

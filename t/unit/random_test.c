@@ -3,8 +3,23 @@
 
 #include <string.h>
 
-/* RFC 8439, appendix A.1: vectors 1 and 2 (a key of zeros), and 3 without its
-   nonce being any other than zeros. */
+/* Block n of the four from counter on. */
+static void
+test_block(const uint32_t *key, uint32_t counter, size_t n, uint8_t *block)
+{
+    size_t   i;
+    uint8_t  blocks[256];
+
+    beacon_random_blocks(key, counter, blocks);
+
+    for (i = 0; i < 16; i++) {
+        memcpy(block + 4 * i, blocks + 16 * i + 4 * n, 4);
+    }
+}
+
+/* ChaCha8: the first is TC1 (256 bits) of draft-strombergson-chacha-test-
+   vectors; the others come from a plain implementation that gives it, too, and
+   with 20 rounds RFC 8439's A.1. */
 static void
 test_vectors(void)
 {
@@ -12,25 +27,27 @@ test_vectors(void)
     uint8_t   block[64];
 
     static const uint8_t  first[16] = {
-        0x76, 0xb8, 0xe0, 0xad, 0xa0, 0xf1, 0x3d, 0x90,
-        0x40, 0x5d, 0x6a, 0xe5, 0x53, 0x86, 0xbd, 0x28
+        0x3e, 0x00, 0xef, 0x2f, 0x89, 0x5f, 0x40, 0xd6,
+        0x7f, 0x5b, 0xb8, 0xe8, 0x1f, 0x09, 0xa5, 0xa1
     };
     static const uint8_t  second[16] = {
-        0x9f, 0x07, 0xe7, 0xbe, 0x55, 0x51, 0x38, 0x7a,
-        0x98, 0xba, 0x97, 0x7c, 0x73, 0x2d, 0x08, 0x0d
+        0xd2, 0xae, 0xfa, 0x0d, 0xea, 0xa5, 0xc1, 0x51,
+        0xbf, 0x0a, 0xdb, 0x6c, 0x01, 0xf2, 0xa5, 0xad
     };
     static const uint8_t  third[16] = {
-        0x3a, 0xeb, 0x52, 0x24, 0xec, 0xf8, 0x49, 0x92,
-        0x9b, 0x9d, 0x82, 0x8d, 0xb1, 0xce, 0xd4, 0xdd
+        0xda, 0x90, 0x5a, 0xb4, 0x1a, 0xbf, 0xd9, 0xf6,
+        0x0c, 0x77, 0xea, 0x90, 0x11, 0xc8, 0xc4, 0xd8
     };
 
-    beacon_random_block(key, 0, block);
+    test_block(key, 0, 0, block);
     ok(memcmp(block, first, sizeof(first)) == 0,
-       "the first block is RFC 8439's");
-    beacon_random_block(key, 1, block);
+       "the first block is as published");
+    test_block(key, 0, 1, block);
     ok(memcmp(block, second, sizeof(second)) == 0, "so is the second");
+    test_block(key, 1, 0, block);
+    ok(memcmp(block, second, sizeof(second)) == 0, "also as the first of four");
     key[7] = 0x01000000;
-    beacon_random_block(key, 1, block);
+    test_block(key, 0, 1, block);
     ok(memcmp(block, third, sizeof(third)) == 0, "so is that of another key");
 }
 
@@ -58,6 +75,32 @@ test_erasure(void)
 
     beacon_random_bytes(&copy, key, sizeof(id));
     ok(memcmp(key, id, sizeof(id)) == 0, "a copy gives the same bytes");
+}
+
+static void
+test_ids(void)
+{
+    size_t           i, wrong;
+    uint8_t          id[BEACON_RANDOM_ID + 1];
+    unsigned         seen[256] = { 0 };
+    beacon_random_t  random;
+
+    (void) beacon_random_seed(&random);
+    id[BEACON_RANDOM_ID] = 0;
+
+    for (wrong = 0, i = 0; i < 10000; i++) {
+        beacon_random_id(&random, id);
+        wrong += strspn((char *) id, "0123456789abcdef") != BEACON_RANDOM_ID;
+        seen[id[i % BEACON_RANDOM_ID]]++;
+    }
+
+    ok(wrong == 0, "ids are 32 hex digits in lower case");
+
+    for (i = 0; "0123456789abcdef"[i]; i++) {
+        wrong += seen[(uint8_t) "0123456789abcdef"[i]] < 400;
+    }
+
+    ok(wrong == 0, "every digit comes as often");
 }
 
 static int
@@ -103,6 +146,7 @@ main(void)
     beacon_random_t  random;
 
     test_vectors();
+    test_ids();
     test_erasure();
     test_many();
 
