@@ -18,8 +18,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 from beacon_test import *                       # noqa: E402
 
 # A normal hit; how many times that the worst query may take.
-NORMAL = {'avx2': 2820, 'sse2': 3690, 'portable': 6940}
-TIMES = {'avx2': 157, 'sse2': 171, 'portable': 111}
+NORMAL = {'avx2': 2960, 'sse2': 3930, 'portable': 7930}
+TIMES = {'avx2': 190, 'sse2': 230, 'portable': 260}
 
 # What queries are made up of: all that a decoder has a branch for.
 PIECES = [b'a', b'%', b'%4', b'%z', b'%41', b'%01', b'%22', b'%ff', b'%ce',

@@ -123,18 +123,57 @@ beacon_macro_at(const uint8_t *text, const uint8_t *p, const uint8_t *end)
     }
 }
 
+/* 0: none of eight bytes is $ % [ {: the first two differ in bit 0, the others
+   in bit 5, and a byte that becomes 0 borrows. */
+static inline uint64_t
+beacon_macro_eight(const uint8_t *p)
+{
+    uint64_t        x, first, second;
+    const uint64_t  ones = 0x0101010101010101;
+
+    memcpy(&x, p, sizeof(x));
+    first = (x | ones) ^ ones * '%';
+    second = (x | ones * 0x20) ^ ones * '{';
+
+    return (((first - ones) & ~first) | ((second - ones) & ~second))
+           & ones * 0x80;
+}
+
+/* %% ${ {{ [, and of a run of a byte only its end. */
+static inline int
+beacon_macro_place(const uint8_t *p)
+{
+    switch (*p) {
+    case '[':
+        return p[1] != '[';
+    case '%':
+    case '{':
+        return p[1] == p[0] && p[2] != p[0];
+    default:
+        return p[0] == '$' && p[1] == '{';
+    }
+}
+
 int
 beacon_macro_portable(const uint8_t *text, size_t len)
 {
-    const uint8_t  *p, *end;
+    const uint8_t  *p, *end, *next;
 
     end = text + len;
 
-    for (p = text; p < end; p++) {
-        if ((*p == '$' || *p == '%' || *p == '[' || *p == '{')
-            && beacon_macro_at(text, p, end))
-        {
-            return 1;
+    for (p = text; p < end; p = next) {
+        next = (end - p >= 8) ? p + 8 : end;
+
+        if (next - p == 8 && beacon_macro_eight(p) == 0) {
+            continue;
+        }
+
+        for ( /* void */ ; p < next; p++) {
+            if (end - p >= 4 && beacon_macro_place(p)
+                && beacon_macro_at(text, p, end))
+            {
+                return 1;
+            }
         }
     }
 
