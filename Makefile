@@ -254,7 +254,8 @@ install: all                            ## install (DESTDIR=, PREFIX=/usr)
 	    $(DESTDIR)$(MODULES)/ngx_http_beacon_module.so
 	install -D -m 755 $(B)/beacond $(DESTDIR)$(PREFIX)/sbin/beacond
 	install -d $(DESTDIR)$(EXAMPLES)
-	install -m 644 conf/*.conf conf/*.service $(DESTDIR)$(EXAMPLES)
+	install -m 644 conf/*.conf conf/*.service conf/*.properties \
+	    $(DESTDIR)$(EXAMPLES)
 
 clean:                                  ## remove build/
 	rm -rf build

@@ -88,6 +88,7 @@ class Rig:
                 os.makedirs(name, exist_ok=True)
         size = int(lane[:-1]) << {'k': 10, 'm': 20}[lane[-1]]
         self.epoch = self.tool('fill_cli', self.ring, 'new', size, lanes)
+        self.spool_size = 1 << 30
         self.errors = os.path.join(self.top, 'error.log')
         self.path = path
         self.log = log
@@ -119,7 +120,7 @@ class Rig:
                 'helper': {'threads': 1, 'external': True, 'at': 'test:3'},
                 'sinks': [log] if self.sinks is None else self.sinks}
         if self.spool:
-            conf['spool'] = {'dir': self.spool, 'size': 1 << 30,
+            conf['spool'] = {'dir': self.spool, 'size': self.spool_size,
                              'min_free': 0, 'at': 'test:4'}
         size = os.path.getsize(os.path.join(self.ring, 'ring.' + self.epoch))
         conf['ring'].update(self.geometry(size))
