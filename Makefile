@@ -65,7 +65,7 @@ DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
              $(DEPS_KAFKA)
 DEPS_KAFKA = maven openjdk-17-jdk-headless openssl
 DEPS_LINT  = $(DEPS_BUILD) libfuse3-dev python3 clang-tidy cppcheck git
-DEPS_BENCH = $(DEPS_TEST) wrk
+DEPS_BENCH = $(DEPS_TEST) wrk rsyslog rsyslog-kafka
 
 .PHONY: help all module beacond unit tools fuzzers build-tests thread-unit \
         deps deps-kafka deps-test deps-lint deps-bench demo test soak lint \
@@ -142,7 +142,9 @@ $(B)/fault_fs: t/tools/fault_fs.c
 
 $(B)/bench/%: t/bench/%.c $(B)/libbeacon.a
 	@mkdir -p $(@D)
-	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $< $(B)/libbeacon.a -pthread
+	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $< $(B)/libbeacon.a $(BENCH_LIBS) \
+	    -pthread
+$(B)/bench/kafka: BENCH_LIBS = -lrdkafka
 
 $(B)/load: t/lib/load.c
 	@mkdir -p $(@D)
@@ -188,6 +190,7 @@ deps-lint:
 
 deps-bench:
 	@t/lib/deps $(DEPS_BENCH)
+	@t/lib/kafka_jars
 
 # ---- what people run
 

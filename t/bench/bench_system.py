@@ -30,6 +30,7 @@ http {
     beacon_helper %(helper)s;
     beacon_edge web7;
     beacon_log %(disk)s/log/$beacon_site.jsonl;
+    %(http)s
     server {
         listen 127.0.0.1:%(port)d;
         location = /empty.gif { empty_gif; }
@@ -47,7 +48,7 @@ http {
 class System:
     """One worker; everything in the place's directories."""
 
-    def __init__(self, place, lane="16m"):
+    def __init__(self, place, lane="16m", http=""):
         need(BEACOND, MODULE, LOAD)
         self.place = place
         self.port = free_port()
@@ -60,7 +61,7 @@ class System:
             f.write(CONF % {
                 "module": MODULE, "dir": self.dir, "disk": place.disk,
                 "log_format": LOG_FORMAT, "lane": lane, "helper": BEACOND,
-                "port": self.port})
+                "port": self.port, "http": http})
         self.nginx = place.start([NGINX, "-p", self.dir, "-c", conf,
                                   "-e", self.dir + "/error.log"])
         until("nginx", lambda: listening(self.port), 20, proc=self.nginx)
@@ -101,6 +102,16 @@ class System:
         text, _ = proc.communicate()
         self.place.stop(proc, 0)
         return json.loads(text)
+
+    def status(self):
+        with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+            s.sendall(b"GET /status HTTP/1.0\r\n\r\n")
+            text = b""
+            while True:
+                more = s.recv(65536)
+                if not more:
+                    return json.loads(text.partition(b"\r\n\r\n")[2])
+                text += more
 
     def stop(self):
         self.place.stop(self.nginx, signal.SIGQUIT, 20)
