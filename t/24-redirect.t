@@ -47,6 +47,12 @@ env, ring = capture_env(ring_options='lane_size=64k', http='''
         if ($secure_link = "") { return 403; }
         beacon_redirect  $beacon_arg_to allow=~.;
     }
+    location = /signed-case {
+        secure_link      $beacon_arg_sig;
+        secure_link_md5  "$beacon_arg_landingUrl a secret";
+        if ($secure_link = "") { return 403; }
+        beacon_redirect  $beacon_arg_landingUrl allow=~.;
+    }
     location = /from { return 404;
                        error_page 404 =200 /fixed?site=shop; }
     location = /auth { auth_request /inner; empty_gif; }
@@ -347,6 +353,17 @@ for target, sig, more, name in (
 r = signed(FAR, sign(FAR), '&TO=https://evil.test/')
 isnt(r.header('location'), 'https://evil.test/',
      'nor one that differs only in the case of its name')
+FAR_SIG = sign(FAR)
+FAR_ARG = urllib.parse.quote(FAR, safe='')
+r = env.get('/signed-case?site=shop&sig=%s&landingUrl=%s' % (FAR_SIG, FAR_ARG))
+is_((r.status, r.header('location')), (302, FAR),
+    'a signed target whose name has capitals is gone to')
+for name in ('landingurl', 'LANDINGURL', 'landingURL'):
+    for first, second in ((name, 'landingUrl'), ('landingUrl', name)):
+        r = env.get('/signed-case?site=shop&sig=%s&%s=%s&%s=%s' % (
+            FAR_SIG, first, FAR_ARG, second, 'https://evil.test/'))
+        isnt(r.header('location'), 'https://evil.test/',
+             'signed as %s, not sent to where %s says' % (first, second))
 for target in ('//evil.test/', 'javascript:alert(1)', '/x',
                'https://a@evil.test/'):
     r = signed(target, sign(target))

@@ -33,6 +33,8 @@ static ngx_int_t ngx_http_beacon_redirect_regex(ngx_conf_t *cf,
 static ngx_int_t ngx_http_beacon_redirect_target(ngx_conf_t *cf,
     ngx_http_beacon_redirect_t *redirect, ngx_str_t *text, ngx_uint_t allows,
     ngx_str_t *host);
+static ngx_int_t ngx_http_beacon_redirect_nocase(ngx_conf_t *cf,
+    ngx_http_beacon_value_t *target);
 static ngx_uint_t ngx_http_beacon_redirect_host_ends(beacon_str_t *text);
 static ngx_int_t ngx_http_beacon_redirect_hash(ngx_conf_t *cf,
     ngx_http_beacon_redirect_t *redirect, ngx_hash_keys_arrays_t *keys);
@@ -254,7 +256,9 @@ ngx_http_beacon_redirect_target(ngx_conf_t *cf,
 
     host->len = 0;
 
-    if (ngx_http_beacon_value_compile(cf, text, &redirect->target) != NGX_OK) {
+    if (ngx_http_beacon_value_compile(cf, text, &redirect->target) != NGX_OK
+        || ngx_http_beacon_redirect_nocase(cf, &redirect->target) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -298,6 +302,54 @@ ngx_http_beacon_redirect_target(ngx_conf_t *cf,
                        "\"%V\" is no absolute http or https URL", text);
 
     return NGX_ERROR;
+}
+
+
+/*
+ * $beacon_arg_landingUrl: nginx makes the variable that secure_link signs lower
+ * case, so a click may hold "landingurl", signed, and "landingUrl", which is
+ * not.  The target is then that variable, whichever of them it finds.
+ */
+
+static ngx_int_t
+ngx_http_beacon_redirect_nocase(ngx_conf_t *cf, ngx_http_beacon_value_t *target)
+{
+    ngx_int_t   index;
+    ngx_str_t   name;
+    ngx_uint_t  i;
+
+    if (target->kind != NGX_HTTP_BEACON_ARGUMENT) {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < target->text.len; i++) {
+        if (target->text.data[i] >= 'A' && target->text.data[i] <= 'Z') {
+            break;
+        }
+    }
+
+    if (i == target->text.len) {
+        return NGX_OK;
+    }
+
+    name.len = sizeof("beacon_arg_") - 1 + target->text.len;
+    name.data = ngx_pnalloc(cf->pool, name.len);
+    if (name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(name.data, "beacon_arg_%V", &target->text);
+
+    index = ngx_http_get_variable_index(cf, &name);
+    if (index == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    target->kind = NGX_HTTP_BEACON_VARIABLE;
+    target->index = index;
+    target->text = name;
+
+    return NGX_OK;
 }
 
 
