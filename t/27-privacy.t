@@ -36,6 +36,10 @@ env, ring = capture_env(ring_options='lane_size=4m', http='''
     location = /anonymous { beacon empty; beacon_gpc anonymous; }
     location = /anonymous-2 { beacon empty; beacon_gpc anonymous;
                               beacon_visitor $arg_uid $cookie_x; }
+    location = /anonymous-3 {
+        beacon empty; beacon_gpc anonymous;
+        beacon_visitor "$arg_acct.${beacon_arg_Vid}" x$cookie_x$beacon_arg_u;
+    }
     location = /anonymous-off { beacon empty; beacon_gpc anonymous;
                                 beacon_ip off; }
     location = /drop { beacon gif; beacon_gpc drop; }
@@ -127,6 +131,10 @@ hit = hit_of('/anonymous-2?uid=u&vid=v&UID=w&a=b',
              headers={**GPC, 'Referer': 'https://x/?uid=u'})
 is_((hit['args'], hit['referer']), ({'vid': 'v', 'a': 'b'}, 'https://x/'),
     'also where nginx\'s own $arg_ names it, and in the referer')
+hit = hit_of('/anonymous-3?acct=1&vid=2&u=3&%75[]=4&a=b',
+             headers={**GPC, 'Referer': 'https://x/?VID=2&acct=1'})
+is_((hit['args'], hit['referer']), ({'a': 'b'}, 'https://x/'),
+    'and where it is a part of the visitor')
 is_(hit_of('/anonymous-2?uid=u&vid=v')['args'], {'uid': 'u', 'vid': 'v'},
     'without the signal it stays')
 hit = hit_of('/anonymous-off', headers=GPC)

@@ -180,6 +180,7 @@ typedef struct {
     ngx_uint_t                  index;      /* VARIABLE: in r->variables */
     ngx_str_t                   text;       /* CONSTANT; ARGUMENT, VARIABLE:
                                                its name */
+    ngx_str_t                   source;     /* as it was configured */
     ngx_http_complex_value_t   *complex;    /* COMPLEX */
 } ngx_http_beacon_value_t;
 

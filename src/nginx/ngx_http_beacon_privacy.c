@@ -29,6 +29,8 @@ static ngx_int_t ngx_http_beacon_filter_make(ngx_conf_t *cf,
     beacon_filter_t **filter);
 static ngx_int_t ngx_http_beacon_filter_visitor(ngx_conf_t *cf,
     ngx_http_beacon_loc_conf_t *conf);
+static ngx_int_t ngx_http_beacon_filter_named(ngx_conf_t *cf,
+    ngx_http_beacon_names_t *names, ngx_str_t *source);
 static char *ngx_http_beacon_names_conflict(ngx_conf_t *cf,
     ngx_http_beacon_names_t *drop, ngx_http_beacon_names_t *keep);
 
@@ -557,7 +559,6 @@ ngx_http_beacon_filter_make(ngx_conf_t *cf, ngx_http_beacon_names_t *drop,
 static ngx_int_t
 ngx_http_beacon_filter_visitor(ngx_conf_t *cf, ngx_http_beacon_loc_conf_t *conf)
 {
-    ngx_str_t                 name;
     ngx_uint_t                i, n;
     beacon_str_t             *known;
     ngx_http_beacon_names_t   names;
@@ -581,20 +582,9 @@ ngx_http_beacon_filter_visitor(ngx_conf_t *cf, ngx_http_beacon_loc_conf_t *conf)
     value = conf->visitor->elts;
 
     for (i = 0; i < conf->visitor->nelts; i++) {
-        name = value[i].text;
-
-        if (value[i].kind == NGX_HTTP_BEACON_VARIABLE
-            && name.len > sizeof("arg_") - 1
-            && ngx_strncasecmp(name.data, (u_char *) "arg_", 4) == 0)
+        if (ngx_http_beacon_filter_named(cf, &names, &value[i].source)
+            != NGX_OK)
         {
-            name.data += 4;
-            name.len -= 4;
-
-        } else if (value[i].kind != NGX_HTTP_BEACON_ARGUMENT) {
-            continue;
-        }
-
-        if (ngx_http_beacon_names_add(cf, &names, &name, 1) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -605,6 +595,59 @@ ngx_http_beacon_filter_visitor(ngx_conf_t *cf, ngx_http_beacon_loc_conf_t *conf)
 
     return ngx_http_beacon_filter_make(cf, &names, conf->keep_args,
                                        &conf->anonymous);
+}
+
+
+/* Those that a VALUE names: "$arg_a", "u-${beacon_arg_b}". */
+
+static ngx_int_t
+ngx_http_beacon_filter_named(ngx_conf_t *cf, ngx_http_beacon_names_t *names,
+    ngx_str_t *source)
+{
+    u_char     *p, *last;
+    ngx_str_t   name;
+
+    last = source->data + source->len;
+
+    for (p = source->data; p < last; /* void */ ) {
+        if (*p++ != '$') {
+            continue;
+        }
+
+        p += (p < last && *p == '{');
+        name.data = p;
+
+        while (p < last
+               && ((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z')
+                   || (*p >= '0' && *p <= '9') || *p == '_'))
+        {
+            p++;
+        }
+
+        name.len = p - name.data;
+
+        if (name.len > 7
+            && ngx_strncasecmp(name.data, (u_char *) "beacon_", 7) == 0)
+        {
+            name.data += 7;
+            name.len -= 7;
+        }
+
+        if (name.len <= 4
+            || ngx_strncasecmp(name.data, (u_char *) "arg_", 4) != 0)
+        {
+            continue;
+        }
+
+        name.data += 4;
+        name.len -= 4;
+
+        if (ngx_http_beacon_names_add(cf, names, &name, 1) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -169,6 +169,7 @@ ngx_http_beacon_value_compile(ngx_conf_t *cf, ngx_str_t *text,
     ngx_http_compile_complex_value_t   ccv;
 
     ngx_memzero(value, sizeof(ngx_http_beacon_value_t));
+    value->source = *text;
 
     if (ngx_strlchr(text->data, text->data + text->len, '$') == NULL) {
         value->kind = NGX_HTTP_BEACON_CONSTANT;
