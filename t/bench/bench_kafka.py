@@ -26,7 +26,8 @@ BOOKS = os.path.join(BUILD, "books_cli")
 PROPERTIES = ("enable.idempotence=true", "acks=all", "message.timeout.ms=0",
               "partitioner=murmur2_random", "compression.codec=lz4",
               "linger.ms=20", "socket.nagle.disable=true",
-              "queue.buffering.max.kbytes=65536")
+              "queue.buffering.max.kbytes=65536",
+              "queue.buffering.max.messages=10000")
 OUTAGE = float(os.environ.get("BENCH_OUTAGE", "15" if QUICK else "60"))
 RATE = 20000
 
