@@ -287,6 +287,13 @@ for kind in (FORM + '; charset=utf-16', FORM + ';Charset=UTF-7',
     is_(body_of('e=x&email=FORBIDDEN', kind),
         ({}, None, None, ['body_dropped']),
         '%s could hide a name: the body is left out' % kind)
+for body in ('{"email":"FORBIDDEN"}', ' \r\n{"a":"=","email":"FORBIDDEN"}',
+             '[{"email":"FORBIDDEN"}]', '%7B%22email%22%3A%22FORBIDDEN%22%7D',
+             '+%5b{"email":"FORBIDDEN"}]'):
+    is_(body_of(body, FORM), ({}, None, None, ['body_dropped']),
+        '%r as a form: left out' % body[:12])
+is_(body_of('e={"x":1}&%5fx[]=1', FORM)[0], {'e': '{"x":1}', '_x[]': '1'},
+    'JSON in a value stays')
 is_(body_of('e=%zz&email=FORBIDDEN', FORM),
     ({'e': '%zz'}, None, 'e=%zz', ['malformed']),
     'the raw form of a malformed hit is without it too')

@@ -7,6 +7,8 @@
 
 #include "ngx_http_beacon.h"
 
+#include "beacon_query.h"
+
 
 static ngx_uint_t ngx_http_beacon_signal(ngx_table_elt_t *h)
     __attribute__((noinline));
@@ -21,6 +23,7 @@ static u_char *ngx_http_beacon_filter_room(ngx_http_request_t *r,
 static ngx_int_t ngx_http_beacon_filter_data(ngx_http_request_t *r,
     ngx_http_beacon_worker_t *worker, beacon_filter_t *filter,
     beacon_str_t *body);
+static ngx_uint_t ngx_http_beacon_form_is_json(beacon_str_t *body);
 static ngx_uint_t ngx_http_beacon_form_searchable(ngx_http_request_t *r);
 static ngx_int_t ngx_http_beacon_names_add(ngx_conf_t *cf,
     ngx_http_beacon_names_t *names, ngx_str_t *name, ngx_uint_t lower);
@@ -295,7 +298,9 @@ ngx_http_beacon_filter(ngx_http_request_t *r, ngx_http_beacon_worker_t *worker,
         return NGX_OK;
 
     case BEACON_BODY_FORM:
-        if (!ngx_http_beacon_form_searchable(r)) {
+        if (ngx_http_beacon_form_is_json(body)
+            || !ngx_http_beacon_form_searchable(r))
+        {
             return NGX_DECLINED;
         }
 
@@ -364,6 +369,31 @@ ngx_http_beacon_filter_data(ngx_http_request_t *r,
     *body = left;
 
     return NGX_OK;
+}
+
+
+/*
+ * Scripts send JSON as a form to need no preflight: it would be one name, its
+ * values and all.  "[email]=" is a form.
+ */
+
+static ngx_uint_t
+ngx_http_beacon_form_is_json(beacon_str_t *body)
+{
+    uint8_t         c;
+    const uint8_t  *p, *last;
+
+    last = body->data + body->len;
+
+    for (p = body->data; p < last; /* void */ ) {
+        c = beacon_query_byte(p, last, &p);
+
+        if (c != ' ' && c != '\t' && c != '\r' && c != '\n' && c != '[') {
+            return c == '{';
+        }
+    }
+
+    return 0;
 }
 
 
