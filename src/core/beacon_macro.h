@@ -17,6 +17,10 @@
 
 #include "beacon.h"
 
+/* How far a text is searched: no creative's URL is as long, and what a client
+   makes up to be expensive is. */
+#define BEACON_MACRO_LEN  4096
+
 /*
  * 1 if there is one in len bytes of JSON, or of a query, else 0.  The variants
  * with vectors may load 64 bytes beyond the end.

@@ -488,25 +488,30 @@ beacon_render_args(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
     return dst;
 }
 
+static int
+beacon_render_macro(const beacon_render_t *r, const uint8_t *text, size_t len)
+{
+    return r->ops->macro(text, len < BEACON_MACRO_LEN ? len : BEACON_MACRO_LEN);
+}
+
 /* args: that member's text behind its opening brace. */
 static unsigned
 beacon_render_own_flags(beacon_render_t *r, const beacon_hit_t *hit,
     const uint8_t *args, size_t len, unsigned lost)
 {
     unsigned             own;
-    beacon_macro_pt      find;
     const beacon_str_t  *query, *body;
 
     query = &hit->strings[BEACON_HIT_QUERY];
     body = &hit->strings[BEACON_HIT_BODY];
     own = r->malformed ? BEACON_FLAG_MALFORMED : 0;
 
-    find = r->ops->macro;
-
-    if (find(args, len)
-        || (r->nkept && find(r->kept, r->nkept))
-        || ((lost & BEACON_LOST_QUERY) && find(query->data, query->len))
-        || ((lost & BEACON_LOST_FORM) && find(body->data, body->len)))
+    if (beacon_render_macro(r, args, len)
+        || (r->nkept && beacon_render_macro(r, r->kept, r->nkept))
+        || ((lost & BEACON_LOST_QUERY)
+            && beacon_render_macro(r, query->data, query->len))
+        || ((lost & BEACON_LOST_FORM)
+            && beacon_render_macro(r, body->data, body->len)))
     {
         own |= BEACON_FLAG_MACRO;
     }

@@ -70,6 +70,18 @@ class Browser:
         from selenium import webdriver
         from selenium.webdriver.chrome.options import Options
         from selenium.webdriver.chrome.service import Service
+        from selenium.webdriver.common import utils
+
+        class Loopback(Service):
+            """Not by the name localhost: it need not resolve."""
+
+            @property
+            def service_url(self):
+                return 'http://127.0.0.1:%d' % self.port
+
+            def is_connectable(self):
+                return utils.is_connectable(self.port, '127.0.0.1')
+
         options = Options()
         options.binary_location = CHROMIUM
         rules = ['MAP %s:443 127.0.0.1:%d' % (host, port) for host in hosts]
@@ -88,7 +100,7 @@ class Browser:
         home = os.path.join(env.root, 'home')
         os.mkdir(home)
         self.driver = webdriver.Chrome(
-            options=options, service=Service(
+            options=options, service=Loopback(
                 DRIVER, env={**os.environ, 'HOME': home, 'TMPDIR': home}))
         self.driver.set_script_timeout(30)
         self.driver.set_page_load_timeout(30)
