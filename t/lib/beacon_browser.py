@@ -5,6 +5,7 @@ import base64
 import glob
 import hashlib
 import os
+import socket
 import subprocess
 import sys
 
@@ -20,6 +21,10 @@ def available():
     for path in (CHROMIUM, DRIVER):
         if not os.path.exists(path):
             return path + ' is not installed'
+    try:
+        socket.getaddrinfo('localhost', 80)
+    except OSError:
+        return 'chromedriver wants localhost to have an address (/etc/hosts)'
     try:
         import selenium                         # noqa: F401
     except ImportError:
