@@ -240,6 +240,7 @@ struct beacond_kafka_s {
     uint32_t                 nall;
     double                   rtt_ms;    /* the worst of brokers that are up */
     uint64_t                 stats_ns;
+    uint64_t                 up_ns;     /* since when some broker is up */
 };
 
 /* Something went wrong: counted, shown for a minute, logged once a minute. */
@@ -310,6 +311,10 @@ void beacond_kafka_trouble(beacond_kafka_t *kafka);
 void beacond_kafka_park(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     const beacond_message_t *message);
 
+/* Where there is no room for it: lost, but only if somebody else has it.
+   false: it has to wait. */
+bool beacond_kafka_lose(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
+
 /* beacond_kafka_parked.c */
 
 /* OK; FULL or SYS: not possible now, nothing is changed. */
@@ -328,10 +333,11 @@ void beacond_kafka_parked_report(beacond_kafka_t *kafka,
     beacond_kafka_msg_t *msg, beacond_fate_e fate);
 
 /* At load: topics whose file a checkpoint names, up to end.  strict: what is
-   beyond was not acknowledged and is cut off. */
-void beacond_kafka_parked_load(beacond_kafka_t *kafka, const char *name,
+   beyond was not acknowledged and is cut off.  AGAIN: one may be there, but
+   cannot be opened now. */
+beacon_rc_t beacond_kafka_parked_load(beacond_kafka_t *kafka, const char *name,
     uint64_t generation, uint64_t end, bool strict);
-void beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict);
+beacon_rc_t beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict);
 void beacond_kafka_parked_sync(beacond_kafka_t *kafka);
 void beacond_kafka_parked_close(beacond_kafka_t *kafka,
     beacond_kafka_topic_t *topic);
@@ -342,12 +348,17 @@ beacon_rc_t beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n);
 void beacond_kafka_give(beacond_kafka_t *kafka, uint64_t n);
 void beacond_kafka_owe(beacond_kafka_t *kafka, uint64_t n);
 
+/* Says that a write failed, of which n bytes were written.  FULL: there is no
+   room now; SYS: something else, which passes. */
+beacon_rc_t beacond_kafka_unwritten(beacond_kafka_t *kafka, const char *what,
+    ssize_t n);
+
 /* beacond_kafka_dead.c */
 
 beacon_rc_t beacond_kafka_dead_put(beacond_kafka_t *kafka,
     const beacond_kafka_topic_t *topic, const beacond_message_t *message,
     const char *reason);
-void beacond_kafka_dead_load(beacond_kafka_t *kafka, uint64_t end,
+beacon_rc_t beacond_kafka_dead_load(beacond_kafka_t *kafka, uint64_t end,
     bool strict);
 void beacond_kafka_dead_turn(beacond_kafka_t *kafka);
 void beacond_kafka_dead_close(beacond_kafka_t *kafka);

@@ -2,7 +2,7 @@
  * The checkpoint: <ring>/<name>.checkpoint, and a copy in the spool's directory
  * while that holds anything (a ring may go with its tmpfs).
  *
- *     {"v":1,"waiting":hits,"dead":length,
+ *     {"v":1,"waiting":hits,"dead":length,"dir":"<of these files>",
  *      "parked":[["<topic>",generation,length],...],"engine":{...}}
  *
  * Frames and letters are written before the checkpoint that covers them, and
@@ -28,34 +28,62 @@
 
 /* Loading. */
 
+/* Files that hold something stay where they are, though the configuration may
+   have a spool now, or another one. */
 static void
+beacond_kafka_load_dir(beacond_kafka_t *kafka, const json_t *root)
+{
+    const char  *dir = json_string_value(json_object_get(root, "dir"));
+
+    if (dir == NULL || dir[0] != '/' || strlen(dir) >= sizeof(kafka->dir)
+        || strcmp(dir, kafka->dir) == 0 || access(dir, F_OK) != 0)
+    {
+        return;
+    }
+
+    snprintf(kafka->dir, sizeof(kafka->dir), "%s", dir);
+    kafka->beside = strcmp(dir, kafka->sink->conf->dir) == 0;
+    beacond_log(BEACOND_NOTICE, "sink \"%s\": its parked hits and dead letters "
+                "are in %s", kafka->sink->name, dir);
+}
+
+/* AGAIN: what may be there cannot be read now. */
+static beacon_rc_t
 beacond_kafka_load_files(beacond_kafka_t *kafka, const json_t *root,
     bool strict)
 {
     size_t         i;
     uint64_t       waiting, gone;
     json_t        *entry, *parked;
+    beacon_rc_t    rc = BEACON_OK;
     const char    *name;
 
+    beacond_kafka_load_dir(kafka, root);
     parked = json_object_get(root, "parked");
 
     json_array_foreach(parked, i, entry) {
         name = json_string_value(json_array_get(entry, 0));
 
-        if (name != NULL && strlen(name) <= BEACON_KAFKA_TOPIC_MAX
+        if (rc == BEACON_OK && name != NULL
+            && strlen(name) <= BEACON_KAFKA_TOPIC_MAX
             && strchr(name, '/') == NULL && name[0] != '.')
         {
-            beacond_kafka_parked_load(kafka, name,
+            rc = beacond_kafka_parked_load(kafka, name,
                 (uint64_t) json_integer_value(json_array_get(entry, 1)),
                 (uint64_t) json_integer_value(json_array_get(entry, 2)),
                 strict);
         }
     }
 
-    beacond_kafka_parked_sweep(kafka, strict);
-    beacond_kafka_dead_load(kafka, (uint64_t) json_integer_value(
-                                       json_object_get(root, "dead")),
-                            strict);
+    rc = rc != BEACON_OK ? rc : beacond_kafka_parked_sweep(kafka, strict);
+    rc = rc != BEACON_OK ? rc
+         : beacond_kafka_dead_load(kafka, (uint64_t) json_integer_value(
+                                              json_object_get(root, "dead")),
+                                   strict);
+
+    if (rc != BEACON_OK) {
+        return rc;
+    }
 
     waiting = (uint64_t) json_integer_value(json_object_get(root, "waiting"));
     gone = waiting > kafka->waiting ? waiting - kafka->waiting : 0;
@@ -66,6 +94,8 @@ beacond_kafka_load_files(beacond_kafka_t *kafka, const json_t *root,
     } else {
         kafka->unparked = gone;
     }
+
+    return BEACON_OK;
 }
 
 /* AGAIN: it may be there, but cannot be read now. */
@@ -106,18 +136,21 @@ beacond_kafka_load(beacond_kafka_t *kafka, beacond_checkpoint_t *checkpoint)
     rc = beacond_kafka_load_from(kafka, kafka->sink->conf->dir, &root);
     strict = root != NULL;
 
-    if (rc == BEACON_OK && root == NULL && !kafka->beside) {
-        rc = beacond_kafka_load_from(kafka, kafka->dir, &root);
-    }
-
-    if (rc != BEACON_OK) {
-        beacond_kafka_error(kafka, &kafka->file_limit, "its checkpoint cannot "
-                            "be read: %s", strerror(errno));
-        return rc;
+    if (rc == BEACON_OK && root == NULL && kafka->sink->conf->spool != NULL) {
+        rc = beacond_kafka_load_from(kafka, kafka->sink->conf->spool, &root);
     }
 
     kafka->now = beacond_clock_ns();
-    beacond_kafka_load_files(kafka, root, strict);
+    rc = rc != BEACON_OK ? rc : beacond_kafka_load_files(kafka, root, strict);
+
+    if (rc != BEACON_OK) {
+        beacond_kafka_error(kafka, &kafka->file_limit, "its checkpoint, or "
+                            "what is parked, cannot be read: %s",
+                            strerror(errno));
+        json_decref(root);
+        return rc;
+    }
+
     kafka->loaded = true;
 
     if (root != NULL) {
@@ -155,6 +188,19 @@ beacond_kafka_write(beacond_kafka_t *kafka, const char *dir, bool sync)
     return ok ? BEACON_OK : BEACON_SYS;
 }
 
+static void
+beacond_kafka_compose_dir(const beacond_kafka_t *kafka, FILE *out)
+{
+    json_t  *dir = json_string(kafka->dir);
+
+    if (dir != NULL) {
+        fprintf(out, "\"dir\":");
+        json_dumpf(dir, out, JSON_ENCODE_ANY);
+        fprintf(out, ",");
+        json_decref(dir);
+    }
+}
+
 /* The engine's text in ours. */
 static beacon_rc_t
 beacond_kafka_compose(beacond_kafka_t *kafka,
@@ -172,9 +218,15 @@ beacond_kafka_compose(beacond_kafka_t *kafka,
         return BEACON_SYS;
     }
 
-    fprintf(out, "{\"v\":1,\"waiting\":%llu,\"dead\":%llu,\"parked\":[",
+    fprintf(out, "{\"v\":1,\"waiting\":%llu,\"dead\":%llu,",
             (unsigned long long) kafka->waiting,
             (unsigned long long) kafka->dead_end);
+
+    if (kafka->waiting > 0) {
+        beacond_kafka_compose_dir(kafka, out);
+    }
+
+    fprintf(out, "\"parked\":[");
 
     for (topic = kafka->topics; topic != NULL; topic = topic->next) {
         if (topic->generation != 0) {
@@ -262,9 +314,10 @@ beacond_kafka_told(beacond_kafka_t *kafka, size_t n)
 static void
 beacond_kafka_keep_copy(beacond_kafka_t *kafka)
 {
-    char  path[PATH_MAX + 80];
+    char         path[PATH_MAX + 80];
+    const char  *spool = kafka->sink->conf->spool;
 
-    if (kafka->beside || kafka->text == NULL || !kafka->copy_due
+    if (spool == NULL || kafka->text == NULL || !kafka->copy_due
         || kafka->now - kafka->copied_ns < BEACOND_KAFKA_COPY)
     {
         return;
@@ -276,7 +329,7 @@ beacond_kafka_keep_copy(beacond_kafka_t *kafka)
     if (kafka->waiting > 0 || beacond_sink_spool_dir(kafka->sink) != NULL) {
         beacond_kafka_parked_sync(kafka);
 
-        if (beacond_kafka_write(kafka, kafka->dir, true) != BEACON_OK) {
+        if (beacond_kafka_write(kafka, spool, true) != BEACON_OK) {
             beacond_kafka_error(kafka, &kafka->file_limit, "a copy of its "
                                 "checkpoint: %s", strerror(errno));
         }
@@ -286,7 +339,7 @@ beacond_kafka_keep_copy(beacond_kafka_t *kafka)
     }
 
     if (kafka->copied) {
-        snprintf(path, sizeof(path), "%s/%s.checkpoint", kafka->dir,
+        snprintf(path, sizeof(path), "%s/%s.checkpoint", spool,
                  kafka->sink->name);
         unlink(path);
         kafka->copied = false;

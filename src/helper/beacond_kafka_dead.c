@@ -122,8 +122,10 @@ beacond_kafka_dead_put(beacond_kafka_t *kafka,
     const beacond_kafka_topic_t *topic, const beacond_message_t *message,
     const char *reason)
 {
-    char    *line;
-    size_t   len;
+    char        *line;
+    size_t       len;
+    ssize_t      n = -1;
+    beacon_rc_t  rc;
 
     line = beacond_dead_line(topic, message, reason, &len);
 
@@ -134,15 +136,15 @@ beacond_kafka_dead_put(beacond_kafka_t *kafka,
 
     BEACOND_POINT("kafka.before_dead");
 
-    if (beacond_dead_open(kafka, O_CREAT) != BEACON_OK
-        || pwrite(kafka->dead_fd, line, len, (off_t) kafka->dead_end)
-           != (ssize_t) len)
-    {
-        beacond_kafka_error(kafka, &kafka->file_limit, "dead letters: %s",
-                            strerror(errno));
+    if (beacond_dead_open(kafka, O_CREAT) == BEACON_OK) {
+        n = pwrite(kafka->dead_fd, line, len, (off_t) kafka->dead_end);
+    }
+
+    if (n != (ssize_t) len) {
+        rc = beacond_kafka_unwritten(kafka, "dead letters", n);
         beacond_kafka_give(kafka, len);
         free(line);
-        return BEACON_SYS;
+        return rc;
     }
 
     BEACOND_POINT("kafka.after_dead");
@@ -201,7 +203,7 @@ beacond_dead_read(const beacond_kafka_t *kafka, uint64_t place, size_t *len)
     return NULL;
 }
 
-void
+beacon_rc_t
 beacond_kafka_dead_load(beacond_kafka_t *kafka, uint64_t end, bool strict)
 {
     char         *line;
@@ -212,7 +214,7 @@ beacond_kafka_dead_load(beacond_kafka_t *kafka, uint64_t end, bool strict)
     if (beacond_dead_open(kafka, 0) != BEACON_OK
         || fstat(kafka->dead_fd, &st) != 0)
     {
-        return;
+        return errno == ENOENT ? BEACON_OK : BEACON_AGAIN;
     }
 
     if (!strict || end > (uint64_t) st.st_size) {
@@ -232,6 +234,8 @@ beacond_kafka_dead_load(beacond_kafka_t *kafka, uint64_t end, bool strict)
     (void) !ftruncate(kafka->dead_fd, (off_t) place);
     kafka->waiting += kafka->dead;
     beacond_kafka_owe(kafka, place);
+
+    return BEACON_OK;
 }
 
 /* Once more. */

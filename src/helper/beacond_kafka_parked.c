@@ -85,22 +85,22 @@ static beacon_rc_t
 beacond_parked_begin(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
 {
     char                   path[PATH_MAX + 320];
+    ssize_t                n;
     beacond_parked_head_t  head = { BEACOND_PARKED_MAGIC, 0 };
 
     beacond_parked_path(kafka, "", path, sizeof(path));
 
-    if (mkdir(path, 0750) != 0 && errno != EEXIST) {
-        return BEACON_SYS;
+    if ((mkdir(path, 0750) != 0 && errno != EEXIST)
+        || beacond_parked_open(kafka, topic, O_CREAT | O_TRUNC) != BEACON_OK)
+    {
+        return beacond_kafka_unwritten(kafka, "parked hits", -1);
     }
 
     head.generation = beacond_clock_date();
+    n = pwrite(topic->fd, &head, sizeof(head), 0);
 
-    if (beacond_parked_open(kafka, topic, O_CREAT | O_TRUNC) != BEACON_OK) {
-        return BEACON_SYS;
-    }
-
-    if (pwrite(topic->fd, &head, sizeof(head), 0) != (ssize_t) sizeof(head)) {
-        return BEACON_SYS;
+    if (n != (ssize_t) sizeof(head)) {
+        return beacond_kafka_unwritten(kafka, "parked hits", n);
     }
 
     topic->generation = head.generation;
@@ -142,6 +142,8 @@ static beacon_rc_t
 beacond_parked_write(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
     const beacond_message_t *message, unsigned hits)
 {
+    ssize_t                 n;
+    beacon_rc_t             rc;
     static const uint8_t    zeros[8];
     beacond_parked_frame_t  frame;
 
@@ -165,12 +167,12 @@ beacond_parked_write(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
 
     BEACOND_POINT("kafka.before_park");
 
-    if (pwritev(topic->fd, iov, 4, (off_t) topic->end)
-        != (ssize_t) frame.length)
-    {
-        beacond_parked_error(kafka, topic->name);
+    n = pwritev(topic->fd, iov, 4, (off_t) topic->end);
+
+    if (n != (ssize_t) frame.length) {
+        rc = beacond_kafka_unwritten(kafka, "parked hits", n);
         (void) !ftruncate(topic->fd, (off_t) topic->end);
-        return errno == ENOSPC || errno == EDQUOT ? BEACON_FULL : BEACON_SYS;
+        return rc;
     }
 
     BEACOND_POINT("kafka.after_park");
@@ -205,14 +207,16 @@ beacond_kafka_parked_put(beacond_kafka_t *kafka,
         return BEACON_FULL;
     }
 
-    if (topic->generation == 0
-        ? beacond_parked_begin(kafka, topic) != BEACON_OK
-        : beacond_parked_open(kafka, topic, 0) != BEACON_OK)
-    {
-        beacond_parked_error(kafka, topic->name);
-        rc = BEACON_SYS;
+    if (topic->generation == 0) {
+        rc = beacond_parked_begin(kafka, topic);
 
     } else {
+        rc = beacond_parked_open(kafka, topic, 0) == BEACON_OK
+             ? BEACON_OK
+             : beacond_kafka_unwritten(kafka, "parked hits", -1);
+    }
+
+    if (rc == BEACON_OK) {
         rc = beacond_parked_write(kafka, topic, message, hits);
     }
 

@@ -3,6 +3,7 @@
 #include "beacond_kafka_parked.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,28 +39,41 @@ beacond_parked_scan(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
     beacond_kafka_owe(kafka, end);
 }
 
-void
+beacon_rc_t
 beacond_kafka_parked_load(beacond_kafka_t *kafka, const char *name,
     uint64_t generation, uint64_t end, bool strict)
 {
+    ssize_t                 n;
     struct stat             st;
     beacond_kafka_topic_t  *topic;
     beacond_parked_head_t   head;
 
     topic = beacond_kafka_topic_named(kafka, name, strlen(name), false);
 
-    if (topic == NULL || topic->generation != 0
-        || beacond_parked_open(kafka, topic, 0) != BEACON_OK)
-    {
-        return;
+    if (topic == NULL) {
+        return BEACON_AGAIN;
     }
 
-    if (pread(topic->fd, &head, sizeof(head), 0) != (ssize_t) sizeof(head)
-        || head.magic != BEACOND_PARKED_MAGIC || fstat(topic->fd, &st) != 0
+    if (topic->generation != 0) {
+        return BEACON_OK;
+    }
+
+    if (beacond_parked_open(kafka, topic, 0) != BEACON_OK) {
+        return errno == ENOENT || errno == EISDIR ? BEACON_OK : BEACON_AGAIN;
+    }
+
+    n = pread(topic->fd, &head, sizeof(head), 0);
+
+    if (n < 0 || fstat(topic->fd, &st) != 0) {
+        beacond_kafka_parked_close(kafka, topic);
+        return BEACON_AGAIN;
+    }
+
+    if (n != (ssize_t) sizeof(head) || head.magic != BEACOND_PARKED_MAGIC
         || (strict && head.generation != generation))
     {
         beacond_kafka_parked_close(kafka, topic);
-        return;
+        return BEACON_OK;
     }
 
     if (!strict || end > (uint64_t) st.st_size) {
@@ -72,22 +86,29 @@ beacond_kafka_parked_load(beacond_kafka_t *kafka, const char *name,
     topic->chunk_failed = true;
     kafka->ntroubled++;
     beacond_parked_scan(kafka, topic, end);
+
+    return BEACON_OK;
 }
 
 /* Files that no checkpoint names.  strict: what is in them will be given
    again; else they are all there is. */
-void
+beacon_rc_t
 beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict)
 {
     DIR                    *dir;
     char                    path[PATH_MAX + 320];
+    beacon_rc_t             rc = BEACON_OK;
     struct dirent          *entry;
     beacond_kafka_topic_t  *topic;
 
     beacond_parked_path(kafka, "", path, sizeof(path));
     dir = opendir(path);
 
-    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+    if (dir == NULL) {
+        return errno == ENOENT || errno == ENOTDIR ? BEACON_OK : BEACON_AGAIN;
+    }
+
+    while (rc == BEACON_OK && (entry = readdir(dir)) != NULL) {
         if (entry->d_name[0] == '.'
             || strlen(entry->d_name) > BEACON_KAFKA_TOPIC_MAX)
         {
@@ -95,7 +116,7 @@ beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict)
         }
 
         if (!strict) {
-            beacond_kafka_parked_load(kafka, entry->d_name, 0, 0, false);
+            rc = beacond_kafka_parked_load(kafka, entry->d_name, 0, 0, false);
             continue;
         }
 
@@ -108,7 +129,7 @@ beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict)
         }
     }
 
-    if (dir != NULL) {
-        closedir(dir);
-    }
+    closedir(dir);
+
+    return rc;
 }

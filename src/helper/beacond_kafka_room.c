@@ -3,6 +3,8 @@
 
 #include "beacond_kafka.h"
 
+#include <errno.h>
+#include <string.h>
 #include <sys/statvfs.h>
 
 /* Has the disk so much left that the spool's min_free stays? */
@@ -78,4 +80,18 @@ beacond_kafka_owe(beacond_kafka_t *kafka, uint64_t n)
     if (beacond_kafka_take(kafka, n) != BEACON_OK) {
         kafka->taken += n;
     }
+}
+
+/* A disk that fails has no room either: else the hits of one topic would wait
+   for it in the window, and all others behind them. */
+beacon_rc_t
+beacond_kafka_unwritten(beacond_kafka_t *kafka, const char *what, ssize_t n)
+{
+    int  code = n >= 0 ? ENOSPC : errno;
+
+    beacond_kafka_error(kafka, &kafka->file_limit, "%s: %s", what,
+                        strerror(code));
+
+    return code == ENOSPC || code == EDQUOT || code == EROFS || code == EIO
+           ? BEACON_FULL : BEACON_SYS;
 }

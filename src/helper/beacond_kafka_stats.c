@@ -63,6 +63,7 @@ void
 beacond_kafka_stats(void *data, const char *text, size_t len)
 {
     json_t           *brokers;
+    uint32_t          was;
     const char       *p;
     beacond_kafka_t  *kafka = data;
 
@@ -90,12 +91,17 @@ beacond_kafka_stats(void *data, const char *text, size_t len)
     }
 
     kafka->stats_ns = kafka->now;
+    was = kafka->nup;
     kafka->nbrokers = kafka->nup = kafka->nall = 0;
     kafka->rtt_ms = 0;
     beacond_stats_brokers(kafka, brokers, true);
 
     if (kafka->nall == 0) {
         beacond_stats_brokers(kafka, brokers, false);   /* as configured */
+    }
+
+    if (was == 0) {
+        kafka->up_ns = kafka->now;
     }
 
     json_decref(brokers);

@@ -7,6 +7,8 @@
 
 #define BEACOND_KAFKA_STUCK  (1000 * BEACOND_MS)        /* looked for */
 #define BEACOND_KAFKA_ALIVE  (5000 * BEACOND_MS)
+#define BEACOND_KAFKA_CLOGGED (45000 * BEACOND_MS)      /* beyond
+                                           socket.timeout.ms */
 
 static void
 beacond_kafka_state(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
@@ -44,6 +46,7 @@ beacond_kafka_well(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
 {
     if (topic->state == BEACOND_TOPIC_FAILING) {
         beacond_kafka_state(kafka, topic, BEACOND_TOPIC_FINE);
+        topic->retry_ns = 0;
     }
 }
 
@@ -65,9 +68,7 @@ beacond_kafka_set_aside(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
                 kafka->sink->name, topic->name, topic->reason);
 }
 
-/* Where there is no room to park it: lost, but only if somebody else has it.
-   false: it has to wait. */
-static bool
+bool
 beacond_kafka_lose(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
 {
     if (!beacond_sink_spared(kafka->sink, &msg->first->piece)) {
@@ -138,6 +139,20 @@ beacond_kafka_park_held(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
 }
 
 /*
+ * Is anything delivered that tells one topic's trouble from the cluster's?  A
+ * window that is full of one topic lets no other show that it is well: then
+ * brokers that are up for longer than a request may take have to do.
+ */
+static bool
+beacond_kafka_alive(const beacond_kafka_t *kafka)
+{
+    return kafka->now - kafka->ok_ns <= BEACOND_KAFKA_ALIVE
+           || (kafka->nup > 0
+               && kafka->now - kafka->ok_ns > BEACOND_KAFKA_CLOGGED
+               && kafka->now - kafka->up_ns > BEACOND_KAFKA_CLOGGED);
+}
+
+/*
  * A topic without an error whose messages stay where they are, while others'
  * are delivered: its leader is gone, say.  librdkafka gives messages back for
  * all topics together only.
@@ -157,7 +172,7 @@ beacond_kafka_stuck(beacond_kafka_t *kafka)
 
     kafka->stuck_ns = kafka->now;
 
-    if (kafka->now - kafka->ok_ns > BEACOND_KAFKA_ALIVE) {
+    if (!beacond_kafka_alive(kafka)) {
         return;
     }
 
@@ -189,7 +204,8 @@ beacond_kafka_turn_failing(beacond_kafka_t *kafka,
 
     if (since >= BEACOND_KAFKA_PARK
         || (since >= BEACOND_KAFKA_PRESSED
-            && kafka->used > kafka->conf->window / 4 * 3))
+            && (kafka->used > kafka->conf->window / 4 * 3
+                || kafka->held_bytes > BEACOND_KAFKA_BYTES / 4 * 3)))
     {
         beacond_kafka_set_aside(kafka, topic, NULL);
         beacond_kafka_park_held(kafka, topic);
@@ -253,7 +269,7 @@ beacond_kafka_trouble(beacond_kafka_t *kafka)
         switch (topic->state) {
 
         case BEACOND_TOPIC_FINE:
-            if (topic->held > 0) {
+            if (topic->held > 0 && kafka->now >= topic->retry_ns) {
                 beacond_kafka_resend(kafka, topic, topic->held);
             }
             break;

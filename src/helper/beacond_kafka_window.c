@@ -231,16 +231,15 @@ static void
 beacond_kafka_bury(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     const beacond_message_t *message, const char *reason)
 {
-    if (msg->source != BEACOND_MSG_LIVE) {
-        return;
-    }
+    beacon_rc_t  rc;
 
-    if (beacond_kafka_dead_put(kafka, msg->topic, message, reason)
-        == BEACON_OK)
-    {
+    rc = beacond_kafka_dead_put(kafka, msg->topic, message, reason);
+
+    if (rc == BEACON_OK) {
         beacond_kafka_end(kafka, msg, BEACOND_PARKED);
 
-    } else {
+    } else if (rc != BEACON_FULL || !beacond_kafka_lose(kafka, msg)) {
+        msg->topic->retry_ns = kafka->now + BEACOND_KAFKA_PROBE;
         beacond_kafka_hold(kafka, msg, message);
     }
 }
@@ -351,19 +350,16 @@ beacond_kafka_resend(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
         }
 
         copy = msg->copy;
-
-        if (rc == BEACON_INVALID
-            && beacond_kafka_dead_put(kafka, topic, copy, reason)
-               != BEACON_OK)
-        {
-            break;
-        }
-
         beacond_kafka_unhold(kafka, msg);
-        free(copy);
 
         if (rc == BEACON_INVALID) {
-            beacond_kafka_end(kafka, msg, BEACOND_PARKED);
+            beacond_kafka_bury(kafka, msg, copy, reason);
+        }
+
+        free(copy);
+
+        if (topic->head == msg) {
+            break;              /* it is held again */
         }
     }
 }
@@ -452,6 +448,8 @@ beacond_kafka_report(void *data, void *opaque, beacond_report_e what,
             beacond_kafka_parked_report(kafka, msg, BEACOND_PARKED);
             return;
         }
+
+        topic->retry_ns = kafka->now + BEACOND_KAFKA_RETRY;
     }
 
     if (what == BEACOND_FAILED) {

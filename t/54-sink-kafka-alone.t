@@ -1,0 +1,219 @@
+#!/usr/bin/python3
+"""What is wrong with one topic stays with it: one without a leader, dead
+letters without room, parked hits on a disk that takes nothing; and parked
+hits are where they were when the helper comes back."""
+
+import json
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                'lib'))
+from beacon_test import *                       # noqa: E402
+from beacon_kafka import Cluster                # noqa: E402
+from beacon_rig import FaultDisk, Rig           # noqa: E402
+
+kafka = Cluster(nodes=3).start()
+only = os.environ.get(
+    'ONLY', 'leader disk letters unreadable moved bytes').split()
+
+
+class KafkaRig(Rig):
+    spool_size = 1 << 30
+
+    def configure(self):
+        name = super().configure()
+        with open(name) as file:
+            conf = json.load(file)
+        if self.spool:
+            conf['spool']['size'] = self.spool_size
+            with open(name, 'w') as file:
+                json.dump(conf, file)
+        return name
+
+
+def rig_of(prefix, window=400, spool=True, lane='2m'):
+    rig = KafkaRig(spool=spool, lane=lane)
+    rig.sinks = [
+        {'type': 'log', 'name': 'log', 'at': 'test:1',
+         'path': os.path.join(rig.logs, rig.path)},
+        {'type': 'kafka', 'name': 'kafka', 'at': 'test:5',
+         'brokers': kafka.plain, 'topic': prefix + '$beacon_site',
+         'window': window, 'key': '$beacon_arg_n', 'properties': [
+             {'name': 'compression.codec', 'value': 'none', 'at': 'test:6'}]}]
+    return rig
+
+
+def settles(rig, seconds=60, **wanted):
+    good = wait_until(lambda: all(
+        rig.sink('kafka').get(name) == value
+        for name, value in wanted.items()), seconds, 0.05)
+    if not good:
+        diag('%s, not %s' % (rig.sink('kafka'), wanted))
+    return good
+
+
+def numbers(topic):
+    return sorted({int(record.hit()['args']['n'])
+                   for record in kafka.read(topic)})
+
+
+def leader(topic):
+    try:
+        return max(0, kafka.ask('leaders', topic=topic)[0])
+    except RuntimeError:            # not everywhere yet
+        return 0
+
+
+# ---- one topic's leader is gone, and the window is full of it
+
+if 'leader' in only:
+    for n in range(20):
+        prefix = 'l%d-' % n
+        leads = []
+        for i in range(2):
+            topic = prefix + 's%d' % i
+            kafka.create(topic, replication=1)
+            leads.append(wait_until(lambda: leader(topic), 20))
+        if leads[0] != leads[1]:
+            break
+    rig = rig_of(prefix)
+    rig.start()
+    rig.push(20, sites=2)
+    ok(settles(rig, done=20, pending=0), 'two topics, two leaders')
+    node = [node for node in kafka.nodes if node.id == leads[0]][0]
+    node.kill()
+    rig.push(3000, sites=2)
+    ok(rig.wait(), 'one dies; the log has everything')
+    ok(settles(rig, seconds=100, done=20 + 1500, lost=0),
+       "the other's topic gets its hits, though the window is full")
+    is_(list(rig.sink('kafka')['parked']), [prefix + 's0'],
+        'the one without a leader is parked')
+    node.start()
+    ok(settles(rig, seconds=60, done=3020, pending=0, lost=0),
+       'it gets its hits when its leader is back')
+    for i in range(2):
+        is_(numbers(prefix + 's%d' % i), list(range(i, 3020, 2)),
+            'topic %d has them' % i)
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+# ---- the disk takes nothing, the rest of the spool's promise stands
+
+if 'disk' in only:
+    kafka.create('d-s1')
+    rig = rig_of('d-')
+    disk = None
+    if os.geteuid() == 0:
+        point = os.path.join(rig.top, 'fuse')
+        os.mkdir(point)
+        disk = FaultDisk(point)
+    if disk is None or disk.server is None:
+        skip('no FUSE here', 6)
+    else:
+        rig.disks.append(disk)
+        rig.spool = os.path.join(point, 'spool')
+        os.mkdir(rig.spool)
+        rig.start()
+        rig.push(2000, sites=2)
+        ok(settles(rig, done=1000, parked_hits=1000, lost=0),
+           'hits of a missing topic are parked')
+        disk.fail('write')
+        rig.push(4000, sites=2)
+        ok(rig.wait(), 'the disk fails; the log has everything')
+        ok(settles(rig, seconds=60, done=3000, parked_hits=1000),
+           'the other topic goes on')
+        sink = rig.sink('kafka')
+        ok(sink['lost'] > 1000, 'what could not be parked is lost, counted')
+        disk.repair()
+        kafka.create('d-s0')
+        ok(settles(rig, seconds=60, pending=0), 'the rest arrives')
+        sink = rig.sink('kafka')
+        is_(sink['done'] + sink['lost'], 6000, 'the books balance')
+        is_(len(numbers('d-s0')) + len(numbers('d-s1')), sink['done'],
+            'what is done arrived')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+# ---- dead letters, and no room
+
+if 'letters' in only:
+    kafka.create('e-s0', max__message__bytes=1000)
+    kafka.create('e-s1')
+    rig = rig_of('e-', lane='16m')
+    rig.spool_size = 1 << 20
+    rig.start()
+    rig.push(2000, sites=2, size=3000)
+    ok(rig.wait(), 'the log has everything')
+    ok(settles(rig, seconds=40, done=1000),
+       'dead letters fill the spool; the other topic goes on')
+    wait_until(lambda: rig.sink('kafka')['in_flight'] == 0
+               and rig.sink('kafka')['lost'] > 0, 40, 0.05)
+    sink = rig.sink('kafka')
+    if not ok(sink['lost'] > 0
+              and sink['dead_letters'] + sink['lost'] == 1000,
+              'what there is no room for is lost, counted'):
+        diag(str(sink))
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+# ---- a parked file that cannot be opened just now
+
+if 'unreadable' in only:
+    kafka.create('u-s1')
+    rig = rig_of('u-')
+    rig.start()
+    rig.push(2000, sites=2)
+    ok(settles(rig, done=1000, parked_hits=1000, lost=0), 'hits are parked')
+    rig.kill()
+    path = os.path.join(rig.spool, 'kafka.parked', 'u-s0')
+    os.rename(path, os.path.join(rig.top, 'kept'))
+    os.symlink(path, path)              # ELOOP
+    rig.start()
+    rig.up()
+    time.sleep(2)
+    os.rename(os.path.join(rig.top, 'kept'), path)
+    kafka.create('u-s0')
+    ok(settles(rig, seconds=60, done=2000, pending=0, lost=0),
+       'and done only when they are')
+    is_(numbers('u-s0'), list(range(0, 2000, 2)), 'they arrive')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+# ---- a spool that comes, and another one, while hits are parked
+
+if 'moved' in only:
+    kafka.create('m-s1')
+    rig = rig_of('m-', spool=False)
+    for n in range(3):
+        if n > 0:
+            rig.kill()
+            rig.spool = os.path.join(rig.top, 'spool-%d' % n)
+            os.mkdir(rig.spool)
+        rig.start()
+        rig.push(2000, sites=2)
+        ok(settles(rig, done=(n + 1) * 1000, pending=(n + 1) * 1000,
+                   parked_hits=(n + 1) * 1000, lost=0),
+           'hits are parked, helper %d' % (n + 1))
+    kafka.create('m-s0')
+    ok(settles(rig, seconds=60, done=6000, pending=0, lost=0),
+       'they are done when the topic is there')
+    is_(numbers('m-s0'), list(range(0, 6000, 2)), 'they arrive')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+# ---- few, but large: the copies that are held have a limit, too
+
+if 'bytes' in only:
+    kafka.create('b-s1')
+    rig = rig_of('b-', window=10000, lane='16m')
+    rig.start()
+    rig.push(2400, sites=2, size=60000)
+    ok(rig.wait(), 'the log has everything')
+    ok(settles(rig, seconds=20, done=1200),
+       'a missing topic of large hits does not stop the other for 30 s')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+done_testing()
