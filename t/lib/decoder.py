@@ -18,10 +18,10 @@ HEX = re.compile(rb"[0-9A-Fa-f]{2}")
 
 # What an ad server should have replaced: in a key or value, and raw.
 MACRO = re.compile(
-    r"\$\{[A-Za-z_][A-Za-z0-9_.:-]*\}|%%[A-Za-z_][A-Za-z0-9_.:-]*%%"
-    r"|(?:\A|(?<=[\"=/;,&?|#:-]))\[[A-Za-z_][A-Za-z0-9_]{2,}\]"
-    r"(?=\Z|[=/;,&?|#:.-])|\{\{[^{}\"]+\}\}")
-RAW_MACRO = re.compile(MACRO.pattern.replace(r"\Z|[", r'\Z|["').encode())
+    rb"\$\{[A-Za-z_][A-Za-z0-9_.:-]*\}|%%[A-Za-z_][A-Za-z0-9_.:-]*%%"
+    rb"|(?:\A|(?<=[\"=/;,&?|#:-]))\[[A-Za-z_][A-Za-z0-9_]{2,}\]"
+    rb"(?=\Z|[\"=/;,&?|#:.-])|\{\{[^{}\"]+\}\}")
+MACRO_LEN = 4096                # of each text that is searched
 
 
 class Hit:
@@ -106,6 +106,7 @@ class Arguments:
         self.limit = limit
         self.n = 0
         self.values = {}
+        self.later = b""                # values of repeated keys, as JSON
 
     def take(self, data):
         """Adds the arguments of a query or form; True: bytes were lost."""
@@ -116,6 +117,8 @@ class Arguments:
             room = min(room, self.limit - self.n)
         self.n += room
         for name, value in urlencoded(b"&".join(sequences[:room]), text):
+            if name in self.values:
+                self.later += quote(value)[1:].encode()
             self.values.setdefault(name, []).append(value)
         return text.malformed or room < len(sequences)
 
@@ -222,10 +225,10 @@ def render(hit, edge, fields=(), flags=()):
     names = [name for i, name in enumerate(flags) if hit.flags >> i & 1]
     if text.malformed or lost_query or lost_form:
         names.append("malformed")
-    if (any(MACRO.search(value.replace("\n", "\\n")) for name, values
-            in arguments.values.items() for value in [name, *values])
-            or (lost_query and RAW_MACRO.search(hit.query))
-            or (lost_form and RAW_MACRO.search(hit.body))):
+    if any(MACRO.search(found[:MACRO_LEN]) for found in (
+            dict(members)["args"][1:].encode(), arguments.later,
+            hit.query if lost_query else b"",
+            hit.body if lost_form else b"")):
         names.append("macro")
     add("flags", names)
     add("repeated", {k: v for k, v in arguments.values.items() if v[1:]})
