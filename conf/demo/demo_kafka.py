@@ -25,7 +25,8 @@ class Kafka:
         self.port, self.controller = free_port(), free_port()
         self.brokers = '127.0.0.1:%d' % self.port
         self.java = ['java', '-Xmx512m', '-XX:+UseSerialGC',
-                     '-XX:TieredStopAtLevel=1',
+                     '-XX:TieredStopAtLevel=1', '-XX:-UsePerfData',
+                     '-Djava.io.tmpdir=' + self.here,
                      '-Dorg.slf4j.simpleLogger.defaultLogLevel=error', '-cp',
                      os.path.join(top, 'build', 'kafka', 'libs', '*')]
         self.conf = os.path.join(self.here, 'server.properties')

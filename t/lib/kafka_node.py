@@ -187,7 +187,8 @@ class Node:
     def start(self, wait=True):
         with open(self.log, 'ab') as out:
             self.child = subprocess.Popen(
-                [*JAVA, '-Xmx512m', '-cp', LIBS, 'kafka.Kafka', self.conf],
+                [*JAVA, '-Djava.io.tmpdir=' + self.dir, '-Xmx512m', '-cp',
+                 LIBS, 'kafka.Kafka', self.conf],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 cwd=self.dir)
         if wait:
@@ -283,7 +284,7 @@ class Nodes:
         for node in self.nodes:
             node.start(wait=False)
         self.eye = subprocess.Popen(
-            [*JAVA, '-Xmx256m', '-cp',
+            [*JAVA, '-Djava.io.tmpdir=' + self.dir, '-Xmx256m', '-cp',
              os.path.join(HOME, 'eye') + ':' + LIBS, 'Eye', self.plain,
              self.dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=open(os.path.join(self.dir, 'eye'), 'ab'), text=True)
