@@ -122,7 +122,7 @@ if 'disk' in only:
         disk.fail('write')
         rig.push(4000, sites=2)
         ok(rig.wait(), 'the disk fails; the log has everything')
-        ok(settles(rig, seconds=60, done=3000, parked_hits=1000),
+        ok(settles(rig, seconds=150, done=3000, parked_hits=1000),
            'the other topic goes on')
         sink = rig.sink('kafka')
         ok(sink['lost'] > 1000, 'what could not be parked is lost, counted')
@@ -146,7 +146,7 @@ if 'letters' in only:
     rig.start()
     rig.push(2000, sites=2, size=3000)
     ok(rig.wait(), 'the log has everything')
-    ok(settles(rig, seconds=40, done=1000),
+    ok(settles(rig, seconds=120, done=1000),
        'dead letters fill the spool; the other topic goes on')
     wait_until(lambda: rig.sink('kafka')['in_flight'] == 0
                and rig.sink('kafka')['lost'] > 0, 40, 0.05)
