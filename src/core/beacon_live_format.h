@@ -1,0 +1,218 @@
+/*
+ * The live store: one file on tmpfs, <ring>/live.<epoch>, of a size that is
+ * fixed when it is made.  One process writes (the helper, who holds
+ * beacond.lock); nginx workers map it read-only, read without a lock, validate
+ * what they read, and copy it out.
+ *
+ *     0              beacon_live_head_t, a page; magic published last
+ *     + sites        site_slots x u32: hash table, open addressing; a site's
+ *                    index + 1; 0: free
+ *                    sites_max x beacon_live_site_t
+ *     + visitors     visitor_slots x u32, visitors_max x beacon_live_visitor_t
+ *     + keys         key_slots x u32, keys_max x beacon_live_key_t
+ *     + chunks       chunks x BEACON_LIVE_CHUNK bytes
+ *
+ * Offsets and indexes, never pointers.  Index 0 of sites, visitors, keys and
+ * chunks is not used: 0 means none.  All of the file is allocated when it is
+ * made (a sparse tmpfs turns ENOSPC into SIGBUS), indexes included.
+ *
+ * Hits.  A site's hits are a chain of chunks, each of them written from front
+ * to end once: header, then fragments, 8-aligned.  A hit is one fragment, or
+ * several in successive chunks when it is larger than what is left of one.  A
+ * fragment counts once it lies before the chunk's "committed", which is
+ * release-stored when the fragment is whole (pairs with the reader's acquire):
+ * a half-written one never existed.  Fragments carry the site's index and a
+ * CRC, so that a reader who was led astray by a flipped bit or by a chunk that
+ * has gone to another site sees it.
+ *
+ * Sequences.  A hit's sequence is its site's last one plus one, plus the hits
+ * that are known to be missing before it: so what a reader missed is a
+ * difference, whoever missed it.  A site that comes again in another slot goes
+ * on above all sequences that the store ever gave out to sites that went.
+ * They stay below 2^53.
+ *
+ * A chunk's life.  "serial" is odd while the chunk changes hands; a reader
+ * takes it before, copies, and takes what it copied only if it has not moved
+ * (seqlock: the writer's store of the odd serial is followed by a release
+ * fence, the reader's second load preceded by an acquire fence).  A chunk
+ * belongs to one site or is free.  When a site needs one: a free one; else,
+ * while the site has no more than its share, the oldest of the site that is
+ * furthest over its own; else its own oldest.
+ *
+ * Shares.  Every BEACON_LIVE_EVALUATE seconds: share = 1 + (chunks - sites)
+ * x (its bytes, newest evaluations weighing most) / (all sites' bytes).
+ *
+ * Aggregates (steps, visitors, keys) change under the seqlock of the site,
+ * visitor or key they belong to, one hit after the other.  Before it changes
+ * them for a hit, the writer copies what will change to the undo area; the hit
+ * is committed, then the undo area is emptied: after a SIGKILL the next writer
+ * finds either none of the hit, or all of it.  Hash tables, chains of free
+ * things, lists: rebuilt at attach, from the slots and chunks.
+ *
+ * Who may write: everything here is the writer's alone.
+ */
+
+#ifndef BEACON_LIVE_FORMAT_H
+#define BEACON_LIVE_FORMAT_H
+
+#include "beacon.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+
+#define BEACON_LIVE_MAGIC     0x31455649434542ULL       /* "BECIVE1" */
+#define BEACON_LIVE_LAYOUT    1
+#define BEACON_LIVE_PAGE      4096
+#define BEACON_LIVE_CHUNK     8192
+#define BEACON_LIVE_EVALUATE  5         /* s */
+#define BEACON_LIVE_STEP      10        /* s */
+#define BEACON_LIVE_STEPS     361       /* an hour, and the running one */
+#define BEACON_LIVE_MINUTES   60
+#define BEACON_LIVE_RECENT    37        /* steps that keys know singly */
+#define BEACON_LIVE_SEQ_MAX   ((1ULL << 53) - 1)
+
+/* What top lists are kept of. */
+typedef enum {
+    BEACON_LIVE_PAGE_KEY,
+    BEACON_LIVE_REFERRER_KEY,
+    BEACON_LIVE_COUNTRY_KEY,
+    BEACON_LIVE_CAMPAIGN_KEY,
+    BEACON_LIVE_KINDS
+} beacon_live_kind_e;
+
+typedef struct {
+    _Atomic uint64_t  magic;            /* published last; 0: set aside */
+    uint32_t          layout;
+    uint32_t          chunk_size;
+    uint64_t          size;             /* of the file */
+    uint64_t          epoch;
+    uint64_t          made_ns;          /* CLOCK_REALTIME */
+    uint32_t          site_slots;       /* powers of two */
+    uint32_t          visitor_slots;
+    uint32_t          key_slots;
+    uint32_t          sites_max;        /* with the unused one at 0 */
+    uint32_t          visitors_max;
+    uint32_t          keys_max;
+    uint32_t          chunks;
+    uint32_t          reserved;
+    uint64_t          sites_at;         /* offsets of the hash tables; what */
+    uint64_t          visitors_at;      /*   they index follows, at the next */
+    uint64_t          keys_at;          /*   multiple of 64 */
+    uint64_t          chunks_at;
+    uint64_t          seed[2];          /* of the hashes */
+    _Alignas(64) _Atomic uint64_t  retired;     /* 1: look for a newer file */
+    _Atomic uint64_t  hits;             /* ever taken */
+    _Atomic uint64_t  base;             /* highest sequence of sites gone */
+    _Atomic uint64_t  evaluated;        /* how often shares were */
+    _Atomic uint64_t  present;          /* s: who is here now (visitors=) */
+} beacon_live_head_t;
+
+/* In words that are each stored whole (relaxed atomics under the seqlock). */
+typedef struct {
+    _Alignas(64) _Atomic uint64_t  serial;      /* odd: changing */
+    uint32_t          name_len;                 /* 0: free */
+    uint32_t          hash;
+    uint8_t           name[64];
+    _Atomic uint64_t  last;             /* newest sequence; committed with it */
+    _Atomic uint64_t  first;            /* oldest one stored, or last + 1 */
+    _Atomic uint32_t  newest;           /* chunk; 0: none */
+    _Atomic uint32_t  oldest;
+    _Atomic uint32_t  chunks;           /* that it has; and */
+    _Atomic uint32_t  share;            /*   what it may have */
+    uint64_t          hits;             /* ever, since it is in the slot */
+    uint64_t          missing;          /* of the sequences: never seen */
+    uint64_t          last_ms;          /* time of its newest hit */
+    uint64_t          step;             /* number of the running step:
+                                           s / BEACON_LIVE_STEP */
+    uint32_t          step_hits[BEACON_LIVE_STEPS];     /* step n: n modulo */
+    uint32_t          step_visitors[BEACON_LIVE_STEPS]; /* last seen then */
+    uint32_t          visitors;         /* head of its list, newest first */
+    uint32_t          keys[BEACON_LIVE_KINDS];          /* heads */
+    uint32_t          nkeys[BEACON_LIVE_KINDS];
+} beacon_live_site_t;
+
+#define BEACON_LIVE_VISITOR_TEXT  256
+
+/* Strings are what stands between a line's quotes: escaped JSON.  Those that
+   do not fit are cut at a character. */
+typedef struct {
+    _Alignas(64) _Atomic uint64_t  serial;
+    uint32_t          site;             /* 0: free */
+    uint32_t          hash;
+    uint64_t          first_ms;
+    uint64_t          last_ms;
+    uint64_t          seq;              /* of its newest hit, in */
+    uint32_t          chunk;            /*   this chunk, at */
+    uint32_t          offset;           /*   this fragment */
+    uint32_t          hits;
+    uint32_t          newer;            /* the site's list, by last hit */
+    uint32_t          older;
+    uint16_t          lens[6];          /* id, entry, page, referrer, country,
+                                           flags: one after the other */
+    uint8_t           text[BEACON_LIVE_VISITOR_TEXT];
+} beacon_live_visitor_t;
+
+#define BEACON_LIVE_KEY_TEXT  192
+
+typedef struct {
+    _Alignas(64) _Atomic uint64_t  serial;
+    uint32_t          site;             /* 0: free */
+    uint32_t          hash;
+    uint32_t          newer;            /* the site's list of the kind */
+    uint32_t          older;
+    uint16_t          kind;
+    uint16_t          len;
+    uint32_t          reserved;
+    uint64_t          step;             /* of its newest hit */
+    uint32_t          recent[BEACON_LIVE_RECENT];       /* by step */
+    uint32_t          minutes[BEACON_LIVE_MINUTES + 1]; /* by minute */
+    uint8_t           text[BEACON_LIVE_KEY_TEXT];
+} beacon_live_key_t;
+
+typedef struct {
+    _Alignas(64) _Atomic uint64_t  serial;      /* odd: changing hands */
+    _Atomic uint32_t  committed;        /* bytes, with this header */
+    uint32_t          site;             /* 0: free */
+    uint64_t          index;            /* in the site's chain, from 1 */
+    uint64_t          first;            /* sequence of its first fragment */
+    _Atomic uint32_t  next;             /* newer; 0: none */
+    uint32_t          previous;         /* older; may be gone */
+    uint32_t          jump;             /* further back: the chain is walked in
+                                           O(log n) steps (Myers, 1983: "An
+                                           applicative random-access stack");
+                                           may be gone */
+    uint32_t          reserved;
+    uint64_t          jump_index;
+} beacon_live_chunk_t;
+
+/* A hit's first fragment has beacon_live_hit_t behind this, then the short
+   form, then the line; others go on where the one before ended. */
+typedef struct {
+    uint32_t  length;                   /* with this header; 8-aligned */
+    uint32_t  crc;                      /* CRC32C of all that follows */
+    uint32_t  site;
+    uint16_t  bytes;                    /* of the hit that stand here */
+    uint8_t   first;
+    uint8_t   last;
+    uint64_t  seq;
+} beacon_live_fragment_t;
+
+typedef struct {
+    uint64_t  time_ms;
+    uint32_t  short_len;                /* {"time":...}, no newline */
+    uint32_t  line_len;                 /* {"v":1,...}, no newline */
+    uint32_t  ip_offset;                /* of "ip":"...", in the line; */
+    uint32_t  ip_len;                   /*   0: there is none */
+    uint32_t  visitor;                  /* slot; the visitor's hit before this: */
+    uint32_t  before_chunk;             /*   0: none */
+    uint32_t  before_offset;
+    uint32_t  reserved;
+    uint64_t  before_seq;
+} beacon_live_hit_t;
+
+static_assert(sizeof(beacon_live_head_t) <= BEACON_LIVE_PAGE, "head");
+static_assert(sizeof(beacon_live_chunk_t) == 64, "chunk header");
+static_assert(sizeof(beacon_live_fragment_t) == 24, "fragment");
+static_assert(sizeof(beacon_live_hit_t) == 48, "hit");
+
+#endif /* BEACON_LIVE_FORMAT_H */

@@ -1,0 +1,75 @@
+/*
+ * The live store, for its one writer.  One thread at a time; the process holds
+ * beacond.lock.  None of these waits for a reader.
+ */
+
+#ifndef BEACON_LIVE_WRITE_H
+#define BEACON_LIVE_WRITE_H
+
+#include "beacon.h"
+#include "beacon_line.h"
+#include "beacon_live_format.h"
+
+typedef struct beacon_live_writer_s  beacon_live_writer_t;
+
+#define BEACON_LIVE_SIZE_MIN  (8 << 20)
+
+/*
+ * Goes on with the store of this size that is there: undoes a hit that was
+ * being written, rebuilds every index.  Otherwise makes one, and retires the
+ * one that there was (another size: removed; another layout, or damaged in its
+ * head: renamed to live.<epoch>.aside).  SYS: errno (ENOSPC: the tmpfs is too
+ * small); err says more.
+ */
+beacon_rc_t beacon_live_open(beacon_live_writer_t **writer, const char *dir,
+    uint64_t size, uint32_t present, beacon_err_t *err);
+void beacon_live_close(beacon_live_writer_t *writer);
+
+/* visitors= after a reload. */
+void beacon_live_set_present(beacon_live_writer_t *writer, uint32_t present);
+
+typedef struct {
+    beacon_str_t  site;
+    beacon_str_t  line;                 /* no newline */
+    beacon_str_t  visitor;              /* as it is to be shown; not empty */
+    uint64_t      time_ms;              /* of the hit */
+    uint64_t      missing;              /* of this site, before it */
+    const beacon_line_parts_t  *parts;
+} beacon_live_put_t;
+
+/*
+ * now_ms: when it is taken, which decides the step it counts in; a clock that
+ * goes back does not count back.  FULL: it is longer than BEACON_LIVE_HIT_MAX,
+ * or than the site's chunks; it is then a gap of one.  A site that finds no
+ * slot (all are in use by sites that were hit within "present") is _overflow's.
+ * Otherwise this function can't fail.
+ */
+beacon_rc_t beacon_live_put(beacon_live_writer_t *writer,
+    const beacon_live_put_t *put, uint64_t now_ms);
+
+/* n hits of the site are missing behind its newest; known sites only. */
+void beacon_live_gap(beacon_live_writer_t *writer, beacon_str_t site,
+    uint64_t n);
+
+/* At least each second: evaluates shares when it is time. */
+void beacon_live_tick(beacon_live_writer_t *writer, uint64_t now_ms);
+
+typedef struct {
+    uint64_t  hits;                     /* ever taken */
+    uint64_t  missing;
+    uint64_t  size;
+    uint64_t  used_bytes;               /* of chunks */
+    uint32_t  sites;
+    uint32_t  visitors;
+    uint32_t  keys;
+    uint64_t  evicted_sites;            /* since open */
+    uint64_t  evicted_visitors;
+    uint64_t  overflow;                 /* hits that went to _overflow */
+    uint64_t  too_large;
+    uint64_t  repaired;                 /* found damaged, at open or later */
+} beacon_live_stats_t;
+
+void beacon_live_stats(const beacon_live_writer_t *writer,
+    beacon_live_stats_t *stats);
+
+#endif /* BEACON_LIVE_WRITE_H */
