@@ -105,6 +105,8 @@ typedef struct {
     _Atomic uint64_t  base;             /* highest sequence of sites gone */
     _Atomic uint64_t  evaluated;        /* how often shares were */
     _Atomic uint64_t  present;          /* s: who is here now (visitors=) */
+    uint64_t          mark;             /* the writer's caller's: changes with
+                                           the hit or gap it came with */
 } beacon_live_head_t;
 
 /* In words that are each stored whole (relaxed atomics under the seqlock). */

@@ -34,6 +34,7 @@ typedef struct {
     beacon_str_t  visitor;              /* as it is to be shown; not empty */
     uint64_t      time_ms;              /* of the hit */
     uint64_t      missing;              /* of this site, before it */
+    uint64_t      mark;                 /* see beacon_live_mark() */
     const beacon_line_parts_t  *parts;
 } beacon_live_put_t;
 
@@ -47,9 +48,22 @@ typedef struct {
 beacon_rc_t beacon_live_put(beacon_live_writer_t *writer,
     const beacon_live_put_t *put, uint64_t now_ms);
 
-/* n hits of the site are missing behind its newest; known sites only. */
-void beacon_live_gap(beacon_live_writer_t *writer, beacon_str_t site,
-    uint64_t n);
+/* n hits of the site are missing behind its newest.  INVALID: the store does
+   not know the site; nothing is told, but the mark is kept. */
+beacon_rc_t beacon_live_gap(beacon_live_writer_t *writer, beacon_str_t site,
+    uint64_t n, uint64_t mark);
+
+/*
+ * The mark of the last put or gap, whatever that returned: a number of the
+ * caller's, kept in the head and committed with the hit, or the gap, in one:
+ * after a SIGKILL it tells which of them are in the store, exactly.  0: a new
+ * store, or nothing was put.  A put or gap whose mark is 0 leaves it as it is.
+ */
+uint64_t beacon_live_mark(const beacon_live_writer_t *writer);
+
+/* Where there is to be no store any more: retires and removes what is there.
+   No writer is open. */
+void beacon_live_remove(const char *dir);
 
 /* At least each second: evaluates shares when it is time. */
 void beacon_live_tick(beacon_live_writer_t *writer, uint64_t now_ms);
