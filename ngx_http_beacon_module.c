@@ -102,6 +102,13 @@ static ngx_command_t  ngx_http_beacon_commands[] = {
       0,
       NULL },
 
+    { ngx_string("beacon_live"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE123,
+      ngx_http_beacon_conf_live,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("beacon_spool"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE123,
       ngx_http_beacon_conf_spool,
@@ -206,6 +213,20 @@ static ngx_command_t  ngx_http_beacon_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_beacon_loc_conf_t, max_args),
       &ngx_http_beacon_max_args_bounds },
+
+    { ngx_string("beacon_live_view"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_ANY,
+      ngx_http_beacon_conf_live_view,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("beacon_live_sites"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_beacon_conf_live_sites,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("beacon_status"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
@@ -457,6 +478,7 @@ ngx_http_beacon_create_loc_conf(ngx_conf_t *cf)
      *
      *     blcf->condition = NULL;
      *     blcf->redirect = NULL;
+     *     blcf->view = NULL;
      *     blcf->schema = NULL;
      *     blcf->filter = NULL;
      *     blcf->anonymous = NULL;
@@ -475,6 +497,7 @@ ngx_http_beacon_create_loc_conf(ngx_conf_t *cf)
     blcf->fields = NGX_CONF_UNSET_PTR;
     blcf->flags = NGX_CONF_UNSET_PTR;
     blcf->cors = NGX_CONF_UNSET_PTR;
+    blcf->live_sites = NGX_CONF_UNSET_PTR;
     blcf->max_body = NGX_CONF_UNSET_SIZE;
     blcf->max_args = NGX_CONF_UNSET;
     blcf->ip = NGX_CONF_UNSET_UINT;
@@ -523,6 +546,11 @@ ngx_http_beacon_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     rv = ngx_http_beacon_merge_limits(cf, prev, conf);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    rv = ngx_http_beacon_merge_live(cf, prev, conf);
     if (rv != NGX_CONF_OK) {
         return rv;
     }

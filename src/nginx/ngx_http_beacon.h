@@ -53,13 +53,15 @@
 /* One directive that names a sink. */
 
 typedef struct {
-    ngx_str_t                   type;       /* "log", "ids", "kafka" */
+    ngx_str_t                   type;       /* "log", "ids", "kafka", "live" */
     ngx_str_t                   name;
     ngx_str_t                   path;       /* the template; ids: the file */
     ngx_str_t                   timezone;   /* "UTC" unless said */
     ngx_str_t                   sync;       /* "always", "off", "1s", "200ms" */
     ngx_uint_t                  max_files;
     void                       *kafka;      /* ngx_http_beacon_kafka_t; NULL:
+                                               it is none */
+    void                       *live;       /* ngx_http_beacon_live_t; NULL:
                                                it is none */
     ngx_str_t                   at;         /* FILE:LINE */
 } ngx_http_beacon_sink_t;
@@ -85,6 +87,18 @@ typedef struct {
     ngx_str_t                   file_at;
     ngx_str_t                   stamp;      /* of the file, when judged */
 } ngx_http_beacon_kafka_t;
+
+
+/* beacon_live */
+
+typedef struct {
+    off_t                       size;       /* of the whole file */
+    ngx_uint_t                  visitors;   /* s for which who was seen is
+                                               here */
+    ngx_str_t                   key;        /* full, terminated; .data NULL:
+                                               none */
+    ngx_str_t                   at;
+} ngx_http_beacon_live_t;
 
 
 /*
@@ -156,6 +170,7 @@ typedef struct {
     ngx_uint_t                  spool_min_free;     /* per cent */
 
     ngx_array_t                 sinks;      /* of ngx_http_beacon_sink_t */
+    ngx_http_beacon_live_t     *live;       /* of one of them; NULL: none */
     ngx_array_t                 dirs;       /* of ngx_http_beacon_dir_t */
     ngx_array_t                 schemas;    /* of beacon_schema_t *: one for
                                                each different set of names;
@@ -203,6 +218,16 @@ typedef struct ngx_http_beacon_redirect_s  ngx_http_beacon_redirect_t;
 typedef struct ngx_http_beacon_cors_s      ngx_http_beacon_cors_t;
 
 
+/* beacon_live_view */
+
+typedef struct {
+    ngx_uint_t                  ip;         /* 1: addresses are shown */
+    ngx_http_beacon_cors_t     *cors;       /* NULL: none */
+    ngx_str_t                   pixel;      /* .data NULL: not said */
+    ngx_str_t                   at;
+} ngx_http_beacon_view_t;
+
+
 /* beacon_drop_args, beacon_keep_args */
 
 typedef struct {
@@ -237,6 +262,8 @@ typedef struct {
     ngx_int_t                   max_args;
     ngx_http_beacon_redirect_t  *redirect;  /* REDIRECT */
     ngx_http_beacon_cors_t     *cors;       /* NULL: off */
+    ngx_http_beacon_view_t     *view;       /* NULL: no beacon_live_view */
+    ngx_http_beacon_value_t    *live_sites; /* NULL: none */
 
     ngx_uint_t                  ip;         /* NGX_HTTP_BEACON_IP_FULL, ... */
     ngx_uint_t                  gpc;        /* NGX_HTTP_BEACON_GPC_LOG, ... */
@@ -339,6 +366,15 @@ char *ngx_http_beacon_conf_kafka_property(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_beacon_conf_kafka_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/* ngx_http_beacon_live_conf.c */
+char *ngx_http_beacon_conf_live(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_beacon_conf_live_view(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_beacon_conf_live_sites(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_beacon_merge_live(ngx_conf_t *cf,
+    ngx_http_beacon_loc_conf_t *prev, ngx_http_beacon_loc_conf_t *conf);
 
 char *ngx_http_beacon_conf_init(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf);
@@ -501,15 +537,25 @@ char *ngx_http_beacon_conf_redirect(ngx_conf_t *cf, ngx_command_t *cmd,
 ngx_int_t ngx_http_beacon_redirect(ngx_http_request_t *r,
     ngx_http_beacon_ctx_t *ctx, beacon_str_t *body, ngx_uint_t body_kind);
 
-/* ngx_http_beacon_cors.c; preflight: of an OPTIONS */
+/*
+ * ngx_http_beacon_cors.c; preflight: of an OPTIONS.  view: for answers that
+ * are read, not for hits.
+ */
 char *ngx_http_beacon_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+ngx_http_beacon_cors_t *ngx_http_beacon_cors_create(ngx_conf_t *cf,
+    ngx_uint_t view);
+ngx_int_t ngx_http_beacon_cors_origin(ngx_conf_t *cf,
+    ngx_http_beacon_cors_t *cors, ngx_str_t *value);
 ngx_int_t ngx_http_beacon_cors(ngx_http_request_t *r,
     ngx_http_beacon_cors_t *cors, ngx_uint_t preflight);
 
 /* ngx_http_beacon_page.c: "beacon on" */
 ngx_int_t ngx_http_beacon_page_init(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf);
+
+/* ngx_http_beacon_live.c: what a beacon_live_view answers */
+ngx_int_t ngx_http_beacon_live_handler(ngx_http_request_t *r);
 
 /* ngx_http_beacon_status.c */
 char *ngx_http_beacon_conf_status(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -296,7 +296,7 @@ ngx_http_beacon_conf_ours(const char *name)
     ngx_uint_t  i;
 
     static const char  *starts[] = {
-        ".", "ring.", "counters", "schemas", "beacon.json", "beacond."
+        ".", "ring.", "live.", "counters", "schemas", "beacon.json", "beacond."
     };
 
     for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
@@ -421,7 +421,7 @@ ngx_http_beacon_conf_init(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf)
         return NGX_CONF_OK;
     }
 
-    if (bmcf->sinks.nelts == 0) {
+    if (bmcf->sinks.nelts == (bmcf->live != NULL)) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"beacon_ring\" in %V has no durable sink, such as a "
                       "\"beacon_log\": no hit is kept", &bmcf->ring_at);

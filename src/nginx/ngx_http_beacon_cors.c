@@ -8,19 +8,19 @@
 
 struct ngx_http_beacon_cors_s {
     ngx_uint_t                  any;        /* "*" */
+    ngx_uint_t                  view;       /* of beacon_live_view */
     ngx_array_t                 origins;    /* of ngx_str_t; none: off */
 };
 
 
-static ngx_int_t ngx_http_beacon_cors_origin(ngx_conf_t *cf,
-    ngx_http_beacon_cors_t *cors, ngx_str_t *value);
 static ngx_uint_t ngx_http_beacon_cors_valid(ngx_str_t *origin);
 static ngx_uint_t ngx_http_beacon_cors_host_valid(u_char *p, u_char *last);
 static ngx_str_t *ngx_http_beacon_cors_listed(ngx_http_request_t *r,
     ngx_http_beacon_cors_t *cors);
 static ngx_table_elt_t *ngx_http_beacon_cors_header(ngx_http_request_t *r,
     ngx_str_t *name);
-static ngx_int_t ngx_http_beacon_cors_preflight(ngx_http_request_t *r);
+static ngx_int_t ngx_http_beacon_cors_preflight(ngx_http_request_t *r,
+    ngx_http_beacon_cors_t *cors);
 
 
 static ngx_str_t  ngx_http_beacon_cors_any = ngx_string("*");
@@ -45,6 +45,7 @@ static ngx_str_t  ngx_http_beacon_cors_expose =
 static ngx_str_t  ngx_http_beacon_cors_vary = ngx_string("Vary");
 static ngx_str_t  ngx_http_beacon_cors_origin_name = ngx_string("Origin");
 static ngx_str_t  ngx_http_beacon_cors_methods = ngx_string("GET, HEAD, POST");
+static ngx_str_t  ngx_http_beacon_cors_reading = ngx_string("GET, HEAD");
 static ngx_str_t  ngx_http_beacon_cors_content_type =
     ngx_string("Content-Type");
 static ngx_str_t  ngx_http_beacon_cors_error = ngx_string("X-Beacon-Error");
@@ -79,12 +80,8 @@ ngx_http_beacon_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_OK;
     }
 
-    cors = ngx_pcalloc(cf->pool, sizeof(ngx_http_beacon_cors_t));
-    if (cors == NULL
-        || ngx_array_init(&cors->origins, cf->pool, cf->args->nelts,
-                          sizeof(ngx_str_t))
-           != NGX_OK)
-    {
+    cors = ngx_http_beacon_cors_create(cf, 0);
+    if (cors == NULL) {
         return NGX_CONF_ERROR;
     }
 
@@ -105,7 +102,27 @@ ngx_http_beacon_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static ngx_int_t
+ngx_http_beacon_cors_t *
+ngx_http_beacon_cors_create(ngx_conf_t *cf, ngx_uint_t view)
+{
+    ngx_http_beacon_cors_t  *cors;
+
+    cors = ngx_pcalloc(cf->pool, sizeof(ngx_http_beacon_cors_t));
+    if (cors == NULL
+        || ngx_array_init(&cors->origins, cf->pool, cf->args->nelts,
+                          sizeof(ngx_str_t))
+           != NGX_OK)
+    {
+        return NULL;
+    }
+
+    cors->view = view;
+
+    return cors;
+}
+
+
+ngx_int_t
 ngx_http_beacon_cors_origin(ngx_conf_t *cf, ngx_http_beacon_cors_t *cors,
     ngx_str_t *value)
 {
@@ -247,10 +264,10 @@ ngx_http_beacon_cors(ngx_http_request_t *r, ngx_http_beacon_cors_t *cors,
     }
 
     if (preflight) {
-        return ngx_http_beacon_cors_preflight(r);
+        return ngx_http_beacon_cors_preflight(r, cors);
     }
 
-    return (r->headers_out.status < NGX_HTTP_BAD_REQUEST)
+    return (cors->view || r->headers_out.status < NGX_HTTP_BAD_REQUEST)
            ? NGX_OK : ngx_http_beacon_header(r, &ngx_http_beacon_cors_expose,
                                              &ngx_http_beacon_cors_error);
 }
@@ -315,7 +332,8 @@ ngx_http_beacon_cors_header(ngx_http_request_t *r, ngx_str_t *name)
  */
 
 static ngx_int_t
-ngx_http_beacon_cors_preflight(ngx_http_request_t *r)
+ngx_http_beacon_cors_preflight(ngx_http_request_t *r,
+    ngx_http_beacon_cors_t *cors)
 {
     u_char            c;
     size_t            i;
@@ -342,7 +360,8 @@ ngx_http_beacon_cors_preflight(ngx_http_request_t *r)
     }
 
     if (ngx_http_beacon_header(r, &ngx_http_beacon_cors_allow_methods,
-                               &ngx_http_beacon_cors_methods)
+                               cors->view ? &ngx_http_beacon_cors_reading
+                                          : &ngx_http_beacon_cors_methods)
         != NGX_OK
         || ngx_http_beacon_header(r, &ngx_http_beacon_cors_allow_headers,
                                   headers)

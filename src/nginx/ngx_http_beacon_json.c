@@ -16,6 +16,8 @@ static u_char *ngx_http_beacon_json_sink(u_char *p,
 static size_t ngx_http_beacon_json_kafka_size(ngx_http_beacon_kafka_t *kafka);
 static u_char *ngx_http_beacon_json_kafka(u_char *p,
     ngx_http_beacon_kafka_t *kafka);
+static u_char *ngx_http_beacon_json_live(u_char *p,
+    ngx_http_beacon_live_t *live);
 static const char *ngx_http_beacon_json_level(ngx_cycle_t *cycle);
 
 
@@ -119,6 +121,10 @@ ngx_http_beacon_json_size(ngx_http_beacon_main_conf_t *bmcf)
         if (sink[i].kafka) {
             fixed += ngx_http_beacon_json_kafka_size(sink[i].kafka);
         }
+
+        if (sink[i].live) {
+            size += bmcf->live->key.len;
+        }
     }
 
     return 6 * size + fixed;
@@ -150,6 +156,10 @@ ngx_http_beacon_json_sink(u_char *p, ngx_http_beacon_sink_t *sink)
 
     if (sink->kafka) {
         p = ngx_http_beacon_json_kafka(p, sink->kafka);
+    }
+
+    if (sink->live) {
+        p = ngx_http_beacon_json_live(p, sink->live);
     }
 
     if (sink->timezone.len) {
@@ -226,6 +236,20 @@ ngx_http_beacon_json_kafka(u_char *p, ngx_http_beacon_kafka_t *kafka)
                                         &kafka->file_at);
         p = ngx_http_beacon_json_string(p, ",\"property_stamp\":",
                                         &kafka->stamp);
+    }
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_beacon_json_live(u_char *p, ngx_http_beacon_live_t *live)
+{
+    p = ngx_sprintf(p, ",\"size\":%O,\"visitors\":%ui", live->size,
+                    live->visitors);
+
+    if (live->key.len) {
+        p = ngx_http_beacon_json_string(p, ",\"key\":", &live->key);
     }
 
     return p;

@@ -64,6 +64,14 @@ ngx_http_beacon_judge(ngx_cycle_t *cycle, ngx_http_beacon_main_conf_t *bmcf,
         }
     }
 
+    if (bmcf->live && bmcf->live->key.data
+        && ngx_http_beacon_judge_path(&user, &bmcf->live->key, "beacon_live",
+                                      &bmcf->live->at, 1, log)
+           != NGX_OK)
+    {
+        rc = NGX_ERROR;
+    }
+
     sink = bmcf->sinks.elts;
 
     for (i = 0; i < bmcf->sinks.nelts; i++) {
@@ -288,7 +296,7 @@ static ngx_int_t
 ngx_http_beacon_judge_room(ngx_cycle_t *cycle,
     ngx_http_beacon_main_conf_t *bmcf, struct statfs *fs, ngx_log_t *log)
 {
-    off_t       room, worst;
+    off_t       room, worst, live;
     ngx_uint_t  lanes;
 
     lanes = ngx_http_beacon_lanes(cycle, bmcf);
@@ -299,6 +307,8 @@ ngx_http_beacon_judge_room(ngx_cycle_t *cycle,
                        "of %uLK", &bmcf->ring, worst / (1024 * 1024) + 1,
                        lanes, bmcf->lane_size / 1024);
     }
+
+    live = bmcf->live ? bmcf->live->size : 0;
 
     /* a tmpfs without a limit has no blocks */
     if (fs->f_blocks == 0) {
@@ -316,11 +326,24 @@ ngx_http_beacon_judge_room(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
-    if (room < worst) {
+    /* the live store is allocated whole, and lanes as they are claimed */
+
+    if (room - (off_t) (bmcf->lane_size + 2 * BEACON_PAGE) < live) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "\"beacon_live\": \"%V\" has room for %OM, less than "
+                      "the live store of %OM and one lane, in %V",
+                      &bmcf->ring, room / (1024 * 1024), live / (1024 * 1024),
+                      &bmcf->live->at);
+        return NGX_ERROR;
+    }
+
+    if (room < worst + live) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "\"beacon_ring\": \"%V\" has room for %OM of the %OM "
-                      "that the ring takes at most in %V", &bmcf->ring,
-                      room / (1024 * 1024), worst / (1024 * 1024) + 1,
+                      "that the ring%s at most in %V", &bmcf->ring,
+                      room / (1024 * 1024),
+                      (worst + live) / (1024 * 1024) + 1,
+                      live ? " and the live store take" : " takes",
                       &bmcf->ring_at);
     }
 
@@ -328,7 +351,7 @@ ngx_http_beacon_judge_room(ngx_cycle_t *cycle,
 }
 
 
-/* Bytes that rings already take there. */
+/* Bytes that rings and live stores already take there. */
 
 static off_t
 ngx_http_beacon_judge_own(ngx_str_t *path)
@@ -344,7 +367,8 @@ ngx_http_beacon_judge_own(ngx_str_t *path)
     bytes = 0;
 
     while (ngx_read_dir(&dir) == NGX_OK) {
-        if (ngx_strncmp(ngx_de_name(&dir), "ring.", 5) == 0
+        if ((ngx_strncmp(ngx_de_name(&dir), "ring.", 5) == 0
+             || ngx_strncmp(ngx_de_name(&dir), "live.", 5) == 0)
             && fstatat(dirfd(dir.dir), (char *) ngx_de_name(&dir), &st,
                        AT_SYMLINK_NOFOLLOW)
                == 0)
