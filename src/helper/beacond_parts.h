@@ -176,6 +176,8 @@ struct beacond_sink_engine_s {
     uint32_t            queued;
     uint64_t            full_ns;        /* since when the queue is full */
     bool                missed;         /* hits, and is not durable */
+    uint64_t            turns;          /* batches with hits, in its hands or
+                                           done with */
     bool                leaps;          /* is where the readers are, but must
                                            not see all that they read next */
     beacond_unacked_t   unacked[BEACOND_UNACKED];

@@ -91,6 +91,17 @@ struct beacond_sink_ops_s {
     beacon_rc_t (*batch)(beacond_sink_t *sink, beacond_batch_t *batch);
 
     /*
+     * A batch that a sink which is not durable will never be given: its queue
+     * was full.  It comes behind that many batches ("turn") of all that
+     * batch() has taken or will take since the sink began, the first being
+     * number 1.  Called by a reader, with the engine's mutex held: quick, no
+     * lock that is held for long, no input or output, nothing is kept of the
+     * batch.  NULL op: not wanted.
+     */
+    void        (*missed)(beacond_sink_t *sink, const beacond_batch_t *batch,
+        uint64_t turn);
+
+    /*
      * Called when idle, at least every 50 ms, and after each batch: writes out
      * what is due by age or size, makes the checkpoint, acknowledges.  force:
      * all of it, now (stop, reopen).  Returns ms until it wants the next call.

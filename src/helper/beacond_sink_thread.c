@@ -65,6 +65,26 @@ beacond_sinker_behind(beacond_sinker_t *sinker)
     pthread_cond_signal(&sinker->cond);
 }
 
+/* What another sink only misses is a hole before its next batch. */
+static void
+beacond_sinker_missed(beacond_sinker_t *sinker, const beacond_batch_t *batch)
+{
+    uint32_t  i;
+    uint64_t  turn = sinker->turns;
+
+    sinker->missed = true;
+
+    if (sinker->sink.ops->missed == NULL) {
+        return;
+    }
+
+    for (i = 0; i < sinker->queued; i++) {
+        turn += sinker->queue[(sinker->head + i) % BEACOND_QUEUE]->nhits > 0;
+    }
+
+    sinker->sink.ops->missed(&sinker->sink, batch, turn);
+}
+
 void
 beacond_sinker_offer(beacond_sinker_t *sinker, beacond_batch_t *batch)
 {
@@ -73,14 +93,11 @@ beacond_sinker_offer(beacond_sinker_t *sinker, beacond_batch_t *batch)
     }
 
     if (sinker->queued == BEACOND_QUEUE || batch->nvalues < sinker->vars) {
-
-        /* what another sink only misses is a hole before its next batch */
-
         if (sinker->sink.ops->durable) {
             beacond_sinker_behind(sinker);
 
         } else {
-            sinker->missed = true;
+            beacond_sinker_missed(sinker, batch);
         }
 
         return;
@@ -172,6 +189,7 @@ beacond_sinker_next(beacond_sinker_t *sinker, beacond_hand_t *hand, bool *busy)
     }
 
     if (batch == NULL || batch->nhits > 0) {
+        sinker->turns += batch != NULL;
         return batch;
     }
 

@@ -18,6 +18,9 @@ typedef struct {
     _Atomic unsigned  hits;
     _Atomic unsigned  disorder;         /* hits not behind their lane's last */
     _Atomic unsigned  unsorted;         /* hits older than the one before */
+    _Atomic unsigned  batches;
+    _Atomic unsigned  missed;           /* hits that it was told of */
+    _Atomic unsigned  untimely;         /* told of behind too few batches */
     uint64_t          time;
     uint64_t          next[BEACON_LANES];
 } beacon_sink_test_t;
@@ -89,6 +92,18 @@ beacon_test_look(beacon_sink_test_t *test, const beacond_batch_t *batch)
     }
 
     test->hits += batch->nhits;
+    test->batches++;
+}
+
+/* They come behind what has been taken already. */
+static void
+beacon_test_missed(beacond_sink_t *sink, const beacond_batch_t *batch,
+    uint64_t turn)
+{
+    beacon_sink_test_t  *test = beacon_test_of(sink);
+
+    test->missed += batch->nhits;
+    test->untimely += turn < test->batches + 8;
 }
 
 static beacon_rc_t
@@ -131,6 +146,7 @@ static const beacond_sink_ops_t  beacon_sink_live = {
     .create = beacon_test_create,
     .destroy = beacon_test_destroy,
     .batch = beacon_test_batch,
+    .missed = beacon_test_missed,
     .flush = beacon_test_flush,
     .retry_ms = 10
 };
@@ -226,6 +242,8 @@ beacon_not_durable(void)
     ok(beacon_settled("two", &sink) && sink.lost > 0
        && sink.done - sink.before == beacon_live.hits,
        "what_it_missed_is_lost_and_counted");
+    ok(beacon_live.missed == sink.lost && beacon_live.untimely == 0,
+       "and_it_is_told_which_hits_and_when");
     lost = sink.lost;
     printf("# %llu lost\n", (unsigned long long) lost);
     ok(beacon_push(100) && beacon_settled("two", &sink) && sink.lost == lost
