@@ -57,7 +57,7 @@ NGINX_FLAGS = --with-compat --with-debug --with-threads --with-pcre-jit \
 
 # ---- packages, by what needs them; all are Debian 12's
 DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libjansson-dev \
-             librdkafka-dev
+             librdkafka-dev libjs-dygraphs
 DEPS_DEMO  = $(DEPS_BUILD) python3 tzdata
 DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
              dpkg-dev patch e2fsprogs fuse3 libfuse3-dev faketime iproute2 \
@@ -105,7 +105,7 @@ $(B)/beacond: $(HELPER_O) $(B)/libbeacon.a
 # nginx links modules with its own flags, so they get the sanitizers, too.
 module: $(B)/ngx_http_beacon_module.so  ## build the nginx module
 $(B)/ngx_http_beacon_module.so: config ngx_http_beacon_module.c \
-        $(wildcard src/nginx/*.[ch] src/core/*.[ch]) $(SERVER)
+        $(wildcard src/nginx/*.[ch] src/core/*.[ch] src/dashboard/*) $(SERVER)
 	t/lib/nginx_build modules $(NGINX_SRC) $(B)/nginx \
 	    "-Wall -Wextra -Werror -Wno-unused-parameter -g -O2 $(HARDEN) \
 	    $(SANFLAGS) -D_GNU_SOURCE" "$(LDFLAGS)" $(if $(SERVER),$(NGINX_FLAGS))
