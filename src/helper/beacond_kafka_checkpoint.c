@@ -14,6 +14,7 @@
  * as they are: better twice than never.
  */
 
+#include "beacond_file.h"
 #include "beacond_kafka.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@
 #define BEACOND_KAFKA_AGE   (100 * BEACOND_MS)  /* of what has ended */
 #define BEACOND_KAFKA_COPY  (1000 * BEACOND_MS)
 #define BEACOND_KAFKA_HOLE  (1000 * BEACOND_MS)
+#define BEACOND_KAFKA_PATH  (PATH_MAX + 80)
 
 /* Loading. */
 
@@ -98,16 +100,23 @@ beacond_kafka_load_files(beacond_kafka_t *kafka, const json_t *root,
     return BEACON_OK;
 }
 
+static void
+beacond_kafka_path(const beacond_kafka_t *kafka, const char *dir, char *path)
+{
+    snprintf(path, BEACOND_KAFKA_PATH, "%s/%s.checkpoint", dir,
+             kafka->sink->name);
+}
+
 /* AGAIN: it may be there, but cannot be read now. */
 static beacon_rc_t
 beacond_kafka_load_from(beacond_kafka_t *kafka, const char *dir,
     json_t **root)
 {
     int           fd;
-    char          path[PATH_MAX + 80];
+    char          path[BEACOND_KAFKA_PATH];
     json_error_t  error;
 
-    snprintf(path, sizeof(path), "%s/%s.checkpoint", dir, kafka->sink->name);
+    beacond_kafka_path(kafka, dir, path);
     fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0) {
@@ -166,26 +175,14 @@ beacond_kafka_load(beacond_kafka_t *kafka, beacond_checkpoint_t *checkpoint)
 /* Writing. */
 
 static beacon_rc_t
-beacond_kafka_write(beacond_kafka_t *kafka, const char *dir, bool sync)
+beacond_kafka_write(beacond_kafka_t *kafka)
 {
-    int   fd, ok;
-    char  path[PATH_MAX + 80], temp[PATH_MAX + 88];
+    char  path[BEACOND_KAFKA_PATH];
 
-    snprintf(path, sizeof(path), "%s/%s.checkpoint", dir, kafka->sink->name);
-    snprintf(temp, sizeof(temp), "%s.temp", path);
+    beacond_kafka_path(kafka, kafka->sink->conf->dir, path);
 
-    fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-              0600);
-
-    if (fd < 0) {
-        return BEACON_SYS;
-    }
-
-    ok = write(fd, kafka->text, kafka->text_len)
-         == (ssize_t) kafka->text_len && (!sync || fsync(fd) == 0);
-    ok = close(fd) == 0 && ok && rename(temp, path) == 0;
-
-    return ok ? BEACON_OK : BEACON_SYS;
+    return beacond_file_replace(path, NULL, kafka->text, kafka->text_len,
+                                false);
 }
 
 static void
@@ -314,7 +311,8 @@ beacond_kafka_told(beacond_kafka_t *kafka, size_t n)
 static void
 beacond_kafka_keep_copy(beacond_kafka_t *kafka)
 {
-    char         path[PATH_MAX + 80];
+    char         path[BEACOND_KAFKA_PATH];
+    beacon_rc_t  rc;
     const char  *spool = kafka->sink->conf->spool;
 
     if (spool == NULL || kafka->text == NULL || !kafka->copy_due
@@ -323,27 +321,28 @@ beacond_kafka_keep_copy(beacond_kafka_t *kafka)
         return;
     }
 
+    beacond_kafka_path(kafka, spool, path);
     kafka->copied_ns = kafka->now;
-    kafka->copy_due = false;
 
     if (kafka->waiting > 0 || beacond_sink_spool_dir(kafka->sink) != NULL) {
         beacond_kafka_parked_sync(kafka);
 
-        if (beacond_kafka_write(kafka, spool, true) != BEACON_OK) {
+        rc = beacond_sink_copy(kafka->sink, path, kafka->text,
+                               kafka->text_len);
+        if (rc == BEACON_SYS) {
             beacond_kafka_error(kafka, &kafka->file_limit, "a copy of its "
                                 "checkpoint: %s", strerror(errno));
         }
 
         kafka->copied = true;
+        kafka->copy_due = rc == BEACON_AGAIN;
         return;
     }
 
-    if (kafka->copied) {
-        snprintf(path, sizeof(path), "%s/%s.checkpoint", spool,
-                 kafka->sink->name);
-        unlink(path);
-        kafka->copied = false;
-    }
+    kafka->copied = kafka->copied
+                    && beacond_sink_copy(kafka->sink, path, NULL, 0)
+                       == BEACON_AGAIN;
+    kafka->copy_due = kafka->copied;
 }
 
 static bool
@@ -387,10 +386,7 @@ beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
 
     BEACOND_POINT("kafka.before_checkpoint");
 
-    if (rc != BEACON_OK
-        || beacond_kafka_write(kafka, kafka->sink->conf->dir, false)
-           != BEACON_OK)
-    {
+    if (rc != BEACON_OK || beacond_kafka_write(kafka) != BEACON_OK) {
         beacond_kafka_error(kafka, &kafka->file_limit, "its checkpoint: %s",
                             strerror(errno));
         return;

@@ -1,6 +1,7 @@
 #include "beacond_schemas.h"
 #include "beacon_crc32c.h"
 #include "beacond_clock.h"
+#include "beacond_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -348,8 +349,7 @@ static beacon_rc_t
 beacond_schemas_write(const char *dir, uint32_t hash, const char *text,
     size_t len)
 {
-    int   fd, ok;
-    char  path[PATH_MAX + 32], temp[PATH_MAX + 48];
+    char  path[PATH_MAX + 32];
 
     snprintf(path, sizeof(path), "%s/schemas", dir);
 
@@ -358,23 +358,8 @@ beacond_schemas_write(const char *dir, uint32_t hash, const char *text,
     }
 
     snprintf(path, sizeof(path), "%s/schemas/%08x.json", dir, hash);
-    snprintf(temp, sizeof(temp), "%s.temp", path);
 
-    fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-              0600);
-    if (fd < 0) {
-        return BEACON_SYS;
-    }
-
-    ok = write(fd, text, len) == (ssize_t) len && fsync(fd) == 0;
-    ok = close(fd) == 0 && ok;
-
-    if (!ok || rename(temp, path) != 0) {
-        unlink(temp);
-        return BEACON_SYS;
-    }
-
-    return BEACON_OK;
+    return beacond_file_replace(path, NULL, text, len, true);
 }
 
 beacon_rc_t

@@ -5,10 +5,10 @@
  * who is last frees what it and the sink share.
  */
 
+#include "beacond_file.h"
 #include "beacond_parts.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +42,6 @@ beacond_copier_free(beacond_copier_t *copier)
 static int
 beacond_copier_write(const beacond_copier_t *copier)
 {
-    int                      fd, ok, error;
     char                     temp[PATH_MAX + 32];
     static _Atomic unsigned  number;
 
@@ -53,26 +52,9 @@ beacond_copier_write(const beacond_copier_t *copier)
     snprintf(temp, sizeof(temp), "%s.%u.temp", copier->path,
              atomic_fetch_add(&number, 1));
 
-    fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-              0600);
-    if (fd < 0) {
-        return errno;
-    }
-
-    errno = ENOSPC;             /* what a short write means */
-    ok = write(fd, copier->text, copier->len) == (ssize_t) copier->len
-         && fsync(fd) == 0;
-    error = errno;
-    close(fd);
-
-    if (ok && rename(temp, copier->path) == 0) {
-        return 0;
-    }
-
-    error = ok ? errno : error;
-    unlink(temp);
-
-    return error;
+    return beacond_file_replace(copier->path, temp, copier->text, copier->len,
+                                true)
+           == BEACON_OK ? 0 : errno;
 }
 
 static void *

@@ -10,6 +10,7 @@
  */
 
 #include "beacond_clock.h"
+#include "beacond_file.h"
 #include "beacond_log.h"
 #include "beacond_sink.h"
 
@@ -248,26 +249,6 @@ beacond_ids_write(beacond_sink_t *sink)
     return BEACON_OK;
 }
 
-static beacon_rc_t
-beacond_ids_put(const char *path, const char *text, size_t len, bool sync)
-{
-    int    fd, ok;
-    char   temp[PATH_MAX + 8];
-
-    snprintf(temp, sizeof(temp), "%s.temp", path);
-
-    fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-              0600);
-    if (fd < 0) {
-        return BEACON_SYS;
-    }
-
-    ok = write(fd, text, len) == (ssize_t) len && (!sync || fsync(fd) == 0);
-    ok = close(fd) == 0 && ok && rename(temp, path) == 0;
-
-    return ok ? BEACON_OK : BEACON_SYS;
-}
-
 /* First where it outlives the ring's directory, while hits do.  What becomes
    of that copy is no reason not to go on. */
 static beacon_rc_t
@@ -308,7 +289,8 @@ beacond_ids_save(beacond_sink_t *sink)
                       == BEACON_AGAIN;
     }
 
-    rc = beacond_ids_put(ids->checkpoint, text, (size_t) n, ids->sync);
+    rc = beacond_file_replace(ids->checkpoint, NULL, text, (size_t) n,
+                              ids->sync);
     free(text);
 
     return rc;

@@ -1,12 +1,11 @@
 /* cursors.json: where each durable sink stands in what the spool holds. */
 
+#include "beacond_file.h"
 #include "beacond_parts.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static json_t *
 beacond_spooler_sink(beacond_sinker_t *sinker)
@@ -72,9 +71,8 @@ beacond_spooler_cursors(beacond_engine_t *engine)
 beacon_rc_t
 beacond_spooler_save(beacond_engine_t *engine)
 {
-    int      fd, ok;
-    char     path[PATH_MAX], temp[PATH_MAX + 8], *text;
-    size_t   len;
+    char         path[PATH_MAX], *text;
+    beacon_rc_t  rc;
 
     text = beacond_spooler_cursors(engine);
     if (text == NULL) {
@@ -88,20 +86,15 @@ beacond_spooler_save(beacond_engine_t *engine)
         return BEACON_OK;
     }
 
-    len = strlen(text);
     snprintf(path, sizeof(path), "%s/cursors.json", engine->spool->dir);
-    snprintf(temp, sizeof(temp), "%s.temp", path);
 
     BEACOND_POINT("spool.before_cursor");
-    fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-              0600);
-    ok = fd >= 0 && write(fd, text, len) == (ssize_t) len && fsync(fd) == 0;
-    ok = (fd < 0 || close(fd) == 0) && ok && rename(temp, path) == 0;
+    rc = beacond_file_replace(path, NULL, text, strlen(text), true);
     BEACOND_POINT("spool.after_cursor");
 
-    if (!ok) {
+    if (rc != BEACON_OK) {
         free(text);
-        return BEACON_SYS;
+        return rc;
     }
 
     free(engine->cursors_text);
