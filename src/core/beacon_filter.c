@@ -8,10 +8,6 @@
 
 #include <string.h>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 /* A name as it is once decoded; no more of it than the longest one wanted and
    a byte, which no name equals. */
 typedef struct {
@@ -206,42 +202,6 @@ beacon_filter_sequence(const beacon_filter_t *filter, const uint8_t *p,
     return beacon_filter_drops(filter, &name);
 }
 
-#if defined(__SSE2__)
-
-/* Bit i: p[i] is '&'; sixteen bytes. */
-static inline uint32_t
-beacon_filter_amps(const uint8_t *p)
-{
-    return (uint32_t) _mm_movemask_epi8(
-               _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *) p),
-                              _mm_set1_epi8('&')));
-}
-
-#endif
-
-/* The first '&' in p .. end, or end. */
-static const uint8_t *
-beacon_filter_amp(const uint8_t *p, const uint8_t *end)
-{
-#if defined(__SSE2__)
-    uint32_t  mask;
-
-    for ( /* void */ ; end - p >= 16; p += 16) {
-        mask = beacon_filter_amps(p);
-
-        if (mask) {
-            return p + __builtin_ctz(mask);
-        }
-    }
-#endif
-
-    while (p < end && *p != '&') {
-        p++;
-    }
-
-    return p;
-}
-
 /* run .. is what stays and is not yet copied; to: where it will be. */
 typedef struct {
     const beacon_filter_t  *filter;
@@ -281,7 +241,7 @@ beacon_filter_next(const beacon_filter_state_t *st, const uint8_t *p)
         const uint8_t  *q;
 
         for ( /* void */ ; st->end - p >= 32; p += 32) {
-            mask = beacon_filter_amps(p) | beacon_filter_amps(p + 16) << 16;
+            mask = beacon_query_amps(p) | beacon_query_amps(p + 16) << 16;
 
             for ( /* void */ ; mask; mask &= mask - 1) {
                 q = p + (unsigned) __builtin_ctz(mask) + 1;
@@ -295,7 +255,7 @@ beacon_filter_next(const beacon_filter_state_t *st, const uint8_t *p)
 #endif
 
     for ( ;; ) {
-        p = beacon_filter_amp(p, st->end);
+        p = beacon_query_amp(p, st->end);
 
         if (p == st->end) {
             return NULL;
@@ -327,7 +287,7 @@ beacon_filter_query(const beacon_filter_t *filter, beacon_str_t query,
     st.to = dst;
 
     while ((p = beacon_filter_next(&st, p)) != NULL) {
-        stop = beacon_filter_amp(p, st.end);
+        stop = beacon_query_amp(p, st.end);
         memcpy(st.to, st.run, (size_t) (p - st.run));
         st.to += p - st.run;
         out->data = dst;

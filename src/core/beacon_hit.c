@@ -351,30 +351,6 @@ beacon_query_decode(const uint8_t *p, const uint8_t *end, const uint8_t *limit,
                            - buf);
 }
 
-/* The first '&' in p .. end, or end. */
-static const uint8_t *
-beacon_query_amp(const uint8_t *p, const uint8_t *end)
-{
-#if defined(__SSE2__)
-    unsigned  mask;
-
-    for ( /* void */ ; end - p >= 16; p += 16) {
-        mask = (unsigned) _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_set1_epi8('&'),
-                           _mm_loadu_si128((const __m128i *) p)));
-
-        if (mask) {
-            return p + __builtin_ctz(mask);
-        }
-    }
-#endif
-
-    while (p < end && *p != '&') {
-        p++;
-    }
-
-    return p;
-}
-
 /* Is the sequence at p the one?  Its end is looked for only where it is. */
 static inline int
 beacon_query_try(const uint8_t *p, const uint8_t *end, beacon_str_t name,
@@ -409,14 +385,6 @@ beacon_query_try(const uint8_t *p, const uint8_t *end, beacon_str_t name,
 }
 
 #if defined(__SSE2__)
-
-/* A bit for each '&' in 16 bytes. */
-static inline uint32_t
-beacon_query_amps(const uint8_t *p)
-{
-    return (uint32_t) _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_set1_epi8('&'),
-                          _mm_loadu_si128((const __m128i *) p)));
-}
 
 /*
  * Is one of the sequences that follow these '&' the one?  It begins with c, or

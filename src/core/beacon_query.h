@@ -1,12 +1,17 @@
 /*
  * One byte of a query at a time, as application/x-www-form-urlencoded decodes
- * it; for those who look for a name without decoding the whole.
+ * it, and where a sequence ends; for those who look for a name without decoding
+ * the whole.
  */
 
 #ifndef BEACON_QUERY_H
 #define BEACON_QUERY_H
 
 #include <stdint.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 /* Hexadecimal digits, each plus one. */
 static const uint8_t  beacon_query_digits[256] = {
@@ -39,6 +44,41 @@ beacon_query_byte(const uint8_t *p, const uint8_t *end, const uint8_t **next)
     }
 
     return *p;
+}
+
+#if defined(__SSE2__)
+
+/* A bit for each '&' in 16 bytes. */
+static inline uint32_t
+beacon_query_amps(const uint8_t *p)
+{
+    return (uint32_t) _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_set1_epi8('&'),
+                          _mm_loadu_si128((const __m128i *) p)));
+}
+
+#endif
+
+/* The first '&' in p .. end, or end. */
+static inline const uint8_t *
+beacon_query_amp(const uint8_t *p, const uint8_t *end)
+{
+#if defined(__SSE2__)
+    uint32_t  mask;
+
+    for ( /* void */ ; end - p >= 16; p += 16) {
+        mask = beacon_query_amps(p);
+
+        if (mask) {
+            return p + __builtin_ctz(mask);
+        }
+    }
+#endif
+
+    while (p < end && *p != '&') {
+        p++;
+    }
+
+    return p;
 }
 
 #endif /* BEACON_QUERY_H */

@@ -7,6 +7,7 @@
  * "_overflow" for the site and for every other variable.
  */
 
+#include "beacond_hash.h"
 #include "beacond_kafka.h"
 
 #include <stdlib.h>
@@ -129,20 +130,6 @@ beacond_kafka_topics_destroy(beacond_kafka_t *kafka)
     beacon_template_destroy(kafka->key_tmpl);
 }
 
-/* FNV-1a. */
-static uint64_t
-beacond_kafka_hash(const char *name, size_t len)
-{
-    size_t    i;
-    uint64_t  hash = 0xcbf29ce484222325ULL;
-
-    for (i = 0; i < len; i++) {
-        hash = (hash ^ (uint8_t) name[i]) * 0x100000001b3ULL;
-    }
-
-    return hash ^ hash >> 32;
-}
-
 static void
 beacond_kafka_evict_one(beacond_kafka_t *kafka, beacond_kafka_topic_t **link)
 {
@@ -221,7 +208,7 @@ beacond_kafka_topic_add(beacond_kafka_t *kafka, const char *name, size_t len,
 beacond_kafka_topic_t *
 beacond_kafka_topic_find(beacond_kafka_t *kafka, const char *name, size_t len)
 {
-    uint64_t                hash = beacond_kafka_hash(name, len);
+    uint64_t                hash = beacond_hash(name, len);
     beacond_kafka_topic_t  *topic;
 
     for (topic = kafka->buckets[hash & kafka->mask]; topic != NULL;
@@ -269,7 +256,7 @@ beacond_kafka_topic_named(beacond_kafka_t *kafka, const char *name,
         }
     }
 
-    hash = beacond_kafka_hash(name, len);
+    hash = beacond_hash(name, len);
     topic = beacond_kafka_topic_add(kafka, name, len, hash, overflow);
 
     if (topic != NULL) {
@@ -277,19 +264,6 @@ beacond_kafka_topic_named(beacond_kafka_t *kafka, const char *name,
     }
 
     return topic;
-}
-
-static beacon_str_t
-beacond_kafka_site(const beacond_batch_t *batch, const beacond_line_t *line)
-{
-    beacon_str_t  site = { 0, NULL };
-
-    if (line->line.site_offset + line->line.site_len <= line->line.len) {
-        site.data = batch->arena + line->offset + line->line.site_offset;
-        site.len = line->line.site_len;
-    }
-
-    return site;
 }
 
 static void
@@ -344,7 +318,7 @@ beacond_kafka_topic(beacond_kafka_t *kafka, const beacond_batch_t *batch,
     seconds = beacond_kafka_when(kafka, batch, line);
     beacond_kafka_values(kafka, batch, line, values);
     len = beacon_template_eval(kafka->topic_tmpl,
-                               beacond_kafka_site(batch, line), values,
+                               beacond_line_site(batch, line), values,
                                &kafka->tm, seconds, name, sizeof(name));
 
     if (len > 0) {
@@ -392,7 +366,7 @@ beacond_kafka_message(beacond_kafka_t *kafka, const beacond_batch_t *batch,
 
     beacond_kafka_values(kafka, batch, line, values);
     message->key_len = beacon_template_text(kafka->key_tmpl,
-                                            beacond_kafka_site(batch, line),
+                                            beacond_line_site(batch, line),
                                             values, buf, size);
 
     if (message->key_len > 0) {

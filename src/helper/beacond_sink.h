@@ -242,6 +242,20 @@ beacon_rc_t beacond_sink_template(beacond_sink_t *sink,
 beacon_str_t beacond_line_value(const beacond_batch_t *batch,
     const beacond_line_t *line, uint32_t i);
 
+/* A line's site, in place; empty where the line has none. */
+static inline beacon_str_t
+beacond_line_site(const beacond_batch_t *batch, const beacond_line_t *line)
+{
+    beacon_str_t  site = { 0, NULL };
+
+    if (line->line.site_offset + line->line.site_len <= line->line.len) {
+        site.data = batch->arena + line->offset + line->line.site_offset;
+        site.len = line->line.site_len;
+    }
+
+    return site;
+}
+
 /* Epoch and lane number of a span: with a hit's offset, its id. */
 void beacond_span_lane(const beacond_batch_t *batch, uint32_t span,
     uint64_t *epoch, uint32_t *lane);

@@ -4,6 +4,7 @@
  */
 
 #include "beacond_slog.h"
+#include "beacond_hash.h"
 #include "beacond_point.h"
 
 #include <errno.h>
@@ -43,19 +44,6 @@ beacond_slog_files_create(beacond_slog_t *slog)
     slog->table_mask = n - 1;
 
     return slog->table ? BEACON_OK : BEACON_SYS;
-}
-
-static uint64_t
-beacond_slog_file_hash(const char *path, size_t len)
-{
-    size_t    i;
-    uint64_t  h = 14695981039346656037ULL;
-
-    for (i = 0; i < len; i++) {
-        h = (h ^ (uint8_t) path[i]) * 1099511628211ULL;
-    }
-
-    return h ^ h >> 32;
 }
 
 static void
@@ -319,7 +307,7 @@ beacon_rc_t
 beacond_slog_file(beacond_slog_t *slog, const char *path, size_t len,
     int64_t until, int64_t seconds, bool overflow, beacond_slog_file_t **found)
 {
-    uint64_t              hash = beacond_slog_file_hash(path, len);
+    uint64_t              hash = beacond_hash(path, len);
     beacon_rc_t           rc;
     beacond_slog_file_t  *file;
 

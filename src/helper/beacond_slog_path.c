@@ -185,19 +185,6 @@ beacond_slog_paths_destroy(beacond_slog_t *slog)
     beacon_template_destroy(slog->path);
 }
 
-static beacon_str_t
-beacond_slog_site(const beacond_batch_t *batch, const beacond_line_t *line)
-{
-    beacon_str_t  site = { 0, NULL };
-
-    if (line->line.site_offset + line->line.site_len <= line->line.len) {
-        site.data = batch->arena + line->offset + line->line.site_offset;
-        site.len = line->line.site_len;
-    }
-
-    return site;
-}
-
 static void
 beacond_slog_values(const beacond_slog_t *slog, const beacond_batch_t *batch,
     const beacond_line_t *line, beacon_str_t *values)
@@ -262,7 +249,7 @@ beacond_slog_when(beacond_slog_t *slog, const beacond_batch_t *batch,
     struct tm           before;
     const beacon_tz_t  *zone = slog->zone;
 
-    when->site = beacond_slog_site(batch, line);
+    when->site = beacond_line_site(batch, line);
     when->seconds = (int64_t) (batch->hits[line->hit].time_ns / 1000000000);
     when->from = INT64_MIN;
     when->until = INT64_MAX;
@@ -388,7 +375,7 @@ beacond_slog_key(const beacond_slog_t *slog, const beacond_batch_t *batch,
     uint32_t      i;
     beacon_str_t  key, value;
 
-    key = beacond_slog_site(batch, line);
+    key = beacond_line_site(batch, line);
 
     if (key.len > BEACON_TEMPLATE_VALUE_MAX) {
         key.len = BEACON_TEMPLATE_VALUE_MAX;

@@ -246,10 +246,9 @@ ngx_http_beacon_cookie_set(ngx_http_request_t *r,
     ngx_http_beacon_loc_conf_t *blcf, ngx_http_beacon_worker_t *worker,
     ngx_http_beacon_ctx_t *ctx)
 {
-    size_t                     len;
     u_char                    *p;
+    ngx_str_t                  text;
     beacon_str_t               value;
-    ngx_table_elt_t           *h;
     ngx_http_beacon_cookie_t  *cookie;
 
     cookie = blcf->cookie;
@@ -264,29 +263,17 @@ ngx_http_beacon_cookie_set(ngx_http_request_t *r,
         return;
     }
 
-    len = cookie->head.len + BEACON_RANDOM_ID + cookie->tail.len;
-
-    p = ngx_pnalloc(r->pool, len);
-    if (p == NULL) {
+    text.len = cookie->head.len + BEACON_RANDOM_ID + cookie->tail.len;
+    text.data = ngx_pnalloc(r->pool, text.len);
+    if (text.data == NULL) {
         return;
     }
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return;
-    }
-
-    h->hash = 1;
-    h->key = ngx_http_beacon_set_cookie;
-    h->value.data = p;
-    h->value.len = len;
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-
-    p = ngx_cpymem(p, cookie->head.data, cookie->head.len);
+    p = ngx_cpymem(text.data, cookie->head.data, cookie->head.len);
     p = ngx_cpymem(p, ctx->cookie_value, BEACON_RANDOM_ID);
     (void) ngx_cpymem(p, cookie->tail.data, cookie->tail.len);
+
+    (void) ngx_http_beacon_header(r, &ngx_http_beacon_set_cookie, &text);
 }
 
 

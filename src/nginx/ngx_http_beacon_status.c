@@ -109,21 +109,15 @@ ngx_http_beacon_status_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_beacon_status_send(ngx_http_request_t *r, ngx_buf_t *b)
 {
-    ngx_int_t         rc;
-    ngx_chain_t       out;
-    ngx_table_elt_t  *h;
+    ngx_int_t    rc;
+    ngx_chain_t  out;
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
+    static ngx_str_t  key = ngx_string("Cache-Control");
+    static ngx_str_t  value = ngx_string("no-store");
+
+    if (ngx_http_beacon_header(r, &key, &value) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    h->hash = 1;
-    ngx_str_set(&h->key, "Cache-Control");
-    ngx_str_set(&h->value, "no-store");
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
 
     r->headers_out.status = NGX_HTTP_OK;
     r->headers_out.content_type = ngx_http_beacon_status_type;
