@@ -35,6 +35,16 @@ def all_logged(env, name, number=HITS, times=1):
     is_(logged(env), sorted(list(range(number)) * times), name)
 
 
+def kill_all_but_helper(env):
+    """The helper's pid; nobody is left to start another."""
+    master = env.master()
+    helper = env.helper_pid()
+    for pid in [master, *proc.children(master)]:
+        if pid != helper:
+            env.kill(signal.SIGKILL, pid)
+    return helper
+
+
 # ---- QUIT and TERM
 
 for signum, name in ((signal.SIGQUIT, 'QUIT'), (signal.SIGTERM, 'TERM')):
@@ -72,11 +82,7 @@ env = Env(level='notice')
 env.allow('exited on signal 9')
 env.start()
 burst(env)
-master = env.master()
-helper = env.helper_pid()
-for pid in [master, *proc.children(master)]:
-    if pid != helper:
-        env.kill(signal.SIGKILL, pid)
+helper = kill_all_but_helper(env)
 ok(env.wait_error('the supervisor is gone'), 'nginx is killed as a whole')
 ok(proc.wait_gone(helper), 'the helper drains and goes')
 all_logged(env, 'every hit was logged')
@@ -93,11 +99,7 @@ env.allow('exited on signal 9')
 env.start()
 os.rename(env.log, env.log + '.away')
 burst(env, number=100)
-master = env.master()
-helper = env.helper_pid()
-for pid in [master, *proc.children(master)]:
-    if pid != helper:
-        env.kill(signal.SIGKILL, pid)
+helper = kill_all_but_helper(env)
 ok(env.wait_error('the supervisor is gone'), 'nginx is killed as a whole')
 shutil.rmtree(env.ring)
 ok(proc.wait_gone(helper, 30), 'a helper that nobody can find leaves')

@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
 from beacon_kafka import Cluster                # noqa: E402
+from beacon_kafka_fault import settles          # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
 
 kafka = Cluster().start()
@@ -48,16 +49,6 @@ def command(rig, what):
 
 def letters(rig):
     return [json.loads(line) for line in command(rig, 'list')[1].splitlines()]
-
-
-def settles(rig, seconds=60, **wanted):
-    """Waits until the Kafka sink's books have these numbers."""
-    good = wait_until(lambda: all(
-        rig.sink('kafka').get(name) == value
-        for name, value in wanted.items()), seconds, 0.05)
-    if not good:
-        diag('%s, not %s' % (rig.sink('kafka'), wanted))
-    return good
 
 
 # ---- too large

@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
 from beacon_kafka import Cluster                # noqa: E402
+from beacon_kafka_fault import settles          # noqa: E402
 from beacon_rig import FaultDisk, Rig           # noqa: E402
 
 kafka = Cluster(nodes=3).start()
@@ -43,15 +44,6 @@ def rig_of(prefix, window=400, spool=True, lane='2m'):
          'window': window, 'key': '$beacon_arg_n', 'properties': [
              {'name': 'compression.codec', 'value': 'none', 'at': 'test:6'}]}]
     return rig
-
-
-def settles(rig, seconds=60, **wanted):
-    good = wait_until(lambda: all(
-        rig.sink('kafka').get(name) == value
-        for name, value in wanted.items()), seconds, 0.05)
-    if not good:
-        diag('%s, not %s' % (rig.sink('kafka'), wanted))
-    return good
 
 
 def numbers(topic):

@@ -50,6 +50,16 @@ def check_kafka(kafka, env, loads, *topics, duplicates=0, other=False,
     return report
 
 
+def settles(rig, seconds=60, **wanted):
+    """Waits until the Kafka sink's books have these numbers."""
+    good = t.wait_until(lambda: all(
+        rig.sink('kafka').get(name) == value
+        for name, value in wanted.items()), seconds, 0.05)
+    if not good:
+        t.diag('%s, not %s' % (rig.sink('kafka'), wanted))
+    return good
+
+
 class KafkaTrial(Trial):
     """A Trial that writes to a Kafka, too.  conf: what kafka_conf() gives.
 
