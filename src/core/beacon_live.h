@@ -46,10 +46,12 @@ typedef struct {
     uint64_t  hits;                     /* since the store knows the site */
     uint64_t  last;                     /* newest sequence; 0: no hit yet */
     uint64_t  first;                    /* oldest that is still there */
+    uint64_t  start;                    /* cursors below are of an earlier
+                                           time in the store: no gap to tell */
     uint64_t  last_ms;                  /* time of the newest hit */
     uint32_t  chunks;
     uint32_t  share;
-    uint32_t  slot_serial;              /* whose slot it was then */
+    uint32_t  tenant;                   /* whose slot it was then */
 } beacon_live_info_t;
 
 /* OK, or INVALID: no such site. */
@@ -85,6 +87,7 @@ typedef struct {
                                            gone, or never seen */
     uint32_t              chunk;        /* where it stands; 0: to be found */
     uint32_t              offset;
+    uint64_t              serial;       /* the chunk's */
     uint64_t              scanned;      /* bytes, for who limits them */
     uint8_t              *buf;          /* the caller's: one hit */
     size_t                size;

@@ -5,6 +5,7 @@
  * what they read, and copy it out.
  *
  *     0              beacon_live_head_t, a page; magic published last
+ *     + undo         BEACON_LIVE_UNDO bytes: beacon_live_undo_t, and entries
  *     + sites        site_slots x u32: hash table, open addressing; a site's
  *                    index + 1; 0: free
  *                    sites_max x beacon_live_site_t
@@ -16,31 +17,45 @@
  * chunks is not used: 0 means none.  All of the file is allocated when it is
  * made (a sparse tmpfs turns ENOSPC into SIGBUS), indexes included.
  *
+ * Proportions.  The file has size= bytes, down to a whole page.  Three eighths
+ * are indexes: of the first 128m an eighth, of what is beyond a 24th for sites;
+ * of the rest three quarters for visitors, one for keys.  All else is chunks.
+ * No more sites than half of the chunks, so that each can have two.  128m has
+ * room for 5,100 sites, 75,000 visitors, 12,900 keys and 81m of hits; 512m for
+ * 10,900, 380,000, 64,700 and 320m; 1280m for 21,800, 996,000, 167,000, 800m.
+ *
  * Hits.  A site's hits are a chain of chunks, each of them written from front
  * to end once: header, then fragments, 8-aligned.  A hit is one fragment, or
  * several in successive chunks when it is larger than what is left of one.  A
  * fragment counts once it lies before the chunk's "committed", which is
  * release-stored when the fragment is whole (pairs with the reader's acquire):
  * a half-written one never existed.  Fragments carry the site's index and a
- * CRC, so that a reader who was led astray by a flipped bit or by a chunk that
- * has gone to another site sees it.
+ * CRC that begins with the chunk's serial, so that a reader who was led astray
+ * by a flipped bit or by a chunk that has gone to another site sees it, and
+ * what stands in a chunk from its life before is never taken for a hit.  A
+ * first fragment begins a hit anew: what came before it without an end was
+ * written by somebody who was killed.
  *
  * Sequences.  A hit's sequence is its site's last one plus one, plus the hits
  * that are known to be missing before it: so what a reader missed is a
- * difference, whoever missed it.  A site that comes again in another slot goes
- * on above all sequences that the store ever gave out to sites that went.
- * They stay below 2^53.
+ * difference, whoever missed it, and a site's missing ones are last - start -
+ * hits.  A site that comes again in another slot starts above all sequences
+ * that the store ever gave out to sites that went.  They stay below 2^53.
+ *
+ * A site's slot.  "tenant" is odd while the slot changes hands; a reader who
+ * sees another one than before has lost its site.  Slot 1 is _overflow's.
  *
  * A chunk's life.  "serial" is odd while the chunk changes hands; a reader
  * takes it before, copies, and takes what it copied only if it has not moved
  * (seqlock: the writer's store of the odd serial is followed by a release
  * fence, the reader's second load preceded by an acquire fence).  A chunk
  * belongs to one site or is free.  When a site needs one: a free one; else,
- * while the site has no more than its share, the oldest of the site that is
+ * while the site has less than its share, the oldest of the site that is
  * furthest over its own; else its own oldest.
  *
  * Shares.  Every BEACON_LIVE_EVALUATE seconds: share = 1 + (chunks - sites)
- * x (its bytes, newest evaluations weighing most) / (all sites' bytes).
+ * x (its weight) / (all weights).  A weight is what came in this time and half
+ * of the weight before; of a site that got nothing, a 256th of it.
  *
  * Aggregates (steps, visitors, keys) change under the seqlock of the site,
  * visitor or key they belong to, one hit after the other.  Before it changes
@@ -48,6 +63,9 @@
  * is committed, then the undo area is emptied: after a SIGKILL the next writer
  * finds either none of the hit, or all of it.  Hash tables, chains of free
  * things, lists: rebuilt at attach, from the slots and chunks.
+ *
+ * Hash tables.  Linear probing, at most half full, removal by moving back; who
+ * misses what he looked for looks again if the table's serial has changed.
  *
  * Who may write: everything here is the writer's alone.
  */
@@ -95,6 +113,7 @@ typedef struct {
     uint32_t          keys_max;
     uint32_t          chunks;
     uint32_t          reserved;
+    uint64_t          undo_at;
     uint64_t          sites_at;         /* offsets of the hash tables; what */
     uint64_t          visitors_at;      /*   they index follows, at the next */
     uint64_t          keys_at;          /*   multiple of 64 */
@@ -102,6 +121,7 @@ typedef struct {
     uint64_t          seed[2];          /* of the hashes */
     _Alignas(64) _Atomic uint64_t  retired;     /* 1: look for a newer file */
     _Atomic uint64_t  hits;             /* ever taken */
+    _Atomic uint64_t  missing;          /* known not to have come */
     _Atomic uint64_t  base;             /* highest sequence of sites gone */
     _Atomic uint64_t  evaluated;        /* how often shares were */
     _Atomic uint64_t  present;          /* s: who is here now (visitors=) */
@@ -109,12 +129,36 @@ typedef struct {
                                            the hit or gap it came with */
 } beacon_live_head_t;
 
-/* In words that are each stored whole (relaxed atomics under the seqlock). */
+/*
+ * What a hit changes before it is committed: "used" bytes of entries, each with
+ * the bytes that were at "offset".  Undone backwards, unless the hit came to be
+ * committed: chunk is set, has this serial, and at least so much committed.
+ */
+#define BEACON_LIVE_UNDO  (64 * 1024)
+
+typedef struct {
+    _Atomic uint64_t  used;             /* 0: nothing is under way */
+    uint64_t          serial;
+    _Atomic uint32_t  chunk;
+    uint32_t          committed;
+} beacon_live_undo_t;
+
+typedef struct {
+    uint64_t          offset;
+    uint64_t          len;              /* the bytes follow, then up to 8 */
+} beacon_live_undo_entry_t;
+
+/* In words that are each stored whole (relaxed atomics under the seqlock);
+   name and hash under "tenant", which is a seqlock of its own. */
 typedef struct {
     _Alignas(64) _Atomic uint64_t  serial;      /* odd: changing */
+    _Atomic uint32_t  tenant;                   /* odd: changing hands */
     uint32_t          name_len;                 /* 0: free */
     uint32_t          hash;
+    uint32_t          step;             /* number of the running step:
+                                           s / BEACON_LIVE_STEP */
     uint8_t           name[64];
+    _Atomic uint64_t  start;            /* sequence before its first */
     _Atomic uint64_t  last;             /* newest sequence; committed with it */
     _Atomic uint64_t  first;            /* oldest one stored, or last + 1 */
     _Atomic uint32_t  newest;           /* chunk; 0: none */
@@ -122,10 +166,7 @@ typedef struct {
     _Atomic uint32_t  chunks;           /* that it has; and */
     _Atomic uint32_t  share;            /*   what it may have */
     uint64_t          hits;             /* ever, since it is in the slot */
-    uint64_t          missing;          /* of the sequences: never seen */
     uint64_t          last_ms;          /* time of its newest hit */
-    uint64_t          step;             /* number of the running step:
-                                           s / BEACON_LIVE_STEP */
     uint32_t          step_hits[BEACON_LIVE_STEPS];     /* step n: n modulo */
     uint32_t          step_visitors[BEACON_LIVE_STEPS]; /* last seen then */
     uint32_t          visitors;         /* head of its list, newest first */
@@ -133,7 +174,7 @@ typedef struct {
     uint32_t          nkeys[BEACON_LIVE_KINDS];
 } beacon_live_site_t;
 
-#define BEACON_LIVE_VISITOR_TEXT  256
+#define BEACON_LIVE_VISITOR_TEXT  248
 
 /* Strings are what stands between a line's quotes: escaped JSON.  Those that
    do not fit are cut at a character. */
@@ -176,11 +217,12 @@ typedef struct {
     _Atomic uint32_t  committed;        /* bytes, with this header */
     uint32_t          site;             /* 0: free */
     uint64_t          index;            /* in the site's chain, from 1 */
-    uint64_t          first;            /* sequence of its first fragment */
+    uint64_t          first;            /* hits that begin before it have
+                                           lower sequences, others not */
     _Atomic uint32_t  next;             /* newer; 0: none */
     uint32_t          previous;         /* older; may be gone */
-    uint32_t          jump;             /* further back: the chain is walked in
-                                           O(log n) steps (Myers, 1983: "An
+    uint32_t          jump;             /* further back: the chain is walked
+                                           in O(log n) steps (Myers, 1983: "An
                                            applicative random-access stack");
                                            may be gone */
     uint32_t          reserved;
@@ -205,7 +247,7 @@ typedef struct {
     uint32_t  line_len;                 /* {"v":1,...}, no newline */
     uint32_t  ip_offset;                /* of "ip":"...", in the line; */
     uint32_t  ip_len;                   /*   0: there is none */
-    uint32_t  visitor;                  /* slot; the visitor's hit before this: */
+    uint32_t  visitor;                  /* slot; 0: none.  His hit before: */
     uint32_t  before_chunk;             /*   0: none */
     uint32_t  before_offset;
     uint32_t  reserved;
@@ -213,6 +255,9 @@ typedef struct {
 } beacon_live_hit_t;
 
 static_assert(sizeof(beacon_live_head_t) <= BEACON_LIVE_PAGE, "head");
+static_assert(sizeof(beacon_live_site_t) == 3072, "site");
+static_assert(sizeof(beacon_live_visitor_t) == 320, "visitor");
+static_assert(sizeof(beacon_live_key_t) == 640, "key");
 static_assert(sizeof(beacon_live_chunk_t) == 64, "chunk header");
 static_assert(sizeof(beacon_live_fragment_t) == 24, "fragment");
 static_assert(sizeof(beacon_live_hit_t) == 48, "hit");
