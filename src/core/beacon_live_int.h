@@ -1,0 +1,403 @@
+/*
+ * What the live store's own files share with nobody else.
+ *
+ * The writer believes nothing that stands in the file once it has opened it:
+ * chains, owners, names and hashes are on its heap, in arrays whose size the
+ * geometry tells, and the file is what it publishes of them.
+ */
+
+#ifndef BEACON_LIVE_INT_H
+#define BEACON_LIVE_INT_H
+
+#include "beacon_live.h"
+#include "beacon_live_write.h"
+
+#include <string.h>
+
+/*
+ * Points at which tests kill the writer; NULL: none.  Names:
+ *
+ *     live.made            the file is whole, and has no name yet
+ *     live.named           it has; the old one is not retired
+ *     live.retired         the old one is, and is still there
+ *     live.site_take       a slot is changing hands
+ *     live.site_made       it has its new site, which has no chunk
+ *     live.evict           a site is about to go, its sequences are noted
+ *     live.evicted         it is gone, its slot is free
+ *     live.chunk_odd       a chunk has left its site, and has no new one
+ *     live.chunk_moved     it has, and is in no chain
+ *     live.chunk_linked    it is in the chain
+ *     live.counting        what a hit changes is being changed
+ *     live.counted         it is; the hit is not written
+ *     live.fragment        a hit's fragment is there, others are to follow
+ *     live.before_commit   the hit is written, and not committed
+ *     live.after_commit    it is, its site's "last" is not
+ *     live.before_clear    it is, the undo area is not empty
+ *     live.gap             hits are missing, "last" says so, nothing else does
+ *     live.undone          at open: what a hit changed is as it was
+ *     live.rebuilt         at open: chains are whole, the tables are not
+ */
+extern void  (*beacon_live_point)(const char *name);
+
+#define BEACON_LIVE_POINT(name)                                               \
+    do {                                                                      \
+        if (__builtin_expect(beacon_live_point != NULL, 0)) {                 \
+            beacon_live_point(name);                                          \
+        }                                                                     \
+    } while (0)
+
+
+/* ---- what stands where: NULL for 0 and for what is not there */
+
+static inline uint8_t *
+beacon_live_bytes(const beacon_live_t *live, uint64_t offset)
+{
+    return (uint8_t *) (uintptr_t) live->head + offset;
+}
+
+/* Things behind a table of "slots" words. */
+#define BEACON_LIVE_ITEMS(at, slots)  (((at) + 4ULL * (slots) + 63) & ~63ULL)
+
+static inline beacon_live_site_t *
+beacon_live_site(const beacon_live_t *live, uint32_t index)
+{
+    if (index == 0 || index >= live->is.sites_max) {
+        return NULL;
+    }
+
+    return (void *) (beacon_live_bytes(live,
+                        BEACON_LIVE_ITEMS(live->is.sites_at,
+                                          live->is.site_slots))
+                     + (uint64_t) index * sizeof(beacon_live_site_t));
+}
+
+static inline beacon_live_visitor_t *
+beacon_live_visitor_slot(const beacon_live_t *live, uint32_t index)
+{
+    if (index == 0 || index >= live->is.visitors_max) {
+        return NULL;
+    }
+
+    return (void *) (beacon_live_bytes(live,
+                        BEACON_LIVE_ITEMS(live->is.visitors_at,
+                                          live->is.visitor_slots))
+                     + (uint64_t) index * sizeof(beacon_live_visitor_t));
+}
+
+static inline beacon_live_key_t *
+beacon_live_key_slot(const beacon_live_t *live, uint32_t index)
+{
+    if (index == 0 || index >= live->is.keys_max) {
+        return NULL;
+    }
+
+    return (void *) (beacon_live_bytes(live,
+                        BEACON_LIVE_ITEMS(live->is.keys_at,
+                                          live->is.key_slots))
+                     + (uint64_t) index * sizeof(beacon_live_key_t));
+}
+
+static inline beacon_live_chunk_t *
+beacon_live_chunk(const beacon_live_t *live, uint32_t index)
+{
+    if (index == 0 || index >= live->is.chunks) {
+        return NULL;
+    }
+
+    return (void *) (beacon_live_bytes(live, live->is.chunks_at)
+                     + (uint64_t) index * BEACON_LIVE_CHUNK);
+}
+
+
+/* ---- words and bytes that others may be reading */
+
+/* Of plain fields; the _Atomic ones have stdatomic.h. */
+#define BEACON_LIVE_GET(field)     __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define BEACON_LIVE_SET(field, n)                                             \
+    __atomic_store_n(&(field), (n), __ATOMIC_RELAXED)
+
+/*
+ * Bytes are copied while they may change, and believed only if the serial
+ * behind them has not moved.  ThreadSanitizer wants to see atomics there.
+ */
+static inline void
+beacon_live_copy(void *dst, const void *src, size_t len)
+{
+#if defined(__SANITIZE_THREAD__)
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        __atomic_store_n((uint8_t *) dst + i,
+                         __atomic_load_n((const uint8_t *) src + i,
+                                         __ATOMIC_RELAXED),
+                         __ATOMIC_RELAXED);
+    }
+#else
+    memcpy(dst, src, len);
+#endif
+}
+
+
+/* ---- seqlocks: one writer, readers who do not wait for him */
+
+/* Before the first change. */
+static inline void
+beacon_live_begin(_Atomic uint64_t *serial)
+{
+    atomic_store_explicit(serial,
+                          atomic_load_explicit(serial, memory_order_relaxed)
+                          | 1,
+                          memory_order_relaxed);
+
+    /* pairs with the acquire fence in beacon_live_same() */
+
+    atomic_thread_fence(memory_order_release);
+}
+
+/* Behind the last one.  From an even serial: the next even one all the same. */
+static inline void
+beacon_live_end(_Atomic uint64_t *serial)
+{
+    atomic_store_explicit(serial,
+                          (atomic_load_explicit(serial, memory_order_relaxed)
+                           | 1) + 1,
+                          memory_order_release);
+}
+
+/* The serial to compare with; odd: somebody is writing, or died doing so. */
+static inline uint64_t
+beacon_live_serial(const _Atomic uint64_t *serial)
+{
+    return atomic_load_explicit((_Atomic uint64_t *) (uintptr_t) serial,
+                                memory_order_acquire);
+}
+
+/* 1: what was copied since beacon_live_serial() may be believed. */
+static inline int
+beacon_live_same(const _Atomic uint64_t *serial, uint64_t then)
+{
+    atomic_thread_fence(memory_order_acquire);
+
+    return (then & 1) == 0
+           && atomic_load_explicit((_Atomic uint64_t *) (uintptr_t) serial,
+                                   memory_order_relaxed)
+              == then;
+}
+
+/* How often a reader tries again while something changes. */
+#define BEACON_LIVE_TRIES  64
+
+
+/* ---- hash tables, beacon_live_table.c */
+
+/* Of text in the context of salt (site, kind); not for strangers' eyes. */
+uint32_t beacon_live_hash(const uint64_t seed[2], uint64_t salt,
+    beacon_str_t text);
+
+typedef struct {
+    uint32_t           index;           /* 0: free */
+    uint32_t           hash;
+} beacon_live_entry_t;
+
+/* The writer's: on the heap, and what readers see of it. */
+typedef struct {
+    beacon_live_entry_t  *entries;
+    uint32_t              mask;
+    uint32_t             *published;
+    _Atomic uint64_t     *moves;
+} beacon_live_table_t;
+
+/* entries all free; published is not touched.  SYS: no memory. */
+beacon_rc_t beacon_live_table_create(beacon_live_table_t *table,
+    uint32_t slots, uint32_t *published, _Atomic uint64_t *moves);
+void beacon_live_table_destroy(beacon_live_table_t *table);
+
+/*
+ * The candidates of a hash: begin with *at = hash; 0: there are no more.
+ * The caller compares what they are.
+ */
+uint32_t beacon_live_table_next(const beacon_live_table_t *table,
+    uint32_t hash, uint32_t *at);
+
+/* Never more than half of the slots.  An index is in it once. */
+void beacon_live_table_add(beacon_live_table_t *table, uint32_t hash,
+    uint32_t index);
+void beacon_live_table_remove(beacon_live_table_t *table, uint32_t hash,
+    uint32_t index);
+
+/*
+ * For a rebuild: adds to entries only; then publishes what differs, so that
+ * readers see no hole where all was well.
+ */
+void beacon_live_table_place(beacon_live_table_t *table, uint32_t hash,
+    uint32_t index);
+void beacon_live_table_publish(beacon_live_table_t *table);
+
+/*
+ * A reader's way: the index in slot number "step" from the hash's home on; 0:
+ * the end.  He goes no further than BEACON_LIVE_PROBES, compares what he finds
+ * with what he wants, hash first, and if he finds nothing, tries again (a few
+ * times) if *moves is not what it was, or odd.
+ */
+#define BEACON_LIVE_PROBES  256
+
+static inline uint32_t
+beacon_live_probe(const beacon_live_t *live, uint64_t table_at, uint32_t slots,
+    uint32_t hash, uint32_t step)
+{
+    const uint32_t  *table;
+
+    table = (const void *) beacon_live_bytes(live, table_at);
+
+    return __atomic_load_n(&table[(hash + step) & (slots - 1)],
+                           __ATOMIC_ACQUIRE);
+}
+
+
+/* ---- the file, beacon_live_file.c */
+
+typedef struct {
+    int                  fd;            /* -1: there is none */
+    uint64_t             epoch;
+    uint64_t             size;
+    beacon_live_head_t  *head;          /* mapped */
+    beacon_live_head_t   is;            /* checked */
+} beacon_live_file_t;
+
+/* Fills in what a store of this size (whole pages) is made of. */
+void beacon_live_geometry(beacon_live_head_t *head, uint64_t size);
+
+/* The newest file of a directory that is whole and not retired.  AGAIN: none;
+   CORRUPT: none, but another that this code can't read; SYS: errno. */
+beacon_rc_t beacon_live_file_find(const char *dir, int writable,
+    beacon_live_file_t *file, beacon_err_t *err);
+beacon_rc_t beacon_live_file_create(const char *dir, uint64_t size,
+    uint32_t present, beacon_live_file_t *file, beacon_err_t *err);
+void beacon_live_file_close(beacon_live_file_t *file);
+
+/* Retires and removes all stores in dir but this one; those that can't be
+   read are renamed to live.<epoch>.aside. */
+void beacon_live_file_sweep(const char *dir, uint64_t epoch);
+
+
+/* ---- the writer */
+
+/* A chunk, as it is: what the file says of it, readers only believe. */
+typedef struct {
+    uint64_t  serial;
+    uint64_t  index;
+    uint64_t  first;
+    uint32_t  site;                     /* 0: free, and */
+    uint32_t  next;                     /*   the next free one */
+    uint32_t  previous;
+    uint32_t  jump;
+    uint32_t  committed;
+} beacon_live_own_chunk_t;
+
+typedef struct {
+    uint64_t  start;
+    uint64_t  last;
+    uint64_t  hit_at;                   /* writer's clock, ms */
+    uint64_t  bytes;                    /* since shares were evaluated */
+    uint64_t  weight;
+    uint32_t  newest;
+    uint32_t  oldest;
+    uint32_t  chunks;
+    uint32_t  share;
+    uint32_t  heap;                     /* place among those who are over */
+    uint32_t  newer;                    /* by last hit; of free slots: next */
+    uint32_t  older;
+    uint32_t  hash;
+    uint32_t  name_len;                 /* 0: free */
+    uint8_t   name[BEACON_SITE_MAX];
+} beacon_live_own_site_t;
+
+struct beacon_live_writer_s {
+    beacon_live_t             live;     /* readers' functions work on it */
+    beacon_live_file_t        file;
+    beacon_live_head_t       *head;     /* in the file */
+    beacon_live_undo_t       *undo;
+
+    beacon_live_table_t       sites;
+    beacon_live_table_t       visitors;
+    beacon_live_table_t       keys;
+
+    beacon_live_own_site_t   *site;     /* [sites_max] */
+    beacon_live_own_chunk_t  *chunk;    /* [chunks] */
+    uint32_t                 *heap;     /* sites, furthest over first */
+    uint32_t                  heaped;
+    uint32_t                  free_site;
+    uint32_t                  free_chunk;
+    uint32_t                  newest_site;      /* by last hit */
+    uint32_t                  oldest_site;
+
+    uint64_t                  clock;    /* ms; never goes back */
+    uint64_t                  now_ms;   /* as it was last told */
+    uint64_t                  evaluated;
+    uint32_t                  present;  /* s */
+
+    uint8_t                  *brief;    /* a short form */
+    void                     *counts;   /* the aggregates' own */
+    beacon_live_stats_t       stats;
+};
+
+
+/* ---- undo, beacon_live_undo.c */
+
+/*
+ * Before bytes of the file change for the hit that is being counted.  ptr: into
+ * the head's counters, a site, a visitor, a key; len: within that one thing.
+ * The thing's serial is not restored but moved on, and need not be saved.
+ * 0: no room; then they must not change.
+ *
+ * The undo area is emptied at the hit's commit; nobody else does it.
+ */
+int beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr,
+    size_t len);
+
+void beacon_live_undo_begin(beacon_live_writer_t *w);
+void beacon_live_undo_clear(beacon_live_writer_t *w);
+
+/* At open, before all else is looked at; 1: something was undone. */
+int beacon_live_undo_restore(beacon_live_writer_t *w);
+
+
+/* ---- aggregates: beacon_live_count.c and others, called from here */
+
+typedef struct {
+    uint32_t                   site;    /* index */
+    uint32_t                   chunk;   /* where it will stand, */
+    uint32_t                   offset;  /*   its first fragment */
+    uint64_t                   seq;
+    uint64_t                   now_ms;
+    const beacon_live_put_t   *put;
+    const beacon_line_view_t  *view;
+
+    /* returned: what the hit's header says of its visitor; all 0: none */
+    uint32_t                   visitor;
+    uint32_t                   before_chunk;
+    uint32_t                   before_offset;
+    uint64_t                   before_seq;
+} beacon_live_count_t;
+
+/*
+ * Counts a hit that is about to be committed.  The undo area is open; the
+ * site's serial is odd: its hits and last_ms are changed already, steps, lists
+ * and nkeys are this function's.  This function can't fail.
+ */
+void beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count);
+
+/* At open, when sites and chunks are whole: makes the tables of visitors and
+   keys, lists, free things.  SYS: no memory. */
+beacon_rc_t beacon_live_counts_open(beacon_live_writer_t *w);
+void beacon_live_counts_close(beacon_live_writer_t *w);
+
+/* A site goes: its visitors and keys are free.  A new one's steps are zeros
+   when beacon_live_counts_site() has been called; its tenant is odd. */
+void beacon_live_counts_forget(beacon_live_writer_t *w, uint32_t site);
+void beacon_live_counts_site(beacon_live_writer_t *w, uint32_t site);
+
+/* Once a second: to take from steps who has hit again since, or whatever. */
+void beacon_live_counts_tick(beacon_live_writer_t *w, uint64_t now_ms);
+
+#endif /* BEACON_LIVE_INT_H */

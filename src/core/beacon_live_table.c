@@ -1,0 +1,190 @@
+/* The store's hash tables: the writer's, and what readers see of them. */
+
+#include "beacon_live_int.h"
+
+#include <stdlib.h>
+
+/* 64 x 64 -> 128 bits, folded. */
+static inline uint64_t
+beacon_live_mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128  product;
+
+    product = (unsigned __int128) a * b;
+
+    return (uint64_t) product ^ (uint64_t) (product >> 64);
+}
+
+static inline uint64_t
+beacon_live_word(const uint8_t *p)
+{
+    uint64_t  word;
+
+    memcpy(&word, p, sizeof(word));
+
+    return word;
+}
+
+/* After wyhash (Wang Yi): sixteen bytes a multiplication, both sides keyed. */
+uint32_t
+beacon_live_hash(const uint64_t seed[2], uint64_t salt, beacon_str_t text)
+{
+    size_t          left;
+    uint64_t        hash, tail[2];
+    const uint8_t  *p;
+
+    p = text.data;
+    hash = seed[0] ^ beacon_live_mix(salt ^ 0xa0761d6478bd642f, seed[1]);
+
+    for (left = text.len; left > 16; left -= 16, p += 16) {
+        hash = beacon_live_mix(beacon_live_word(p) ^ seed[1],
+                               beacon_live_word(p + 8) ^ hash);
+    }
+
+    tail[0] = 0;
+    tail[1] = 0;
+
+    if (left) {
+        memcpy(tail, p, left);
+    }
+
+    hash = beacon_live_mix(tail[0] ^ seed[1], tail[1] ^ hash);
+    hash = beacon_live_mix(hash ^ text.len, seed[1] ^ 0xe7037ed1a0b428db);
+
+    return (uint32_t) (hash ^ (hash >> 32));
+}
+
+beacon_rc_t
+beacon_live_table_create(beacon_live_table_t *table, uint32_t slots,
+    uint32_t *published, _Atomic uint64_t *moves)
+{
+    table->mask = slots - 1;
+    table->published = published;
+    table->moves = moves;
+    table->entries = calloc(slots, sizeof(beacon_live_entry_t));
+
+    return table->entries != NULL ? BEACON_OK : BEACON_SYS;
+}
+
+void
+beacon_live_table_destroy(beacon_live_table_t *table)
+{
+    free(table->entries);
+    table->entries = NULL;
+}
+
+uint32_t
+beacon_live_table_next(const beacon_live_table_t *table, uint32_t hash,
+    uint32_t *at)
+{
+    const beacon_live_entry_t  *entry;
+
+    for ( ;; ) {
+        entry = &table->entries[(*at)++ & table->mask];
+
+        if (entry->index == 0 || entry->hash == hash) {
+            return entry->index;
+        }
+    }
+}
+
+static void
+beacon_live_table_set(beacon_live_table_t *table, uint32_t slot,
+    beacon_live_entry_t entry)
+{
+    table->entries[slot] = entry;
+
+    /* release: the thing was made before it can be found */
+
+    __atomic_store_n(&table->published[slot], entry.index, __ATOMIC_RELEASE);
+}
+
+static uint32_t
+beacon_live_table_free(const beacon_live_table_t *table, uint32_t hash)
+{
+    uint32_t  slot;
+
+    for (slot = hash & table->mask; table->entries[slot].index;
+         slot = (slot + 1) & table->mask)
+    {
+        /* void */
+    }
+
+    return slot;
+}
+
+void
+beacon_live_table_place(beacon_live_table_t *table, uint32_t hash,
+    uint32_t index)
+{
+    uint32_t  slot;
+
+    slot = beacon_live_table_free(table, hash);
+    table->entries[slot].index = index;
+    table->entries[slot].hash = hash;
+}
+
+void
+beacon_live_table_add(beacon_live_table_t *table, uint32_t hash,
+    uint32_t index)
+{
+    beacon_live_table_set(table, beacon_live_table_free(table, hash),
+                          (beacon_live_entry_t) { index, hash });
+}
+
+void
+beacon_live_table_publish(beacon_live_table_t *table)
+{
+    uint32_t  slot;
+
+    beacon_live_begin(table->moves);
+
+    for (slot = 0; slot <= table->mask; slot++) {
+        if (table->published[slot] != table->entries[slot].index) {
+            beacon_live_table_set(table, slot, table->entries[slot]);
+        }
+    }
+
+    beacon_live_end(table->moves);
+}
+
+/*
+ * Moves back what would not be found any more behind the hole (Knuth 6.4,
+ * algorithm R).
+ */
+void
+beacon_live_table_remove(beacon_live_table_t *table, uint32_t hash,
+    uint32_t index)
+{
+    uint32_t              hole, slot;
+    beacon_live_entry_t  *entries;
+
+    entries = table->entries;
+
+    for (hole = hash & table->mask; entries[hole].index != index;
+         hole = (hole + 1) & table->mask)
+    {
+        if (entries[hole].index == 0) {
+            return;
+        }
+    }
+
+    beacon_live_begin(table->moves);
+
+    for (slot = (hole + 1) & table->mask; entries[slot].index;
+         slot = (slot + 1) & table->mask)
+    {
+        /* its home is not between the hole and itself */
+
+        if (((slot - entries[slot].hash) & table->mask)
+            >= ((slot - hole) & table->mask))
+        {
+            beacon_live_table_set(table, hole, entries[slot]);
+            hole = slot;
+        }
+    }
+
+    beacon_live_table_set(table, hole, (beacon_live_entry_t) { 0, 0 });
+
+    beacon_live_end(table->moves);
+}
