@@ -85,6 +85,7 @@
 #define BEACON_LIVE_EVALUATE  5         /* s */
 #define BEACON_LIVE_STEP      10        /* s */
 #define BEACON_LIVE_STEPS     361       /* an hour, and the running one */
+#define BEACON_LIVE_MINUTE    6         /* steps */
 #define BEACON_LIVE_MINUTES   60
 #define BEACON_LIVE_RECENT    37        /* steps that keys know singly */
 #define BEACON_LIVE_SEQ_MAX   ((1ULL << 53) - 1)
@@ -127,6 +128,9 @@ typedef struct {
     _Atomic uint64_t  present;          /* s: who is here now (visitors=) */
     uint64_t          mark;             /* the writer's caller's: changes with
                                            the hit or gap it came with */
+    _Atomic uint64_t  site_moves;       /* serials of the hash tables */
+    _Atomic uint64_t  visitor_moves;
+    _Atomic uint64_t  key_moves;
 } beacon_live_head_t;
 
 /*
@@ -148,6 +152,17 @@ typedef struct {
     uint64_t          len;              /* the bytes follow, then up to 8 */
 } beacon_live_undo_entry_t;
 
+/*
+ * Steps of a site are counted: number n begins (base + n) x BEACON_LIVE_STEP
+ * seconds after 1970.  A clock that is set back by more than a minute changes
+ * the base, and makes the next step one that is an hour later: nothing of what
+ * was before lies in a window with it.
+ */
+typedef struct {
+    uint32_t          hits;
+    uint32_t          visitors;         /* last seen then */
+} beacon_live_step_t;
+
 /* In words that are each stored whole (relaxed atomics under the seqlock);
    name and hash under "tenant", which is a seqlock of its own. */
 typedef struct {
@@ -155,8 +170,7 @@ typedef struct {
     _Atomic uint32_t  tenant;                   /* odd: changing hands */
     uint32_t          name_len;                 /* 0: free */
     uint32_t          hash;
-    uint32_t          step;             /* number of the running step:
-                                           s / BEACON_LIVE_STEP */
+    uint32_t          step;             /* number of the running step */
     uint8_t           name[64];
     _Atomic uint64_t  start;            /* sequence before its first */
     _Atomic uint64_t  last;             /* newest sequence; committed with it */
@@ -167,8 +181,8 @@ typedef struct {
     _Atomic uint32_t  share;            /*   what it may have */
     uint64_t          hits;             /* ever, since it is in the slot */
     uint64_t          last_ms;          /* time of its newest hit */
-    uint32_t          step_hits[BEACON_LIVE_STEPS];     /* step n: n modulo */
-    uint32_t          step_visitors[BEACON_LIVE_STEPS]; /* last seen then */
+    beacon_live_step_t  steps[BEACON_LIVE_STEPS];       /* n: n modulo */
+    uint32_t          base;
     uint32_t          visitors;         /* head of its list, newest first */
     uint32_t          keys[BEACON_LIVE_KINDS];          /* heads */
     uint32_t          nkeys[BEACON_LIVE_KINDS];
@@ -177,7 +191,7 @@ typedef struct {
 #define BEACON_LIVE_VISITOR_TEXT  248
 
 /* Strings are what stands between a line's quotes: escaped JSON.  Those that
-   do not fit are cut at a character. */
+   do not fit are cut at a character.  Last is what changes most. */
 typedef struct {
     _Alignas(64) _Atomic uint64_t  serial;
     uint32_t          site;             /* 0: free */
@@ -188,10 +202,10 @@ typedef struct {
     uint32_t          chunk;            /*   this chunk, at */
     uint32_t          offset;           /*   this fragment */
     uint32_t          hits;
-    uint32_t          newer;            /* the site's list, by last hit */
-    uint32_t          older;
-    uint16_t          lens[6];          /* id, entry, page, referrer, country,
-                                           flags: one after the other */
+    uint32_t          step;             /* of its newest hit */
+    uint32_t          older;            /* the site's list, by last hit */
+    uint16_t          lens[6];          /* id, entry, referrer, country, flags,
+                                           page: one after the other */
     uint8_t           text[BEACON_LIVE_VISITOR_TEXT];
 } beacon_live_visitor_t;
 
@@ -201,14 +215,15 @@ typedef struct {
     _Alignas(64) _Atomic uint64_t  serial;
     uint32_t          site;             /* 0: free */
     uint32_t          hash;
-    uint32_t          newer;            /* the site's list of the kind */
-    uint32_t          older;
+    uint32_t          older;            /* the site's list of the kind */
     uint16_t          kind;
     uint16_t          len;
+    uint32_t          step;             /* of its newest hit; hits in that */
+    uint32_t          step_hits;        /*   step, which recent has not yet, */
+    uint32_t          minute_hits;      /*   in its minute: step / 6 */
     uint32_t          reserved;
-    uint64_t          step;             /* of its newest hit */
-    uint32_t          recent[BEACON_LIVE_RECENT];       /* by step */
-    uint32_t          minutes[BEACON_LIVE_MINUTES + 1]; /* by minute */
+    uint32_t          recent[BEACON_LIVE_RECENT];       /* n: n modulo */
+    uint32_t          minutes[BEACON_LIVE_MINUTES + 1]; /* the same */
     uint8_t           text[BEACON_LIVE_KEY_TEXT];
 } beacon_live_key_t;
 

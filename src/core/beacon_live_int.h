@@ -397,7 +397,4 @@ void beacon_live_counts_close(beacon_live_writer_t *w);
 void beacon_live_counts_forget(beacon_live_writer_t *w, uint32_t site);
 void beacon_live_counts_site(beacon_live_writer_t *w, uint32_t site);
 
-/* Once a second: to take from steps who has hit again since, or whatever. */
-void beacon_live_counts_tick(beacon_live_writer_t *w, uint64_t now_ms);
-
 #endif /* BEACON_LIVE_INT_H */
