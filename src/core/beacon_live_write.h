@@ -86,4 +86,8 @@ typedef struct {
 void beacon_live_stats(const beacon_live_writer_t *writer,
     beacon_live_stats_t *stats);
 
+/* Called at the points that beacon_live_int.h names, for tests that kill the
+   writer there.  NULL: not wanted. */
+extern void  (*beacon_live_point)(const char *name);
+
 #endif /* BEACON_LIVE_WRITE_H */
