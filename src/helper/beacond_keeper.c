@@ -18,6 +18,8 @@
 #define BEACOND_SWEEP      (60000 * BEACOND_MS)
 #define BEACOND_BOOKS_MIN  (50 * BEACOND_MS)
 #define BEACOND_BOOKS_MAX  (1000 * BEACOND_MS)
+#define BEACOND_LEND       4            /* of a lane, as a part */
+#define BEACOND_LEND_NS    (5000 * BEACOND_MS)
 
 /* Up to where a durable sink has no use for the ring's bytes. */
 beacon_cursor_t
@@ -66,6 +68,40 @@ beacond_keeper_pinned(const beacond_puller_t *puller, uint32_t index,
     }
 }
 
+/*
+ * One that resumes has the ring's bytes kept for it while there is plenty of
+ * room and it gets on.  It is in nobody's way: not for a spool, not at a stop.
+ */
+static void
+beacond_keeper_lend(const beacond_engine_t *engine, uint32_t index,
+    beacon_cursor_t *target)
+{
+    uint32_t                 i;
+    const beacond_lane_t    *lane = &engine->lanes[index];
+    const beacond_stand_t   *stand;
+    const beacond_sinker_t  *sinker;
+
+    if (engine->stopping
+        || lane->tail.offset - lane->reclaim.offset
+           > lane->ring->lane_size / BEACOND_LEND)
+    {
+        return;
+    }
+
+    for (i = 0; i < engine->nsinks; i++) {
+        sinker = engine->sinks[i];
+        stand = &sinker->stands[index];
+
+        if (sinker->sink.ops->resumes
+            && stand->acked.prefix.ordinal < target->ordinal
+            && stand->acked.prefix.offset < target->offset
+            && beacond_clock_ns() - sinker->progress_ns < BEACOND_LEND_NS)
+        {
+            *target = stand->acked.prefix;
+        }
+    }
+}
+
 static beacon_cursor_t
 beacond_keeper_target(beacond_engine_t *engine, uint32_t index)
 {
@@ -88,6 +124,8 @@ beacond_keeper_target(beacond_engine_t *engine, uint32_t index)
 
         durable = true;
     }
+
+    beacond_keeper_lend(engine, index, &target);
 
     for (i = 0; i < engine->nreaders; i++) {
         beacond_keeper_pinned(&engine->readers[i].puller, index, &target);
@@ -122,6 +160,24 @@ beacond_keeper_overtake(beacond_engine_t *engine, beacond_lane_t *lane)
     }
 }
 
+/* One that has nothing to do gets on. */
+static void
+beacond_keeper_idle(beacond_engine_t *engine)
+{
+    uint32_t           i;
+    beacond_sinker_t  *sinker;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        sinker = engine->sinks[i];
+
+        if (sinker->sink.ops->resumes && sinker->mode == BEACOND_ALIVE
+            && sinker->inflight == 0 && sinker->queued == 0)
+        {
+            sinker->progress_ns = beacond_clock_ns();
+        }
+    }
+}
+
 void
 beacond_keeper_reclaim(beacond_engine_t *engine)
 {
@@ -130,6 +186,7 @@ beacond_keeper_reclaim(beacond_engine_t *engine)
     beacon_cursor_t   target;
 
     pthread_mutex_lock(&engine->mutex);
+    beacond_keeper_idle(engine);
 
     for (i = 0; i < engine->nlanes; i++) {
         lane = &engine->lanes[i];

@@ -238,6 +238,19 @@ beacond_sink_spared(beacond_sink_t *sink, const beacond_piece_t *piece)
     return spared;
 }
 
+uint64_t
+beacond_sink_done(beacond_sink_t *sink)
+{
+    uint64_t           done;
+    beacond_sinker_t  *sinker = beacond_sinker(sink);
+
+    pthread_mutex_lock(&sinker->engine->mutex);
+    done = sinker->done;
+    pthread_mutex_unlock(&sinker->engine->mutex);
+
+    return done;
+}
+
 bool
 beacond_sink_ending(beacond_sink_t *sink)
 {

@@ -13,7 +13,9 @@
  *                  and catches up by itself)        └── beacond_sink_ack()
  *
  * Durable sinks (ops->durable) hold back the reclaim of ring and spool until
- * they have acknowledged; others only ever miss hits, and count them.
+ * they have acknowledged; others only ever miss hits, and count them.  Of
+ * these, one that resumes holds back the ring for moments: so that after a
+ * SIGKILL its hits are there as a rule.
  *
  * Acknowledging.  beacond_sink_ack() says: these hits are where they must be,
  * and after a SIGKILL at any later point I will not ask for them again (my
@@ -55,6 +57,8 @@ typedef struct {
 struct beacond_sink_ops_s {
     const char  *type;          /* "log", as in status */
     bool         durable;
+    bool         resumes;       /* is not, but load() tells where it was: it
+                                   goes on there, as far as the ring has it */
 
     /*
      * Opens nothing that can block for long.  conf: the sink's own object
@@ -134,6 +138,9 @@ struct beacond_sink_s {
  */
 void beacond_sink_ack(beacond_sink_t *sink, const beacond_batch_t *batch,
     uint32_t first, uint32_t n);
+
+/* The hits that are done, by the books. */
+uint64_t beacond_sink_done(beacond_sink_t *sink);
 
 /*
  * What to keep in a checkpoint that acknowledges, beyond what is acknowledged

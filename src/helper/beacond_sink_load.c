@@ -132,7 +132,7 @@ beacond_load_lane(beacond_sinker_t *sinker, uint32_t i, const json_t *lanes,
         at = lane->floor;
     }
 
-    if (!sinker->sink.ops->durable) {
+    if (!sinker->sink.ops->durable && lanes == NULL) {
         at = lane->reader;
     }
 
@@ -236,6 +236,26 @@ beacond_load_first(const beacond_sinker_t *sinker, uint32_t i)
            ? &engine->lanes[i].spool_from : &sinker->stands[i].joined;
 }
 
+/* Of one that only resumes: what it did not get in the end is lost. */
+static void
+beacond_load_resumed(beacond_sinker_t *sinker, const json_t *json,
+    uint64_t accepted)
+{
+    uint64_t  had = accepted - beacond_sinker_pending(sinker);
+
+    sinker->done = beacond_load_number(json, "done");
+
+    if (sinker->done > had) {
+        sinker->done = had;
+    }
+
+    if (sinker->before > sinker->done) {
+        sinker->before = sinker->done;
+    }
+
+    sinker->lost = had - sinker->done;
+}
+
 /*
  * The numbers of a checkpoint go on if the books do: the last helper had this
  * sink, and its counters are there.  Else the sink begins now: what it will
@@ -252,6 +272,11 @@ beacond_load_books(beacond_sinker_t *sinker, json_t *json, const json_t *lanes)
     accepted = beacond_lanes_accepted(engine);
     sinker->lost = 0;
     sinker->inflight = sinker->parked = 0;
+
+    if (json != NULL && sinker->known && !sinker->sink.ops->durable) {
+        beacond_load_resumed(sinker, json, accepted);
+        return;
+    }
 
     if (json != NULL && sinker->known) {
         sinker->before = beacond_load_number(json, "before");
@@ -360,7 +385,8 @@ beacond_sinker_load(beacond_sinker_t *sinker, const char *text, size_t len)
     beacond_load_readers(sinker);
 
     sinker->progress_ns = sinker->crowded_ns = beacond_clock_ns();
-    sinker->mode = sinker->sink.ops->durable ? BEACOND_BEHIND : BEACOND_ALIVE;
+    sinker->mode = sinker->sink.ops->durable || lanes != NULL ? BEACOND_BEHIND
+                                                              : BEACOND_ALIVE;
     sinker->known = true;
     engine->dirty = true;
 

@@ -1,0 +1,256 @@
+/*
+ * A sink that is not durable and resumes: it goes on where it says it was,
+ * from the ring, whether a durable one is ahead of it or behind.
+ */
+
+#include "engine_fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* What a sink of the test has seen, over helpers. */
+typedef struct {
+    _Atomic int       refuse;
+    _Atomic int       forgets;          /* load() has no checkpoint */
+    _Atomic unsigned  hits;
+    _Atomic unsigned  wrong;            /* not the next one of its lane */
+    _Atomic unsigned  holes;            /* hits that it did not get */
+    uint64_t          epoch;
+    uint64_t          done;
+    beacon_cursor_t   at[BEACON_LANES];
+} beacon_sink_test_t;
+
+static beacon_sink_test_t  beacon_live, beacon_main;
+
+static beacon_sink_test_t *
+beacon_test_of(const beacond_sink_t *sink)
+{
+    return sink->ops->durable ? &beacon_main : &beacon_live;
+}
+
+static beacon_rc_t
+beacon_test_create(beacond_sink_t *sink, const json_t *conf, beacon_err_t *err)
+{
+    (void) conf;
+    (void) err;
+    sink->data = beacon_test_of(sink);
+
+    return BEACON_OK;
+}
+
+static void
+beacon_test_destroy(beacond_sink_t *sink)
+{
+    sink->data = NULL;
+}
+
+static beacon_rc_t
+beacon_test_load(beacond_sink_t *sink, beacond_checkpoint_t *checkpoint)
+{
+    int                  n = 0;
+    unsigned             lane;
+    static char          text[1024];
+    beacon_sink_test_t  *test = beacon_test_of(sink);
+
+    if (test->epoch == 0 || test->forgets) {
+        return BEACON_OK;
+    }
+
+    n += sprintf(text, "{\"v\":1,\"before\":0,\"done\":%llu,\"lost\":0,"
+                 "\"lanes\":[", (unsigned long long) test->done);
+
+    for (lane = 0; lane < BEACON_LANES; lane++) {
+        n += sprintf(text + n, "%s[\"%016llx\",%u,%llu,%llu]",
+                     lane ? "," : "", (unsigned long long) test->epoch, lane,
+                     (unsigned long long) test->at[lane].offset,
+                     (unsigned long long) test->at[lane].ordinal);
+    }
+
+    strcpy(text + n, "]}");
+    checkpoint->text = strdup(text);
+    checkpoint->len = strlen(text);
+
+    return BEACON_OK;
+}
+
+static beacon_rc_t
+beacon_test_batch(beacond_sink_t *sink, beacond_batch_t *batch)
+{
+    uint32_t              i, lane;
+    uint64_t              epoch;
+    const beacond_hit_t  *hit;
+    beacon_sink_test_t   *test = beacon_test_of(sink);
+
+    if (test->refuse) {
+        return BEACON_AGAIN;
+    }
+
+    for (i = 0; i < batch->nhits; i++) {
+        hit = &batch->hits[i];
+        beacond_span_lane(batch, hit->span, &epoch, &lane);
+        test->wrong += hit->ordinal < test->at[lane].ordinal;
+        test->holes += hit->ordinal - test->at[lane].ordinal;
+        test->at[lane].ordinal = hit->ordinal + 1;
+        test->at[lane].offset = hit->offset + hit->length;
+        test->epoch = epoch;
+    }
+
+    test->hits += batch->nhits;
+    test->done = beacond_sink_done(sink) + batch->nhits;
+    beacond_sink_ack(sink, batch, 0, batch->nhits);
+
+    return BEACON_OK;
+}
+
+static int
+beacon_test_flush(beacond_sink_t *sink, bool force)
+{
+    (void) sink;
+    (void) force;
+
+    return 50;
+}
+
+static const beacond_sink_ops_t  beacon_sink_resumes = {
+    .type = "resumes",
+    .resumes = true,
+    .create = beacon_test_create,
+    .destroy = beacon_test_destroy,
+    .load = beacon_test_load,
+    .batch = beacon_test_batch,
+    .flush = beacon_test_flush,
+    .retry_ms = 10
+};
+
+static const beacond_sink_ops_t  beacon_sink_main = {
+    .type = "main",
+    .durable = true,
+    .create = beacon_test_create,
+    .destroy = beacon_test_destroy,
+    .load = beacon_test_load,
+    .batch = beacon_test_batch,
+    .flush = beacon_test_flush,
+    .retry_ms = 10
+};
+
+/* Instead of the helper's own table. */
+const beacond_sink_ops_t *const  beacond_sinks[] = {
+    &beacon_sink_main,
+    &beacon_sink_resumes,
+    NULL
+};
+
+static beacond_engine_t *
+beacon_start(void)
+{
+    beacond_conf_t  *conf;
+
+    conf = beacon_conf("resumes", 0);
+
+    if (conf != NULL) {
+        conf->sinks[0].type = "main";
+    }
+
+    return beacond_engine_create(conf, &beacon_counters, &beacon_error);
+}
+
+/* The next helper's numbers are those of the one that died a while ago. */
+static int
+beacon_resumed(const char *name, beacon_books_sink_t *sink)
+{
+    return beacon_settled(name, sink) && sink->done == beacon_pushed
+           && sink->lost == 0;
+}
+
+/* The durable one has all, the other one nothing of the second half. */
+static void
+beacon_behind(void)
+{
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    engine = beacon_start();
+    ok(engine != NULL && beacon_push(60) && beacon_resumed("two", &sink)
+       && beacon_resumed("one", &sink), "both sinks have hits");
+    beacon_live.refuse = 1;
+    ok(beacon_push(60) && beacon_resumed("one", &sink),
+       "the durable one has more");
+    beacond_engine_destroy(engine);
+
+    beacon_live.refuse = 0;
+    engine = beacon_start();
+    ok(engine != NULL && beacon_push(20) && beacon_resumed("two", &sink)
+       && beacon_live.hits == beacon_pushed,
+       "the_other_one_goes_on_where_it_was");
+    ok(beacon_resumed("one", &sink) && beacon_main.hits == beacon_pushed
+       && beacon_main.wrong == 0, "so_does_the_durable_one");
+    beacond_engine_destroy(engine);
+}
+
+/* The durable one gets hits again that the other one has. */
+static void
+beacon_ahead(void)
+{
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    beacon_main.refuse = 1;
+    engine = beacon_start();
+    ok(engine != NULL && beacon_push(80) && beacon_resumed("two", &sink),
+       "the one that resumes has more");
+    beacond_engine_destroy(engine);
+
+    beacon_main.refuse = 0;
+    engine = beacon_start();
+    ok(engine != NULL && beacon_push(20) && beacon_resumed("two", &sink)
+       && beacon_live.hits == beacon_pushed && beacon_live.wrong == 0
+       && beacon_live.holes == 0, "it_gets_no_hit_twice");
+    ok(beacon_resumed("one", &sink) && beacon_main.hits == beacon_pushed
+       && beacon_main.holes == 0, "and_the_durable_one_all_of_them");
+    beacond_engine_destroy(engine);
+}
+
+/* It holds up nobody, and what the ring has no more is lost. */
+static void
+beacon_lends(void)
+{
+    uint64_t              lost;
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    beacon_live.refuse = 1;
+    engine = beacon_start();
+    ok(engine != NULL && beacon_push(6000) && beacon_settled("one", &sink)
+       && sink.done == beacon_pushed && sink.lost == 0,
+       "it_holds_up_nobody");
+    beacond_engine_destroy(engine);
+
+    beacon_live.refuse = 0;
+    engine = beacon_start();
+    ok(engine != NULL && beacon_push(20) && beacon_settled("two", &sink)
+       && sink.lost > 0 && sink.done == beacon_live.hits
+       && beacon_live.wrong == 0 && beacon_live.holes <= sink.lost,
+       "what_is_gone_is_lost");
+    lost = sink.lost;
+    beacond_engine_destroy(engine);
+
+    beacon_live.forgets = 1;
+    engine = beacon_start();
+    ok(engine != NULL && beacon_push(20) && beacon_settled("two", &sink)
+       && sink.lost == lost && sink.done == beacon_live.hits,
+       "without_a_checkpoint_it_begins_where_the_readers_are");
+    beacond_engine_destroy(engine);
+}
+
+int
+main(void)
+{
+    beacond_log_level(BEACOND_ALERT);
+    beacon_fixture_begin();
+    beacon_behind();
+    beacon_ahead();
+    beacon_lends();
+    beacon_end();
+
+    return done_testing();
+}
