@@ -248,7 +248,7 @@ beacon_query_match(const uint8_t *p, const uint8_t *end, beacon_str_t name)
     }
 
     if (p == end || *p == '&') {
-        return p;
+        return name.len ? p : NULL;     /* nothing at all is no argument */
     }
 
     return (*p == '=') ? p + 1 : NULL;
@@ -310,98 +310,101 @@ beacon_query_unescape(const uint8_t *p, const uint8_t *end,
     return dst;
 }
 
-static void
-beacon_query_decode(const uint8_t *p, const uint8_t *end, const uint8_t *limit,
-    uint8_t *buf, beacon_str_t *value)
+/* The first '&', '%' or '+' in p .. end, or end. */
+static inline const uint8_t *
+beacon_query_stop(const uint8_t *p, const uint8_t *end)
 {
-    const uint8_t  *start;
-
-    start = p;
-
 #if defined(__SSE2__)
-    {
-        unsigned  n;
+    __m128i   bytes;
+    unsigned  mask;
 
-        for ( /* void */ ; end - p >= 16; p += 16) {
-            n = beacon_query_plain(_mm_loadu_si128((const __m128i *) p));
+    for ( /* void */ ; end - p >= 16; p += 16) {
+        bytes = _mm_loadu_si128((const __m128i *) p);
+        mask = (unsigned) _mm_movemask_epi8(
+                   _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('&')),
+                       _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('%')),
+                                    _mm_cmpeq_epi8(bytes,
+                                                   _mm_set1_epi8('+')))));
 
-            if (n < 16) {
-                p += n;
-                break;
-            }
+        if (mask) {
+            return p + (unsigned) __builtin_ctz(mask);
         }
     }
 #endif
 
-    while (p < end && *p != '%' && *p != '+') {
+    while (p < end
+           && (*p > '+' || (*p != '&' && *p != '%' && *p != '+')))
+    {
         p++;
     }
 
-    if (p == end) {
-        value->data = start;
-        value->len = (size_t) (end - start);
-        return;
-    }
-
-    memcpy(buf, start, (size_t) (p - start));
-
-    value->data = buf;
-    value->len = (size_t) (beacon_query_unescape(p, end, limit,
-                                                 buf + (p - start))
-                           - buf);
+    return p;
 }
 
-/* Is the sequence at p the one?  Its end is looked for only where it is. */
-static inline int
-beacon_query_try(const uint8_t *p, const uint8_t *end, beacon_str_t name,
-    uint8_t *buf, beacon_str_t *value)
+/* What is looked for, where, and where it goes. */
+typedef struct {
+    const uint8_t  *end;
+    beacon_str_t    name;
+    uint8_t        *buf;
+    beacon_str_t   *value;
+} beacon_query_search_t;
+
+/* Is the sequence at p the one?  p may be the query's end. */
+__attribute__((noinline))
+static int
+beacon_query_try(const beacon_query_search_t *search, const uint8_t *p)
 {
-    uint8_t  c;
+    size_t          n;
+    const uint8_t  *stop;
 
-    if (p == end) {
-        return 0;
-    }
-
-    c = *p;
-
-    if (name.len == 0) {
-        if (c != '=') {
-            return 0;
-        }
-
-    } else if (c != name.data[0] && c != '%' && c != '+') {
-        return 0;
-    }
-
-    p = beacon_query_match(p, end, name);
+    p = beacon_query_match(p, search->end, search->name);
 
     if (p == NULL) {
         return 0;
     }
 
-    beacon_query_decode(p, beacon_query_amp(p, end), end, buf, value);
+    stop = beacon_query_stop(p, search->end);
+    n = (size_t) (stop - p);
+
+    if (stop == search->end || *stop == '&') {
+        search->value->data = p;
+        search->value->len = n;
+        return 1;
+    }
+
+    memcpy(search->buf, p, n);
+
+    p = beacon_query_unescape(stop, beacon_query_amp(stop, search->end),
+                              search->end, search->buf + n);
+    search->value->data = search->buf;
+    search->value->len = (size_t) (p - search->buf);
 
     return 1;
 }
 
-#if defined(__SSE2__)
-
 /*
- * Is one of the sequences that follow these '&' the one?  It begins with c, or
- * with what may stand for another byte.
+ * May the name begin with this byte?  With its first one, c, or with what
+ * stands for another: '%' and '+' are rare enough below '+' to say so of all.
  */
 static inline int
-beacon_query_block(const uint8_t *p, uint32_t amps, uint8_t c,
-    const uint8_t *end, beacon_str_t name, uint8_t *buf, beacon_str_t *value)
+beacon_query_may(uint8_t byte, uint8_t c)
 {
-    const uint8_t  *first;
+    return byte == c || byte <= '+';
+}
+
+#if defined(__SSE2__)
+
+/* Is one of the sequences that follow these '&' the one? */
+static inline int
+beacon_query_block(const beacon_query_search_t *search, uint8_t c,
+    const uint8_t *p, uint32_t amps)
+{
+    unsigned  n;
 
     for ( /* void */ ; amps; amps &= amps - 1) {
-        first = p + __builtin_ctz(amps) + 1;
+        n = (unsigned) __builtin_ctz(amps) + 1;
 
-        if ((*first == c || *first == '%' || *first == '+')
-            && beacon_query_try(first, end, name, buf, value))
-        {
+        if (beacon_query_may(p[n], c) && beacon_query_try(search, p + n)) {
             return 1;
         }
     }
@@ -415,48 +418,46 @@ beacon_rc_t
 beacon_query_arg(beacon_str_t query, beacon_str_t name, uint8_t *buf,
     beacon_str_t *value)
 {
-    const uint8_t  *p, *end;
+    size_t                 n;
+    uint8_t                c;
+    const uint8_t         *p, *end;
+    beacon_query_search_t  search = {
+        query.data + query.len, name, buf, value
+    };
 
     if (query.len == 0) {
         return BEACON_AGAIN;
     }
 
     p = query.data;
-    end = p + query.len;
+    end = search.end;
+    c = name.len ? name.data[0] : '=';
 
-    if (beacon_query_try(p, end, name, buf, value)) {
+    if (beacon_query_may(*p, c) && beacon_query_try(&search, p)) {
         return BEACON_OK;
     }
 
 #if defined(__SSE2__)
-    {
-        uint8_t  c;
+    for (n = (query.len - 1) / 32; n; n--, p += 32) {
+        if (beacon_query_block(&search, c, p,
+                               beacon_query_amps(p)
+                               | beacon_query_amps(p + 16) << 16))
+        {
+            return BEACON_OK;
+        }
+    }
 
-        c = name.len ? name.data[0] : '=';
-
-        for ( /* void */ ; end - p > 32; p += 32) {
-            if (beacon_query_block(p, beacon_query_amps(p)
-                                      | beacon_query_amps(p + 16) << 16,
-                                   c, end, name, buf, value))
-            {
-                return BEACON_OK;
-            }
+    if (end - p > 16) {
+        if (beacon_query_block(&search, c, p, beacon_query_amps(p))) {
+            return BEACON_OK;
         }
 
-        if (end - p > 16) {
-            if (beacon_query_block(p, beacon_query_amps(p), c, end, name, buf,
-                                   value))
-            {
-                return BEACON_OK;
-            }
-
-            p += 16;
-        }
+        p += 16;
     }
 #endif
 
     for ( /* void */ ; p < end; p++) {
-        if (*p == '&' && beacon_query_try(p + 1, end, name, buf, value)) {
+        if (*p == '&' && beacon_query_try(&search, p + 1)) {
             return BEACON_OK;
         }
     }

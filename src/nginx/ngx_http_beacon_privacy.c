@@ -10,8 +10,9 @@
 #include "beacon_query.h"
 
 
-static ngx_uint_t ngx_http_beacon_signal(ngx_table_elt_t *h)
-    __attribute__((noinline));
+static ngx_uint_t ngx_http_beacon_signals_from(ngx_list_part_t *part,
+    ngx_table_elt_t *h) __attribute__((noinline));
+static ngx_uint_t ngx_http_beacon_signal(ngx_table_elt_t *h);
 static ngx_uint_t ngx_http_beacon_purpose(ngx_str_t *value);
 static void ngx_http_beacon_truncate(ngx_http_request_t *r,
     ngx_http_beacon_worker_t *worker, beacon_str_t *ip);
@@ -60,25 +61,57 @@ ngx_conf_enum_t  ngx_http_beacon_gpc_modes[] = {
      | (uint64_t) 1 << (sizeof("sec-purpose") - 1))
 
 
-/* Every hit pays for this: most headers are told by their names' lengths. */
+/*
+ * Every hit pays for this: most headers are told by their names' lengths, and
+ * Referer, as long as two of them, by its first letter.
+ */
 
 ngx_uint_t
 ngx_http_beacon_signals(ngx_http_request_t *r)
 {
-    ngx_uint_t        signals;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h, *last;
-
-    signals = 0;
 
     for (part = &r->main->headers_in.headers.part; part; part = part->next) {
         h = part->elts;
 
         for (last = h + part->nelts; h < last; h++) {
-            if (NGX_HTTP_BEACON_LENGTHS >> (h->key.len & 63) & 1) {
-                signals |= ngx_http_beacon_signal(h);
+            if ((NGX_HTTP_BEACON_LENGTHS >> (h->key.len & 63) & 1)
+                && h->lowcase_key[0] != 'r')
+            {
+                return ngx_http_beacon_signals_from(part, h);
             }
         }
+    }
+
+    return 0;
+}
+
+
+/* Of this header and those behind it. */
+
+static ngx_uint_t
+ngx_http_beacon_signals_from(ngx_list_part_t *part, ngx_table_elt_t *h)
+{
+    ngx_uint_t        signals;
+    ngx_table_elt_t  *last;
+
+    signals = 0;
+
+    for ( ;; ) {
+        last = (ngx_table_elt_t *) part->elts + part->nelts;
+
+        for ( /* void */ ; h < last; h++) {
+            signals |= ngx_http_beacon_signal(h);
+        }
+
+        part = part->next;
+
+        if (part == NULL) {
+            break;
+        }
+
+        h = part->elts;
     }
 
     if (signals & NGX_HTTP_BEACON_PRERENDER) {
@@ -103,12 +136,12 @@ ngx_http_beacon_signal(ngx_table_elt_t *h)
                ? ngx_http_beacon_purpose(&h->value) : 0;
 
     case sizeof("sec-gpc") - 1:
-        if (name[0] == 's' && ngx_memcmp(name, "sec-gpc", 7) == 0) {
+        if (ngx_memcmp(name, "sec-gpc", 7) == 0) {
             return (h->value.len == 1 && h->value.data[0] == '1')
                    ? NGX_HTTP_BEACON_GPC : 0;
         }
 
-        return (name[0] == 'p' && ngx_memcmp(name, "purpose", 7) == 0)
+        return (ngx_memcmp(name, "purpose", 7) == 0)
                ? ngx_http_beacon_purpose(&h->value) : 0;
 
     case sizeof("sec-purpose") - 1:
