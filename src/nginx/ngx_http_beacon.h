@@ -557,9 +557,10 @@ ngx_int_t ngx_http_beacon_page_init(ngx_conf_t *cf,
 /* ngx_http_beacon_live.c: what a beacon_live_view answers */
 ngx_int_t ngx_http_beacon_live_handler(ngx_http_request_t *r);
 
-/* ngx_http_beacon_status.c */
+/* ngx_http_beacon_status.c; helper_up: does somebody hold beacond.lock? */
 char *ngx_http_beacon_conf_status(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+ngx_uint_t ngx_http_beacon_helper_up(ngx_fd_t lock);
 
 
 #endif /* NGX_HTTP_BEACON_H */

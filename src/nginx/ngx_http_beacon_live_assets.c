@@ -180,11 +180,14 @@ static ngx_int_t
 ngx_http_beacon_asset_json(ngx_http_request_t *r, ngx_str_t *pixel,
     ngx_uint_t sees)
 {
-    size_t      len;
-    ngx_buf_t  *b;
+    size_t                        len;
+    ngx_buf_t                    *b;
+    ngx_http_beacon_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_beacon_module);
 
     len = sizeof("{\"v\":1,\"version\":\"" BEACON_VERSION "\",\"build\":\"\","
-                 "\"sees\":false,\"pixel\":\"\"}\n")
+                 "\"sees\":false,\"helper\":false,\"pixel\":\"\"}\n")
           + ngx_http_beacon_assets_build.len
           + pixel->len + ngx_escape_json(NULL, pixel->data, pixel->len);
 
@@ -194,9 +197,11 @@ ngx_http_beacon_asset_json(ngx_http_request_t *r, ngx_str_t *pixel,
     }
 
     b->last = ngx_sprintf(b->last, "{\"v\":1,\"version\":\"%s\","
-                          "\"build\":\"%V\",\"sees\":%s", BEACON_VERSION,
-                          &ngx_http_beacon_assets_build,
-                          sees ? "true" : "false");
+                          "\"build\":\"%V\",\"sees\":%s,\"helper\":%s",
+                          BEACON_VERSION, &ngx_http_beacon_assets_build,
+                          sees ? "true" : "false",
+                          ngx_http_beacon_helper_up(bmcf->worker->lock)
+                          ? "true" : "false");
 
     if (pixel->len) {
         b->last = ngx_sprintf(b->last, ",\"pixel\":\"");

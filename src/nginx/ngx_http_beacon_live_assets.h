@@ -35,8 +35,8 @@ extern const ngx_str_t                ngx_http_beacon_assets_build;
  * such file, nothing was sent; else what a content handler returns.
  *
  * page.json tells the page what it cannot know: the build that serves it,
- * pixel= of beacon_live_view (.data NULL: not said), and whether this request
- * may see any site at all (sees).
+ * pixel= of beacon_live_view (.data NULL: not said), whether this request may
+ * see any site at all (sees), and whether there is a helper.
  */
 ngx_int_t ngx_http_beacon_live_page(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *pixel, ngx_uint_t sees);

@@ -20,7 +20,6 @@ static uint64_t ngx_http_beacon_since(beacon_books_t *books, uint64_t epoch,
     uint32_t lane, uint64_t ordinal);
 static uint64_t ngx_http_beacon_oldest(beacon_ring_t *ring, uint32_t n,
     uint64_t reclaim, uint64_t tail);
-static ngx_uint_t ngx_http_beacon_helper_up(ngx_fd_t lock);
 
 
 static ngx_str_t  ngx_http_beacon_status_type =
@@ -324,7 +323,7 @@ ngx_http_beacon_oldest(beacon_ring_t *ring, uint32_t n, uint64_t reclaim,
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_beacon_helper_up(ngx_fd_t lock)
 {
     struct flock  fl;
