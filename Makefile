@@ -58,11 +58,12 @@ NGINX_FLAGS = --with-compat --with-debug --with-threads --with-pcre-jit \
 
 # ---- packages, by what needs them; all are Debian 12's
 DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libjansson-dev \
-             librdkafka-dev libjs-dygraphs
+             librdkafka-dev libzmq3-dev libjs-dygraphs
 DEPS_DEMO  = $(DEPS_BUILD) python3 tzdata
 DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
              dpkg-dev patch e2fsprogs fuse3 libfuse3-dev faketime iproute2 \
              procps spin valgrind chromium chromium-driver python3-selenium \
+             python3-zmq \
              $(DEPS_KAFKA)
 DEPS_KAFKA = maven openjdk-17-jdk-headless openssl
 DEPS_LINT  = $(DEPS_BUILD) libfuse3-dev python3 clang-tidy cppcheck git
@@ -97,7 +98,7 @@ $(B)/libbeacond.a: $(filter-out %/main.o %/beacond_main.o,$(HELPER_O))
 	ar rcs $@ $^
 
 LIBS      = $(B)/libbeacond.a $(B)/libbeacon.a
-SYSLIBS   = -lrdkafka -ljansson -pthread
+SYSLIBS   = -lrdkafka -lzmq -ljansson -pthread
 
 beacond: $(B)/beacond                   ## build the helper
 $(B)/beacond: $(HELPER_O) $(B)/libbeacon.a
