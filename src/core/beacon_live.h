@@ -44,7 +44,7 @@ typedef struct {
     uint32_t  name_len;
     uint8_t   name[BEACON_SITE_MAX];
     uint64_t  hits;                     /* since the store knows the site */
-    uint64_t  last;                     /* newest sequence; 0: no hit yet */
+    uint64_t  last;                     /* newest sequence; start: none yet */
     uint64_t  first;                    /* oldest that is still there */
     uint64_t  start;                    /* cursors below are of an earlier
                                            time in the store: no gap to tell */
@@ -64,7 +64,7 @@ beacon_rc_t beacon_live_next_site(const beacon_live_t *live, uint32_t *at,
     beacon_live_info_t *site);
 
 /* The newest sequence of a site that was found; 0: it has gone.  Two loads:
-   what a waiting request asks again and again. */
+   what a waiting request asks again and again.  It never goes back. */
 uint64_t beacon_live_last(const beacon_live_t *live,
     const beacon_live_info_t *site);
 
@@ -97,7 +97,8 @@ typedef struct {
 #define BEACON_LIVE_HIT_MAX  (512 * 1024)
 
 /*
- * Begins behind "since" (0: at the oldest).  buf holds one hit at a time;
+ * Begins behind "since" (0: at the oldest; below the site's start: there, and
+ * what was before is not told).  buf holds one hit at a time;
  * BEACON_LIVE_HIT_MAX is enough for any; a smaller one is too, until
  * beacon_live_scan() says FULL.
  */
@@ -106,8 +107,9 @@ void beacon_live_scan_begin(beacon_live_scan_t *scan, const beacon_live_t *live,
 
 /*
  * The next hit, in buf.  AGAIN: there is none now; since is then the site's
- * newest sequence, gaps at the end told.  FULL: buf is smaller than *need (the
- * scan stands before it).  INVALID: the site has gone.
+ * newest sequence, gaps at the end told (or, where much is damaged, how far it
+ * looked; it always gets on).  FULL: buf is smaller than *need (the scan stands
+ * before it).  INVALID: the site has gone.
  */
 beacon_rc_t beacon_live_scan(beacon_live_scan_t *scan,
     beacon_live_record_t *record, size_t *need);

@@ -134,17 +134,21 @@ typedef struct {
 } beacon_live_head_t;
 
 /*
- * What a hit changes before it is committed: "used" bytes of entries, each with
- * the bytes that were at "offset".  Undone backwards, unless the hit came to be
- * committed: chunk is set, has this serial, and at least so much committed.
+ * What a hit or gap changes before it is committed: "used" bytes of entries,
+ * each with the bytes that were at "offset".  Undone backwards, unless it came
+ * to be committed.  A hit: chunk is set, has this serial, and at least so much
+ * committed.  A gap: site is set, and its last is this sequence.
  */
 #define BEACON_LIVE_UNDO  (64 * 1024)
 
 typedef struct {
     _Atomic uint64_t  used;             /* 0: nothing is under way */
     uint64_t          serial;
+    uint64_t          seq;
     _Atomic uint32_t  chunk;
+    _Atomic uint32_t  site;
     uint32_t          committed;
+    uint32_t          reserved;
 } beacon_live_undo_t;
 
 typedef struct {

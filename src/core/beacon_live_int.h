@@ -15,7 +15,7 @@
 #include <string.h>
 
 /*
- * Points at which tests kill the writer; NULL: none.  Names:
+ * Points at which tests kill the writer, through beacon_live_point:
  *
  *     live.made            the file is whole, and has no name yet
  *     live.named           it has; the old one is not retired
@@ -33,12 +33,11 @@
  *     live.before_commit   the hit is written, and not committed
  *     live.after_commit    it is, its site's "last" is not
  *     live.before_clear    it is, the undo area is not empty
- *     live.gap             hits are missing, "last" says so, nothing else does
+ *     live.before_gap      hits are missing, "last" does not say so
+ *     live.after_gap       it does, the undo area is not empty
  *     live.undone          at open: what a hit changed is as it was
  *     live.rebuilt         at open: chains are whole, the tables are not
  */
-extern void  (*beacon_live_point)(const char *name);
-
 #define BEACON_LIVE_POINT(name)                                               \
     do {                                                                      \
         if (__builtin_expect(beacon_live_point != NULL, 0)) {                 \
@@ -58,17 +57,21 @@ beacon_live_bytes(const beacon_live_t *live, uint64_t offset)
 /* Things behind a table of "slots" words. */
 #define BEACON_LIVE_ITEMS(at, slots)  (((at) + 4ULL * (slots) + 63) & ~63ULL)
 
+/* Of an index that is known to be good. */
 static inline beacon_live_site_t *
-beacon_live_site(const beacon_live_t *live, uint32_t index)
+beacon_live_site_at(const beacon_live_t *live, uint32_t index)
 {
-    if (index == 0 || index >= live->is.sites_max) {
-        return NULL;
-    }
-
     return (void *) (beacon_live_bytes(live,
                         BEACON_LIVE_ITEMS(live->is.sites_at,
                                           live->is.site_slots))
                      + (uint64_t) index * sizeof(beacon_live_site_t));
+}
+
+static inline beacon_live_site_t *
+beacon_live_site(const beacon_live_t *live, uint32_t index)
+{
+    return index != 0 && index < live->is.sites_max
+           ? beacon_live_site_at(live, index) : NULL;
 }
 
 static inline beacon_live_visitor_t *
@@ -187,6 +190,22 @@ beacon_live_same(const _Atomic uint64_t *serial, uint64_t then)
 /* How often a reader tries again while something changes. */
 #define BEACON_LIVE_TRIES  64
 
+/*
+ * What a SIGKILL leaves behind is a prefix of the program's stores: only the
+ * compiler has to be told that their order matters.
+ */
+static inline void
+beacon_live_in_order(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* What readers see of a word that is not counted up under a seqlock. */
+#define BEACON_LIVE_PUBLISH(field, n)                                         \
+    atomic_store_explicit(&(field), (n), memory_order_release)
+#define BEACON_LIVE_LOAD(field)                                               \
+    atomic_load_explicit(&(field), memory_order_acquire)
+
 
 /* ---- hash tables, beacon_live_table.c */
 
@@ -275,6 +294,10 @@ beacon_rc_t beacon_live_file_create(const char *dir, uint64_t size,
     uint32_t present, beacon_live_file_t *file, beacon_err_t *err);
 void beacon_live_file_close(beacon_live_file_t *file);
 
+/* What readers' functions work on; the mapping is the file's. */
+void beacon_live_file_view(const beacon_live_file_t *file,
+    beacon_live_t *live);
+
 /* Retires and removes all stores in dir but this one; those that can't be
    read are renamed to live.<epoch>.aside. */
 void beacon_live_file_sweep(const char *dir, uint64_t epoch);
@@ -287,11 +310,12 @@ typedef struct {
     uint64_t  serial;
     uint64_t  index;
     uint64_t  first;
+    uint64_t  jump_index;
     uint32_t  site;                     /* 0: free, and */
     uint32_t  next;                     /*   the next free one */
     uint32_t  previous;
     uint32_t  jump;
-    uint32_t  committed;
+    uint32_t  committed;                /* CHUNK: no more goes into it */
 } beacon_live_own_chunk_t;
 
 typedef struct {
@@ -300,13 +324,15 @@ typedef struct {
     uint64_t  hit_at;                   /* writer's clock, ms */
     uint64_t  bytes;                    /* since shares were evaluated */
     uint64_t  weight;
+    uint64_t  index;                    /* of its newest chunk ever */
     uint32_t  newest;
     uint32_t  oldest;
     uint32_t  chunks;
     uint32_t  share;
-    uint32_t  heap;                     /* place among those who are over */
-    uint32_t  newer;                    /* by last hit; of free slots: next */
-    uint32_t  older;
+    uint32_t  place;                    /* in the heap of those over */
+    uint32_t  newer;                    /* by last hit */
+    uint32_t  older;                    /*   of free slots: the next */
+    uint32_t  tenant;
     uint32_t  hash;
     uint32_t  name_len;                 /* 0: free */
     uint8_t   name[BEACON_SITE_MAX];
@@ -328,18 +354,144 @@ struct beacon_live_writer_s {
     uint32_t                  heaped;
     uint32_t                  free_site;
     uint32_t                  free_chunk;
+    uint32_t                  free_chunks;
     uint32_t                  newest_site;      /* by last hit */
     uint32_t                  oldest_site;
 
+    uint64_t                  base;     /* highest sequence of sites gone */
     uint64_t                  clock;    /* ms; never goes back */
     uint64_t                  now_ms;   /* as it was last told */
-    uint64_t                  evaluated;
+    uint64_t                  evaluated_at;
     uint32_t                  present;  /* s */
 
     uint8_t                  *brief;    /* a short form */
     void                     *counts;   /* the aggregates' own */
     beacon_live_stats_t       stats;
 };
+
+
+/* ---- chunks, beacon_live_chunks.c */
+
+#define BEACON_LIVE_OVERFLOW  1         /* its slot */
+
+/* Less than this at a chunk's end is left: a hit's head is in one piece. */
+#define BEACON_LIVE_LEAST                                                     \
+    (sizeof(beacon_live_fragment_t) + sizeof(beacon_live_hit_t) + 8)
+
+/*
+ * One more chunk for a site, in its chain behind its newest.  first: the least
+ * sequence that a hit that begins in it can have.  keep: the site gives none
+ * with this index or a higher one for it.  0: there is none to be had.
+ */
+uint32_t beacon_live_chunk_add(beacon_live_writer_t *w, uint32_t site,
+    uint64_t first, uint64_t keep, uint32_t least);
+
+/* All chunks of a site that goes. */
+void beacon_live_chunks_free(beacon_live_writer_t *w, uint32_t site);
+
+/* A chunk of nobody: at open too. */
+void beacon_live_chunk_free(beacon_live_writer_t *w, uint32_t chunk);
+
+/* What a chain's links must be; jump_index of a chunk's index. */
+uint64_t beacon_live_jump(uint64_t index);
+void beacon_live_chunk_jump(beacon_live_writer_t *w, uint32_t chunk);
+
+
+/* ---- shares, beacon_live_shares.c */
+
+/* The site joins or leaves those who have shares, or has another number of
+   chunks now. */
+void beacon_live_heap_add(beacon_live_writer_t *w, uint32_t site);
+void beacon_live_heap_remove(beacon_live_writer_t *w, uint32_t site);
+void beacon_live_heap_moved(beacon_live_writer_t *w, uint32_t site);
+
+/* Who is furthest over his share, or 0; of any: who has most chunks. */
+uint32_t beacon_live_furthest(const beacon_live_writer_t *w);
+uint32_t beacon_live_largest(const beacon_live_writer_t *w);
+
+void beacon_live_evaluate(beacon_live_writer_t *w);
+
+
+/* ---- sites, beacon_live_sites.c */
+
+/* A known site's slot, or 0. */
+uint32_t beacon_live_site_find(const beacon_live_writer_t *w,
+    beacon_str_t name);
+
+/* The slot for a hit: a known site's, a new one, or _overflow's. */
+uint32_t beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name);
+
+/* A free slot gets its site.  It is in no list yet if it is _overflow's. */
+void beacon_live_site_make(beacon_live_writer_t *w, uint32_t site,
+    beacon_str_t name);
+
+/* Its slot changes hands, and has. */
+beacon_live_site_t *beacon_live_tenant_open(beacon_live_writer_t *w,
+    uint32_t site);
+void beacon_live_tenant_close(beacon_live_writer_t *w, uint32_t site);
+
+/* It was hit now. */
+void beacon_live_site_hit(beacon_live_writer_t *w, uint32_t site);
+
+/* For who rebuilds: in front of the list by last hit. */
+void beacon_live_site_push(beacon_live_writer_t *w, uint32_t site);
+
+/* Time goes on, never back. */
+void beacon_live_clock(beacon_live_writer_t *w, uint64_t now_ms);
+
+
+/* ---- at open, beacon_live_rebuild.c */
+
+/* CORRUPT: the head is damaged, the file is of no use.  SYS: no memory. */
+beacon_rc_t beacon_live_rebuild(beacon_live_writer_t *w);
+
+
+/* ---- a chunk's fragments, beacon_live_chunk.c */
+
+/* What readers take of a chunk's header at once. */
+typedef struct {
+    uint64_t  serial;
+    uint64_t  index;
+    uint64_t  first;
+    uint64_t  jump_index;
+    uint32_t  chunk;
+    uint32_t  site;
+    uint32_t  previous;
+    uint32_t  jump;
+} beacon_live_seen_t;
+
+/* OK; AGAIN: it changes hands; CORRUPT: there is no such chunk. */
+beacon_rc_t beacon_live_chunk_see(const beacon_live_t *live, uint32_t chunk,
+    beacon_live_seen_t *seen);
+
+/*
+ * The header of what stands at "offset" of a chunk: OK, plausible and no more.
+ * AGAIN: nothing is committed there.  CORRUPT: it is no fragment.
+ */
+beacon_rc_t beacon_live_fragment_see(const beacon_live_t *live, uint32_t chunk,
+    uint32_t offset, beacon_live_fragment_t *fragment);
+
+/*
+ * The bytes of a fragment that was seen, a first one's head to *hit, all others
+ * to dst, which has room for them.  OK: they are what was written, while the
+ * chunk had this serial.  CORRUPT.
+ */
+beacon_rc_t beacon_live_fragment_read(const beacon_live_t *live,
+    uint32_t chunk, uint64_t serial, uint32_t offset,
+    const beacon_live_fragment_t *fragment, beacon_live_hit_t *hit,
+    uint8_t *dst);
+
+/*
+ * The newest chunk of a site whose "first" is at most the key; by_index: whose
+ * index is.  Where that is gone: the oldest.  AGAIN: the site has none, or its
+ * chain is damaged.
+ */
+beacon_rc_t beacon_live_chunk_locate(const beacon_live_t *live, uint32_t site,
+    uint64_t key, int by_index, beacon_live_seen_t *seen);
+
+/* 1: the site that was found still has its slot. */
+int beacon_live_has_slot(const beacon_live_t *live,
+    const beacon_live_info_t *site);
 
 
 /* ---- undo, beacon_live_undo.c */

@@ -1,0 +1,279 @@
+/* Chunks: whose they are, and in which order. */
+
+#include "beacon_live_int.h"
+
+/* Readers who are in it see that it changes hands. */
+static beacon_live_chunk_t *
+beacon_live_chunk_open(beacon_live_writer_t *w, uint32_t chunk)
+{
+    beacon_live_chunk_t      *c;
+    beacon_live_own_chunk_t  *own;
+
+    c = beacon_live_chunk(&w->live, chunk);
+    own = &w->chunk[chunk];
+
+    own->serial |= 1;
+    atomic_store_explicit(&c->serial, own->serial, memory_order_relaxed);
+
+    /* pairs with the acquire fence in beacon_live_same() */
+
+    atomic_thread_fence(memory_order_release);
+
+    return c;
+}
+
+static void
+beacon_live_chunk_close(beacon_live_writer_t *w, uint32_t chunk)
+{
+    beacon_live_own_chunk_t  *own;
+
+    own = &w->chunk[chunk];
+    own->serial = (own->serial | 1) + 1;
+
+    BEACON_LIVE_PUBLISH(beacon_live_chunk(&w->live, chunk)->serial,
+                        own->serial);
+}
+
+void
+beacon_live_chunk_free(beacon_live_writer_t *w, uint32_t chunk)
+{
+    beacon_live_chunk_t      *c;
+    beacon_live_own_chunk_t  *own;
+
+    c = beacon_live_chunk_open(w, chunk);
+
+    atomic_store_explicit(&c->committed, (uint32_t) sizeof(*c),
+                          memory_order_relaxed);
+    BEACON_LIVE_SET(c->site, 0);
+
+    beacon_live_chunk_close(w, chunk);
+
+    own = &w->chunk[chunk];
+    own->site = 0;
+    own->next = w->free_chunk;
+    w->free_chunk = chunk;
+    w->free_chunks++;
+}
+
+void
+beacon_live_chunks_free(beacon_live_writer_t *w, uint32_t site)
+{
+    uint32_t                 chunk, next;
+    beacon_live_site_t      *s;
+    beacon_live_own_site_t  *own;
+
+    own = &w->site[site];
+    s = beacon_live_site(&w->live, site);
+
+    BEACON_LIVE_PUBLISH(s->newest, 0);
+    BEACON_LIVE_PUBLISH(s->oldest, 0);
+    BEACON_LIVE_PUBLISH(s->chunks, 0);
+
+    for (chunk = own->oldest; chunk; chunk = next) {
+        next = w->chunk[chunk].next;
+        beacon_live_chunk_free(w, chunk);
+    }
+
+    own->newest = 0;
+    own->oldest = 0;
+    own->chunks = 0;
+}
+
+/* The oldest of a site is taken from it, and nobody's. */
+static uint32_t
+beacon_live_chunk_take(beacon_live_writer_t *w, uint32_t site)
+{
+    uint32_t                 chunk, next;
+    uint64_t                 first;
+    beacon_live_site_t      *s;
+    beacon_live_own_site_t  *own;
+
+    own = &w->site[site];
+    s = beacon_live_site(&w->live, site);
+
+    chunk = own->oldest;
+    next = w->chunk[chunk].next;
+    first = next ? w->chunk[next].first : own->last + 1;
+
+    own->oldest = next;
+    own->chunks--;
+
+    if (next == 0) {
+        own->newest = 0;
+        BEACON_LIVE_PUBLISH(s->newest, 0);
+    }
+
+    BEACON_LIVE_PUBLISH(s->first, first);
+    BEACON_LIVE_PUBLISH(s->oldest, next);
+    BEACON_LIVE_PUBLISH(s->chunks, own->chunks);
+
+    w->chunk[chunk].site = 0;
+    beacon_live_heap_moved(w, site);
+
+    return chunk;
+}
+
+/* Whence a chunk for a site comes; 0: from nowhere. */
+static uint32_t
+beacon_live_chunk_find(beacon_live_writer_t *w, uint32_t site, uint64_t keep,
+    uint32_t least)
+{
+    uint32_t                       chunk, from;
+    const beacon_live_own_site_t  *own;
+
+    own = &w->site[site];
+    chunk = w->free_chunk;
+
+    if (chunk) {
+        w->free_chunk = w->chunk[chunk].next;
+        w->free_chunks--;
+        return chunk;
+    }
+
+    if (own->chunks < own->share || own->chunks < least) {
+        from = beacon_live_furthest(w);
+
+        if (from == 0 && own->chunks == 0) {
+            from = beacon_live_largest(w);
+        }
+
+        if (from != 0 && from != site) {
+            return beacon_live_chunk_take(w, from);
+        }
+    }
+
+    if (own->oldest == 0 || w->chunk[own->oldest].index >= keep) {
+        return 0;
+    }
+
+    return beacon_live_chunk_take(w, site);
+}
+
+
+/*
+ * In skew-binary numbers (Myers) a chain of n is some whole trees, the newest
+ * the smallest; a jump goes over the first of them.
+ */
+uint64_t
+beacon_live_jump(uint64_t index)
+{
+    unsigned  bit;
+    uint64_t  left, tree;
+
+    tree = 0;
+
+    for (left = index; left; left -= tree) {
+        bit = 63 - (unsigned) __builtin_clzll(left + 1);
+        tree = (1ULL << bit) - 1;
+    }
+
+    return index - tree;
+}
+
+/*
+ * It is the one before, or where that one's jump's jump leads.  What is gone
+ * stays gone: the chain loses its old end only.
+ */
+void
+beacon_live_chunk_jump(beacon_live_writer_t *w, uint32_t chunk)
+{
+    uint32_t                  to, steps;
+    beacon_live_own_chunk_t  *own;
+
+    own = &w->chunk[chunk];
+    own->jump_index = beacon_live_jump(own->index);
+
+    to = own->previous;
+
+    for (steps = 0; to && steps < 2 && w->chunk[to].index > own->jump_index;
+         steps++)
+    {
+        if (w->chunk[w->chunk[to].jump].site != own->site
+            || w->chunk[w->chunk[to].jump].index != w->chunk[to].jump_index)
+        {
+            to = 0;
+            break;
+        }
+
+        to = w->chunk[to].jump;
+    }
+
+    own->jump = to && w->chunk[to].index == own->jump_index ? to : 0;
+}
+
+static void
+beacon_live_chunk_link(beacon_live_writer_t *w, uint32_t site, uint32_t chunk)
+{
+    beacon_live_site_t       *s;
+    beacon_live_own_site_t   *own;
+
+    own = &w->site[site];
+    s = beacon_live_site(&w->live, site);
+
+    if (own->newest) {
+        w->chunk[own->newest].next = chunk;
+        BEACON_LIVE_PUBLISH(beacon_live_chunk(&w->live, own->newest)->next,
+                            chunk);
+    } else {
+        own->oldest = chunk;
+        BEACON_LIVE_PUBLISH(s->first, w->chunk[chunk].first);
+        BEACON_LIVE_PUBLISH(s->oldest, chunk);
+    }
+
+    own->newest = chunk;
+    own->chunks++;
+
+    BEACON_LIVE_PUBLISH(s->newest, chunk);
+    BEACON_LIVE_PUBLISH(s->chunks, own->chunks);
+
+    beacon_live_heap_moved(w, site);
+}
+
+uint32_t
+beacon_live_chunk_add(beacon_live_writer_t *w, uint32_t site, uint64_t first,
+    uint64_t keep, uint32_t least)
+{
+    uint32_t                  chunk;
+    beacon_live_chunk_t      *c;
+    beacon_live_own_site_t   *s;
+    beacon_live_own_chunk_t  *own;
+
+    chunk = beacon_live_chunk_find(w, site, keep, least);
+
+    if (chunk == 0) {
+        return 0;
+    }
+
+    s = &w->site[site];
+    own = &w->chunk[chunk];
+
+    c = beacon_live_chunk_open(w, chunk);
+    BEACON_LIVE_POINT("live.chunk_odd");
+
+    own->site = site;
+    own->index = ++s->index;
+    own->first = first;
+    own->next = 0;
+    own->previous = s->newest;
+    own->committed = sizeof(beacon_live_chunk_t);
+
+    beacon_live_chunk_jump(w, chunk);
+
+    atomic_store_explicit(&c->committed, own->committed,
+                          memory_order_relaxed);
+    BEACON_LIVE_SET(c->site, site);
+    BEACON_LIVE_SET(c->index, own->index);
+    BEACON_LIVE_SET(c->first, first);
+    atomic_store_explicit(&c->next, 0, memory_order_relaxed);
+    BEACON_LIVE_SET(c->previous, own->previous);
+    BEACON_LIVE_SET(c->jump, own->jump);
+    BEACON_LIVE_SET(c->jump_index, own->jump_index);
+
+    beacon_live_chunk_close(w, chunk);
+    BEACON_LIVE_POINT("live.chunk_moved");
+
+    beacon_live_chunk_link(w, site, chunk);
+    BEACON_LIVE_POINT("live.chunk_linked");
+
+    return chunk;
+}

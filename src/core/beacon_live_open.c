@@ -1,0 +1,191 @@
+/* The writer: made, with the store that is there or a new one, and gone. */
+
+#include "beacon_live_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static beacon_rc_t
+beacon_live_memory(beacon_live_writer_t *w)
+{
+    const beacon_live_head_t  *is;
+
+    is = &w->live.is;
+
+    w->site = calloc(is->sites_max, sizeof(beacon_live_own_site_t));
+    w->chunk = calloc(is->chunks, sizeof(beacon_live_own_chunk_t));
+    w->heap = calloc(is->sites_max, sizeof(uint32_t));
+    w->brief = malloc(BEACON_LIVE_HIT_MAX);
+
+    if (w->site == NULL || w->chunk == NULL || w->heap == NULL
+        || w->brief == NULL
+        || beacon_live_table_create(&w->sites, is->site_slots,
+                                    (void *) beacon_live_bytes(&w->live,
+                                                               is->sites_at),
+                                    &w->head->site_moves)
+           != BEACON_OK
+        || beacon_live_table_create(&w->visitors, is->visitor_slots,
+                                    (void *) beacon_live_bytes(&w->live,
+                                                            is->visitors_at),
+                                    &w->head->visitor_moves)
+           != BEACON_OK)
+    {
+        return BEACON_SYS;
+    }
+
+    return beacon_live_table_create(&w->keys, is->key_slots,
+                                    (void *) beacon_live_bytes(&w->live,
+                                                               is->keys_at),
+                                    &w->head->key_moves);
+}
+
+static void
+beacon_live_free(beacon_live_writer_t *w)
+{
+    if (w->counts != NULL) {
+        beacon_live_counts_close(w);
+        w->counts = NULL;
+    }
+
+    beacon_live_table_destroy(&w->sites);
+    beacon_live_table_destroy(&w->visitors);
+    beacon_live_table_destroy(&w->keys);
+
+    free(w->site);
+    free(w->chunk);
+    free(w->heap);
+    free(w->brief);
+}
+
+/* On the store that file is. */
+static beacon_rc_t
+beacon_live_start(beacon_live_writer_t *w, const beacon_live_file_t *file,
+    uint32_t present, beacon_err_t *err)
+{
+    beacon_rc_t  rc;
+
+    memset(w, 0, sizeof(beacon_live_writer_t));
+
+    w->file = *file;
+    w->head = file->head;
+    beacon_live_file_view(file, &w->live);
+    w->undo = (void *) beacon_live_bytes(&w->live, w->live.is.undo_at);
+
+    rc = beacon_live_memory(w);
+
+    if (rc == BEACON_OK) {
+        rc = beacon_live_rebuild(w);
+    }
+
+    if (rc == BEACON_OK) {
+        beacon_live_set_present(w, present);
+        return BEACON_OK;
+    }
+
+    if (rc == BEACON_SYS) {
+        beacon_err(err, "no memory for the writer of live.%016llx",
+                   (unsigned long long) file->epoch);
+    }
+
+    beacon_live_free(w);
+
+    return rc;
+}
+
+/* The store that is there, if it is this one; AGAIN: another has to be made. */
+static beacon_rc_t
+beacon_live_resume(beacon_live_writer_t *w, const char *dir, uint64_t size,
+    uint32_t present, beacon_err_t *err)
+{
+    beacon_rc_t         rc;
+    beacon_live_file_t  file;
+
+    rc = beacon_live_file_find(dir, 1, &file, err);
+
+    if (rc == BEACON_SYS) {
+        return rc;
+    }
+
+    if (rc != BEACON_OK) {
+        return BEACON_AGAIN;
+    }
+
+    if (file.size == size) {
+        rc = beacon_live_start(w, &file, present, err);
+
+        if (rc != BEACON_CORRUPT) {
+            return rc;
+        }
+
+        /* to be set aside; its readers leave it */
+
+        BEACON_LIVE_PUBLISH(file.head->retired, 1);
+        BEACON_LIVE_PUBLISH(file.head->magic, 0);
+    }
+
+    beacon_live_file_close(&file);
+
+    return BEACON_AGAIN;
+}
+
+beacon_rc_t
+beacon_live_open(beacon_live_writer_t **writer, const char *dir, uint64_t size,
+    uint32_t present, beacon_err_t *err)
+{
+    beacon_rc_t            rc;
+    beacon_live_file_t     file;
+    beacon_live_writer_t  *w;
+
+    *writer = NULL;
+    size &= ~(uint64_t) (BEACON_LIVE_PAGE - 1);
+
+    if (size < BEACON_LIVE_SIZE_MIN) {
+        beacon_err(err, "a live store of %llu bytes cannot be",
+                   (unsigned long long) size);
+        return BEACON_INVALID;
+    }
+
+    w = malloc(sizeof(beacon_live_writer_t));
+    if (w == NULL) {
+        beacon_err(err, "no memory for the live store's writer");
+        return BEACON_SYS;
+    }
+
+    memset(&file, 0, sizeof(file));
+    file.fd = -1;
+
+    rc = beacon_live_resume(w, dir, size, present, err);
+
+    if (rc == BEACON_AGAIN) {
+        rc = beacon_live_file_create(dir, size, present, &file, err);
+
+        if (rc == BEACON_OK) {
+            rc = beacon_live_start(w, &file, present, err);
+        }
+    }
+
+    if (rc != BEACON_OK) {
+        beacon_live_file_close(&file);
+        free(w);
+        return rc;
+    }
+
+    beacon_live_file_sweep(dir, w->live.epoch);
+    *writer = w;
+
+    return BEACON_OK;
+}
+
+void
+beacon_live_close(beacon_live_writer_t *w)
+{
+    beacon_live_free(w);
+    beacon_live_file_close(&w->file);
+    free(w);
+}
+
+void
+beacon_live_remove(const char *dir)
+{
+    beacon_live_file_sweep(dir, 0);
+}

@@ -1,0 +1,245 @@
+/* Sites: slots, names, and who has to go. */
+
+#include "beacon_live_int.h"
+
+void
+beacon_live_clock(beacon_live_writer_t *w, uint64_t now_ms)
+{
+    if (w->now_ms && now_ms > w->now_ms) {
+        w->clock += now_ms - w->now_ms;
+    }
+
+    w->now_ms = now_ms;
+}
+
+
+/* The list by last hit. */
+
+void
+beacon_live_site_push(beacon_live_writer_t *w, uint32_t site)
+{
+    beacon_live_own_site_t  *own;
+
+    own = &w->site[site];
+    own->newer = 0;
+    own->older = w->newest_site;
+
+    if (w->newest_site) {
+        w->site[w->newest_site].newer = site;
+    } else {
+        w->oldest_site = site;
+    }
+
+    w->newest_site = site;
+}
+
+static void
+beacon_live_site_unlist(beacon_live_writer_t *w, uint32_t site)
+{
+    const beacon_live_own_site_t  *own;
+
+    own = &w->site[site];
+
+    if (own->newer) {
+        w->site[own->newer].older = own->older;
+    } else {
+        w->newest_site = own->older;
+    }
+
+    if (own->older) {
+        w->site[own->older].newer = own->newer;
+    } else {
+        w->oldest_site = own->newer;
+    }
+}
+
+/* _overflow never goes, and so is in no list. */
+void
+beacon_live_site_hit(beacon_live_writer_t *w, uint32_t site)
+{
+    w->site[site].hit_at = w->clock;
+
+    if (site != BEACON_LIVE_OVERFLOW && site != w->newest_site) {
+        beacon_live_site_unlist(w, site);
+        beacon_live_site_push(w, site);
+    }
+}
+
+
+/* Slots. */
+
+beacon_live_site_t *
+beacon_live_tenant_open(beacon_live_writer_t *w, uint32_t site)
+{
+    beacon_live_site_t  *s;
+
+    s = beacon_live_site(&w->live, site);
+    w->site[site].tenant |= 1;
+
+    atomic_store_explicit(&s->tenant, w->site[site].tenant,
+                          memory_order_relaxed);
+
+    /* pairs with the acquire fence of who reads a name */
+
+    atomic_thread_fence(memory_order_release);
+    BEACON_LIVE_POINT("live.site_take");
+
+    return s;
+}
+
+void
+beacon_live_tenant_close(beacon_live_writer_t *w, uint32_t site)
+{
+    w->site[site].tenant = (w->site[site].tenant | 1) + 1;
+
+    BEACON_LIVE_PUBLISH(beacon_live_site(&w->live, site)->tenant,
+                        w->site[site].tenant);
+}
+
+static uint32_t
+beacon_live_name_hash(const beacon_live_writer_t *w, beacon_str_t name)
+{
+    return beacon_live_hash(w->live.is.seed, 0, name);
+}
+
+uint32_t
+beacon_live_site_find(const beacon_live_writer_t *w, beacon_str_t name)
+{
+    uint32_t                       hash, at, site;
+    const beacon_live_own_site_t  *own;
+
+    hash = beacon_live_name_hash(w, name);
+    at = hash;
+
+    while ((site = beacon_live_table_next(&w->sites, hash, &at)) != 0) {
+        own = &w->site[site];
+
+        if (own->name_len == name.len
+            && memcmp(own->name, name.data, name.len) == 0)
+        {
+            return site;
+        }
+    }
+
+    return 0;
+}
+
+void
+beacon_live_site_make(beacon_live_writer_t *w, uint32_t site, beacon_str_t name)
+{
+    beacon_live_site_t      *s;
+    beacon_live_own_site_t  *own;
+
+    own = &w->site[site];
+    own->hash = beacon_live_name_hash(w, name);
+    own->name_len = (uint32_t) name.len;
+    memcpy(own->name, name.data, name.len);
+
+    own->start = w->base;
+    own->last = w->base;
+    own->index = 0;
+    own->bytes = 0;
+    own->weight = 0;
+    own->share = 1;
+
+    s = beacon_live_tenant_open(w, site);
+
+    beacon_live_begin(&s->serial);
+
+    BEACON_LIVE_PUBLISH(s->start, own->start);
+    BEACON_LIVE_PUBLISH(s->last, own->last);
+    BEACON_LIVE_PUBLISH(s->first, own->last + 1);
+    BEACON_LIVE_PUBLISH(s->share, own->share);
+    BEACON_LIVE_SET(s->hits, 0);
+    BEACON_LIVE_SET(s->last_ms, 0);
+    beacon_live_counts_site(w, site);
+
+    beacon_live_end(&s->serial);
+
+    beacon_live_copy(s->name, own->name, name.len);
+    BEACON_LIVE_SET(s->hash, own->hash);
+    BEACON_LIVE_SET(s->name_len, own->name_len);
+
+    beacon_live_tenant_close(w, site);
+    BEACON_LIVE_POINT("live.site_made");
+
+    beacon_live_table_add(&w->sites, own->hash, site);
+    beacon_live_heap_add(w, site);
+
+    if (site != BEACON_LIVE_OVERFLOW) {
+        w->stats.sites++;
+        beacon_live_site_push(w, site);
+    }
+}
+
+static void
+beacon_live_site_evict(beacon_live_writer_t *w, uint32_t site)
+{
+    beacon_live_site_t      *s;
+    beacon_live_own_site_t  *own;
+
+    own = &w->site[site];
+
+    if (own->last > w->base) {
+        w->base = own->last;
+        atomic_store_explicit(&w->head->base, w->base, memory_order_relaxed);
+    }
+
+    beacon_live_in_order();
+    BEACON_LIVE_POINT("live.evict");
+
+    s = beacon_live_tenant_open(w, site);
+
+    beacon_live_table_remove(&w->sites, own->hash, site);
+    beacon_live_heap_remove(w, site);
+    beacon_live_site_unlist(w, site);
+
+    beacon_live_counts_forget(w, site);
+    beacon_live_chunks_free(w, site);
+
+    own->name_len = 0;
+    BEACON_LIVE_SET(s->name_len, 0);
+
+    beacon_live_tenant_close(w, site);
+    BEACON_LIVE_POINT("live.evicted");
+
+    w->stats.sites--;
+    w->stats.evicted_sites++;
+}
+
+uint32_t
+beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name)
+{
+    uint32_t  site;
+
+    site = beacon_live_site_find(w, name);
+
+    if (site) {
+        return site;
+    }
+
+    site = w->free_site;
+
+    if (name.len > BEACON_SITE_MAX) {
+        site = 0;
+
+    } else if (site) {
+        w->free_site = w->site[site].older;
+
+    } else if (w->oldest_site
+               && w->clock - w->site[w->oldest_site].hit_at
+                  >= (uint64_t) w->present * 1000)
+    {
+        site = w->oldest_site;
+        beacon_live_site_evict(w, site);
+    }
+
+    if (site) {
+        beacon_live_site_make(w, site, name);
+        return site;
+    }
+
+    w->stats.overflow++;
+
+    return BEACON_LIVE_OVERFLOW;
+}

@@ -1,0 +1,210 @@
+/* What a hit that is being counted has changed, and how it was before. */
+
+#include "beacon_live_int.h"
+
+#define BEACON_LIVE_UNDO_ROOM                                                 \
+    (BEACON_LIVE_UNDO - sizeof(beacon_live_undo_t))
+#define BEACON_LIVE_UNDO_MOST                                                 \
+    (BEACON_LIVE_UNDO / sizeof(beacon_live_undo_entry_t))
+
+typedef struct {
+    uint64_t            offset;
+    uint64_t            len;
+    const uint8_t      *data;
+    _Atomic uint64_t   *serial;         /* of the thing; NULL: the head */
+} beacon_live_undo_part_t;
+
+void
+beacon_live_undo_begin(beacon_live_writer_t *w)
+{
+    atomic_store_explicit(&w->undo->chunk, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->undo->site, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->undo->used, 0, memory_order_relaxed);
+    beacon_live_in_order();
+}
+
+void
+beacon_live_undo_clear(beacon_live_writer_t *w)
+{
+    beacon_live_in_order();
+    atomic_store_explicit(&w->undo->used, 0, memory_order_relaxed);
+    beacon_live_in_order();
+}
+
+int
+beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr, size_t len)
+{
+    uint64_t                   used, need;
+    beacon_live_undo_entry_t  *entry;
+
+    used = atomic_load_explicit(&w->undo->used, memory_order_relaxed);
+    need = sizeof(beacon_live_undo_entry_t) + ((len + 7) & ~(size_t) 7);
+
+    if (used > BEACON_LIVE_UNDO_ROOM || need > BEACON_LIVE_UNDO_ROOM - used) {
+        return 0;
+    }
+
+    entry = (void *) ((uint8_t *) (w->undo + 1) + used);
+    entry->offset = (uint64_t) ((const uint8_t *) ptr
+                                - (const uint8_t *) w->head);
+    entry->len = len;
+    memcpy(entry + 1, ptr, len);
+
+    beacon_live_in_order();
+    atomic_store_explicit(&w->undo->used, used + need, memory_order_relaxed);
+    beacon_live_in_order();
+
+    return 1;
+}
+
+
+/* At open. */
+
+/* The serial of the thing in which "offset" is; 0: not all of it is in one. */
+static int
+beacon_live_undo_thing(const beacon_live_t *live, uint64_t at, uint32_t slots,
+    uint32_t things, uint64_t size, beacon_live_undo_part_t *part)
+{
+    uint64_t  items, n;
+
+    items = BEACON_LIVE_ITEMS(at, slots);
+
+    if (part->offset < items + size || part->offset >= items + things * size) {
+        return 0;
+    }
+
+    n = (part->offset - items) / size;
+    part->serial = (void *) beacon_live_bytes(live, items + n * size);
+
+    return part->len <= items + (n + 1) * size - part->offset;
+}
+
+static int
+beacon_live_undo_part(const beacon_live_t *live, beacon_live_undo_part_t *part)
+{
+    const beacon_live_head_t  *is;
+
+    is = &live->is;
+
+    if (part->offset < is->sites_at) {
+        part->serial = NULL;
+        return part->offset >= offsetof(beacon_live_head_t, hits)
+               && part->offset < sizeof(beacon_live_head_t)
+               && part->len <= sizeof(beacon_live_head_t) - part->offset;
+    }
+
+    return beacon_live_undo_thing(live, is->sites_at, is->site_slots,
+                                  is->sites_max, sizeof(beacon_live_site_t),
+                                  part)
+           || beacon_live_undo_thing(live, is->visitors_at, is->visitor_slots,
+                                     is->visitors_max,
+                                     sizeof(beacon_live_visitor_t), part)
+           || beacon_live_undo_thing(live, is->keys_at, is->key_slots,
+                                     is->keys_max, sizeof(beacon_live_key_t),
+                                     part);
+}
+
+/* The bytes as they were, but for a serial that is among them. */
+static void
+beacon_live_undo_apply(const beacon_live_t *live,
+    const beacon_live_undo_part_t *part)
+{
+    uint8_t   *dst;
+    uint64_t   skip;
+
+    dst = beacon_live_bytes(live, part->offset);
+    skip = 0;
+
+    if (part->serial != NULL) {
+        beacon_live_begin(part->serial);
+
+        if (dst < (uint8_t *) (part->serial + 1)) {
+            skip = (uint64_t) ((uint8_t *) (part->serial + 1) - dst);
+        }
+    }
+
+    if (skip < part->len) {
+        beacon_live_copy(dst + skip, part->data + skip, part->len - skip);
+    }
+}
+
+/* 1: the hit or gap is there, and what it changed is to stay. */
+static int
+beacon_live_undo_committed(beacon_live_writer_t *w)
+{
+    beacon_live_site_t   *site;
+    beacon_live_chunk_t  *chunk;
+
+    site = beacon_live_site(&w->live, w->undo->site);
+    chunk = beacon_live_chunk(&w->live, w->undo->chunk);
+
+    if (site != NULL && site->last == w->undo->seq) {
+        return 1;
+    }
+
+    return chunk != NULL && chunk->serial == w->undo->serial
+           && chunk->committed >= w->undo->committed;
+}
+
+int
+beacon_live_undo_restore(beacon_live_writer_t *w)
+{
+    uint32_t                         n, i;
+    uint64_t                         at, used;
+    const beacon_live_undo_entry_t  *entry;
+    beacon_live_undo_part_t          part;
+    uint16_t                         place[BEACON_LIVE_UNDO_MOST];
+
+    used = w->undo->used;
+
+    if (used == 0) {
+        return 0;
+    }
+
+    if (used > BEACON_LIVE_UNDO_ROOM || beacon_live_undo_committed(w)) {
+        beacon_live_undo_clear(w);
+        return 0;
+    }
+
+    for (n = 0, at = 0; at + sizeof(*entry) <= used
+         && n < BEACON_LIVE_UNDO_MOST; n++)
+    {
+        entry = (const void *) ((uint8_t *) (w->undo + 1) + at);
+        at += sizeof(*entry);
+
+        if (entry->len > used - at) {
+            break;
+        }
+
+        place[n] = (uint16_t) ((at - sizeof(*entry)) / 8);
+        at += (entry->len + 7) & ~7ULL;
+    }
+
+    /* backwards: the first to save a byte knew how it was */
+
+    for (i = 2 * n; i > 0; i--) {
+        entry = (const void *) ((uint8_t *) (w->undo + 1)
+                                + place[(i - 1) % n] * 8ULL);
+
+        part.offset = entry->offset;
+        part.len = entry->len;
+        part.data = (const uint8_t *) (entry + 1);
+
+        if (!beacon_live_undo_part(&w->live, &part)) {
+            w->stats.repaired += i > n;
+            continue;
+        }
+
+        if (i > n) {
+            beacon_live_undo_apply(&w->live, &part);
+
+        } else if (part.serial != NULL && (*part.serial & 1)) {
+            beacon_live_end(part.serial);
+        }
+    }
+
+    BEACON_LIVE_POINT("live.undone");
+    beacon_live_undo_clear(w);
+
+    return 1;
+}
