@@ -63,6 +63,10 @@ typedef struct {
 void beacon_line_view(const beacon_line_parts_t *parts,
     beacon_line_view_t *view);
 
+/* How many bytes of such a text to keep where at most "max" fit: neither an
+   escape nor a character is split. */
+size_t beacon_line_cut(beacon_str_t text, size_t max);
+
 /*
  * The short form: {"time":"…","visitor":"…","page":"…","referrer":"…",
  * "country":"…","flags":[…]}, absent ones left out.  visitor: as it is to be

@@ -202,6 +202,54 @@ beacon_line_view(const beacon_line_parts_t *parts, beacon_line_view_t *view)
     }
 }
 
+/* Bytes of the escape at p, both halves of a surrogate pair in one. */
+static inline size_t
+beacon_line_escape_len(const uint8_t *p, const uint8_t *end)
+{
+    if (end - p < 2 || p[1] != 'u') {
+        return 2;
+    }
+
+    return end - p >= 12 && (p[2] | 0x20) == 'd' && p[6] == '\\'
+           && (p[3] == '8' || p[3] == '9' || (p[3] | 0x20) == 'a'
+               || (p[3] | 0x20) == 'b')
+           ? 12 : 6;
+}
+
+size_t
+beacon_line_cut(beacon_str_t text, size_t max)
+{
+    size_t          n;
+    const uint8_t  *p, *end;
+
+    if (text.len <= max) {
+        return text.len;
+    }
+
+    p = text.data;
+    end = p + max;
+
+    for ( ;; ) {
+        p = beacon_line_either(p, end, '\\', '\\');
+
+        if (p == end) {
+            break;
+        }
+
+        n = beacon_line_escape_len(p, text.data + text.len);
+
+        if ((size_t) (end - p) < n) {
+            return (size_t) (p - text.data);
+        }
+
+        p += n;
+    }
+
+    for (n = max; n && (text.data[n] & 0xc0) == 0x80; n--) { /* void */ }
+
+    return n;
+}
+
 /* Up to 15 bytes too many are never written: the last 16 overlap. */
 static inline uint8_t *
 beacon_line_copy(uint8_t *dst, beacon_str_t str)

@@ -174,12 +174,12 @@ typedef struct {
 } beacon_live_person_t;
 
 /*
- * The site's visitors, last seen first: begin with *at 0 and *before_ms
+ * The site's visitors, last seen first: begin with *at 0 and *before
  * UINT64_MAX.  INVALID: no more.  One who moves to the front meanwhile may be
  * left out, none comes twice.
  */
 beacon_rc_t beacon_live_next_visitor(const beacon_live_t *live,
-    const beacon_live_info_t *site, uint32_t *at, uint64_t *before_ms,
+    const beacon_live_info_t *site, uint32_t *at, uint64_t *before,
     beacon_live_person_t *person);
 
 /* By id as it stands in a line (escaped).  INVALID: there is none. */

@@ -539,8 +539,8 @@ typedef struct {
  */
 void beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count);
 
-/* At open, when sites and chunks are whole: makes the tables of visitors and
-   keys, lists, free things.  SYS: no memory. */
+/* At open, when sites and chunks are whole: fills the tables of visitors and
+   keys, makes lists and what is free.  SYS: no memory. */
 beacon_rc_t beacon_live_counts_open(beacon_live_writer_t *w);
 void beacon_live_counts_close(beacon_live_writer_t *w);
 

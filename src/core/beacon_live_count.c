@@ -1,0 +1,98 @@
+/*
+ * Counts a hit: in its site's steps, at its visitor, and at the keys it has.
+ *
+ * What is counted is saved to the undo area first.  Lists and tables are not:
+ * they are made anew at open, from the slots.
+ */
+
+#include "beacon_live_counts.h"
+
+/* The first steps behind the running one, up to and with "step", are zeros. */
+static void
+beacon_live_count_zero(beacon_live_writer_t *w, beacon_live_site_t *site,
+    uint32_t step, uint32_t n)
+{
+    uint32_t             i, at, first;
+    beacon_live_step_t  *steps;
+
+    steps = site->steps;
+    first = (step - n + 1) % BEACON_LIVE_STEPS;
+
+    if (n > BEACON_LIVE_STEPS - first) {
+        (void) beacon_live_undo_save(w, steps, sizeof(site->steps));
+
+    } else {
+        (void) beacon_live_undo_save(w, &steps[first], n * sizeof(*steps));
+    }
+
+    for (i = 0, at = first; i < n; i++) {
+        BEACON_LIVE_SET(steps[at].hits, 0);
+        BEACON_LIVE_SET(steps[at].visitors, 0);
+        at = (at + 1 < BEACON_LIVE_STEPS) ? at + 1 : 0;
+    }
+}
+
+/* The step that it counts in; the site's running one is then that. */
+static uint32_t
+beacon_live_count_step(beacon_live_writer_t *w,
+    const beacon_live_count_t *count, beacon_live_site_t *site)
+{
+    int32_t                    ahead;
+    uint32_t                   wall, step;
+    beacon_live_own_counts_t  *own;
+
+    own = &((beacon_live_counts_t *) w->counts)->sites[count->site];
+    wall = (uint32_t) (count->now_ms / 1000 / BEACON_LIVE_STEP);
+    step = wall - own->base;
+    ahead = (int32_t) (step - own->step);
+
+    if (ahead <= 0 && ahead >= -BEACON_LIVE_BACK) {
+        return own->step;
+    }
+
+    (void) beacon_live_undo_save(w, &site->step, sizeof(site->step));
+
+    if (ahead < 0) {
+        ahead = BEACON_LIVE_STEPS;
+        step = own->step + BEACON_LIVE_STEPS;
+        own->base = wall - step;
+        (void) beacon_live_undo_save(w, &site->base, sizeof(site->base));
+        BEACON_LIVE_SET(site->base, own->base);
+    }
+
+    beacon_live_count_zero(w, site, step, ahead < BEACON_LIVE_STEPS
+                                          ? (uint32_t) ahead
+                                          : BEACON_LIVE_STEPS);
+    own->step = step;
+    BEACON_LIVE_SET(site->step, step);
+
+    return step;
+}
+
+void
+beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count)
+{
+    uint32_t                   step;
+    beacon_live_site_t        *site;
+    beacon_live_step_t        *running;
+    const beacon_line_view_t  *view;
+
+    site = beacon_live_site(&w->live, count->site);
+    view = count->view;
+    step = beacon_live_count_step(w, count, site);
+
+    running = &site->steps[step % BEACON_LIVE_STEPS];
+    (void) beacon_live_undo_save(w, running, sizeof(*running));
+    BEACON_LIVE_SET(running->hits, running->hits + 1);
+
+    beacon_live_count_visitor(w, count, site, step);
+
+    beacon_live_count_key(w, count->site, BEACON_LIVE_PAGE_KEY, view->page,
+                          step);
+    beacon_live_count_key(w, count->site, BEACON_LIVE_REFERRER_KEY,
+                          view->referrer, step);
+    beacon_live_count_key(w, count->site, BEACON_LIVE_COUNTRY_KEY,
+                          view->country, step);
+    beacon_live_count_key(w, count->site, BEACON_LIVE_CAMPAIGN_KEY,
+                          view->campaign, step);
+}

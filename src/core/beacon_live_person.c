@@ -1,0 +1,202 @@
+/*
+ * A visitor's strings, one after the other in his slot: what is cut when there
+ * is more than fits.
+ */
+
+#include "beacon_live_counts.h"
+
+#define BEACON_LIVE_PERSON_COUNTRY_MAX  16
+#define BEACON_LIVE_PERSON_FLAGS_MAX    48
+
+/* "[...]" with as many of its elements as fit. */
+static beacon_str_t
+beacon_live_person_flags(beacon_str_t flags, uint8_t *buf)
+{
+    size_t  n;
+
+    if (flags.len <= BEACON_LIVE_PERSON_FLAGS_MAX) {
+        return flags;
+    }
+
+    for (n = BEACON_LIVE_PERSON_FLAGS_MAX - 1;
+         n && (flags.data[n] != ',' || flags.data[n - 1] != '"'
+               || flags.data[n + 1] != '"' || flags.data[n - 2] == '\\');
+         n--)
+    {
+        /* void */
+    }
+
+    if (n < 2) {
+        return (beacon_str_t) { 0, NULL };
+    }
+
+    memcpy(buf, flags.data, n);
+    buf[n] = ']';
+
+    return (beacon_str_t) { n + 1, buf };
+}
+
+/* parts[]: in their order. */
+static void
+beacon_live_person_set(beacon_live_visitor_t *slot, beacon_str_t *parts)
+{
+    size_t        room, at;
+    uint8_t       flags[BEACON_LIVE_PERSON_FLAGS_MAX];
+    unsigned      i;
+    beacon_str_t  *part;
+
+    part = parts;
+    part[BEACON_LIVE_PERSON_ID].len =
+                  beacon_line_cut(part[BEACON_LIVE_PERSON_ID],
+                                  BEACON_LIVE_ID_MAX);
+    part[BEACON_LIVE_PERSON_COUNTRY].len =
+                  beacon_line_cut(part[BEACON_LIVE_PERSON_COUNTRY],
+                                  BEACON_LIVE_PERSON_COUNTRY_MAX);
+    part[BEACON_LIVE_PERSON_FLAGS] =
+                  beacon_live_person_flags(part[BEACON_LIVE_PERSON_FLAGS],
+                                           flags);
+
+    /* of what they leave, a quarter for the referrer; half of the rest each
+       for the first page and for the last one, which may have more */
+
+    room = BEACON_LIVE_VISITOR_TEXT - part[BEACON_LIVE_PERSON_ID].len
+           - part[BEACON_LIVE_PERSON_COUNTRY].len
+           - part[BEACON_LIVE_PERSON_FLAGS].len;
+    part[BEACON_LIVE_PERSON_REFERRER].len =
+                  beacon_line_cut(part[BEACON_LIVE_PERSON_REFERRER],
+                                  room / 4);
+    room -= part[BEACON_LIVE_PERSON_REFERRER].len;
+    part[BEACON_LIVE_PERSON_ENTRY].len =
+                  beacon_line_cut(part[BEACON_LIVE_PERSON_ENTRY], room / 2);
+    room -= part[BEACON_LIVE_PERSON_ENTRY].len;
+    part[BEACON_LIVE_PERSON_PAGE].len =
+                  beacon_line_cut(part[BEACON_LIVE_PERSON_PAGE], room);
+
+    for (at = 0, i = 0; i < BEACON_LIVE_PERSON_PARTS; i++) {
+        if (part[i].len) {
+            beacon_live_copy(slot->text + at, part[i].data, part[i].len);
+        }
+
+        BEACON_LIVE_SET(slot->lens[i], (uint16_t) part[i].len);
+        at += part[i].len;
+    }
+}
+
+void
+beacon_live_person_new(beacon_live_visitor_t *slot,
+    const beacon_live_count_t *count)
+{
+    beacon_str_t  parts[BEACON_LIVE_PERSON_PARTS];
+
+    parts[BEACON_LIVE_PERSON_ID] = count->put->visitor;
+    parts[BEACON_LIVE_PERSON_ENTRY] = count->view->page;
+    parts[BEACON_LIVE_PERSON_REFERRER] = count->view->referrer;
+    parts[BEACON_LIVE_PERSON_COUNTRY] = count->view->country;
+    parts[BEACON_LIVE_PERSON_FLAGS] = count->put->parts->flags;
+    parts[BEACON_LIVE_PERSON_PAGE] = count->view->page;
+    beacon_live_person_set(slot, parts);
+}
+
+int
+beacon_live_person_parts(const beacon_live_visitor_t *slot,
+    beacon_str_t parts[BEACON_LIVE_PERSON_PARTS])
+{
+    size_t    at;
+    unsigned  i;
+
+    for (at = 0, i = 0; i < BEACON_LIVE_PERSON_PARTS; i++) {
+        parts[i].data = slot->text + at;
+        parts[i].len = slot->lens[i];
+        at += slot->lens[i];
+
+        if (at > BEACON_LIVE_VISITOR_TEXT) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+static inline int
+beacon_live_person_equal(beacon_str_t a, beacon_str_t b)
+{
+    return a.len == b.len
+           && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+/* The page alone, which is last. */
+static void
+beacon_live_person_page(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
+    beacon_str_t old, beacon_str_t page)
+{
+    uint8_t  *dst;
+
+    dst = slot->text + (old.data - slot->text);
+    page.len = beacon_line_cut(page, (size_t) (slot->text
+                                               + BEACON_LIVE_VISITOR_TEXT
+                                               - dst));
+
+    if (beacon_live_person_equal(old, page)) {
+        return;
+    }
+
+    if (old.len) {
+        (void) beacon_live_undo_save(w, dst, old.len);
+    }
+
+    beacon_live_copy(dst, page.data, page.len);
+    BEACON_LIVE_SET(slot->lens[BEACON_LIVE_PERSON_PAGE], (uint16_t) page.len);
+}
+
+void
+beacon_live_person_again(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
+    const beacon_live_count_t *count)
+{
+    beacon_str_t           old[BEACON_LIVE_PERSON_PARTS], flags, page, country;
+    beacon_live_visitor_t  was;
+
+    if (!beacon_live_person_parts(slot, old)) {
+        (void) beacon_live_undo_save(w, slot->text, sizeof(slot->text));
+        beacon_live_person_new(slot, count);
+        return;
+    }
+
+    flags = count->put->parts->flags;
+    page = count->view->page.len ? count->view->page
+                                 : old[BEACON_LIVE_PERSON_PAGE];
+    country = count->view->country.len ? count->view->country
+                                       : old[BEACON_LIVE_PERSON_COUNTRY];
+
+    if ((old[BEACON_LIVE_PERSON_ENTRY].len || page.len == 0)
+        && beacon_live_person_equal(old[BEACON_LIVE_PERSON_FLAGS], flags)
+        && beacon_live_person_equal(old[BEACON_LIVE_PERSON_COUNTRY], country))
+    {
+        if (count->view->page.len) {
+            beacon_live_person_page(w, slot, old[BEACON_LIVE_PERSON_PAGE],
+                                    page);
+        }
+
+        return;
+    }
+
+    (void) beacon_live_undo_save(w, slot->text, sizeof(slot->text));
+
+    was = *slot;
+    (void) beacon_live_person_parts(&was, old);
+    old[BEACON_LIVE_PERSON_FLAGS] = flags;
+
+    if (old[BEACON_LIVE_PERSON_ENTRY].len == 0) {
+        old[BEACON_LIVE_PERSON_ENTRY] = page;
+        old[BEACON_LIVE_PERSON_REFERRER] = count->view->referrer;
+    }
+
+    if (count->view->country.len) {
+        old[BEACON_LIVE_PERSON_COUNTRY] = country;
+    }
+
+    if (count->view->page.len) {
+        old[BEACON_LIVE_PERSON_PAGE] = page;
+    }
+
+    beacon_live_person_set(slot, old);
+}
