@@ -102,6 +102,13 @@ static ngx_command_t  ngx_http_beacon_commands[] = {
       0,
       NULL },
 
+    { ngx_string("beacon_spy"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_ANY,
+      ngx_http_beacon_conf_spy,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("beacon_live"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE123,
       ngx_http_beacon_conf_live,

@@ -18,6 +18,7 @@ static const beacond_conf_type_t  beacond_conf_types[] = {
     { "log", true, beacond_conf_check_log },
     { "ids", true, beacond_conf_check_ids },
     { "kafka", true, beacond_conf_check_kafka },
+    { "spy", false, beacond_conf_check_spy },
     { NULL, false, NULL }
 };
 

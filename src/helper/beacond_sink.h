@@ -272,5 +272,6 @@ extern const beacond_sink_ops_t *const beacond_sinks[];
 extern const beacond_sink_ops_t beacond_sink_log;
 extern const beacond_sink_ops_t beacond_sink_ids;
 extern const beacond_sink_ops_t beacond_sink_kafka;
+extern const beacond_sink_ops_t beacond_sink_spy;
 
 #endif /* BEACOND_SINK_H */

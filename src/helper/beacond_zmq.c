@@ -560,3 +560,16 @@ beacond_zmq_count(beacond_zmq_watch_t *watch)
 
     return watch->peers;
 }
+
+void
+beacond_zmq_unwatch(void *socket, beacond_zmq_watch_t *watch)
+{
+    if (socket != NULL) {
+        zmq_socket_monitor(socket, NULL, 0);
+    }
+
+    if (watch->socket != NULL) {
+        zmq_close(watch->socket);
+        watch->socket = NULL;
+    }
+}

@@ -55,7 +55,8 @@ beacon_rc_t beacond_zmq_connect(beacond_zmq_t *zmq, void *socket,
 
 /*
  * How many are connected.  watch: once, before bind and connect; count: each
- * time somebody wants to know, often enough that nothing piles up.
+ * time somebody wants to know, often enough that nothing piles up; unwatch:
+ * before the socket is closed.
  */
 typedef struct {
     void      *socket;          /* NULL: nobody watches */
@@ -65,5 +66,6 @@ typedef struct {
 beacon_rc_t beacond_zmq_watch(beacond_zmq_t *zmq, void *socket,
     beacond_zmq_watch_t *watch);
 uint32_t beacond_zmq_count(beacond_zmq_watch_t *watch);
+void beacond_zmq_unwatch(void *socket, beacond_zmq_watch_t *watch);
 
 #endif /* BEACOND_ZMQ_H */

@@ -53,7 +53,8 @@
 /* One directive that names a sink. */
 
 typedef struct {
-    ngx_str_t                   type;       /* "log", "ids", "kafka", "live" */
+    ngx_str_t                   type;       /* "log", "ids", "kafka",
+                                               "live", "spy" */
     ngx_str_t                   name;
     ngx_str_t                   path;       /* the template; ids: the file */
     ngx_str_t                   timezone;   /* "UTC" unless said */
@@ -62,6 +63,8 @@ typedef struct {
     void                       *kafka;      /* ngx_http_beacon_kafka_t; NULL:
                                                it is none */
     void                       *live;       /* ngx_http_beacon_live_t; NULL:
+                                               it is none */
+    void                       *spy;        /* ngx_http_beacon_spy_t; NULL:
                                                it is none */
     ngx_str_t                   at;         /* FILE:LINE */
 } ngx_http_beacon_sink_t;
@@ -99,6 +102,28 @@ typedef struct {
                                                none */
     ngx_str_t                   at;
 } ngx_http_beacon_live_t;
+
+
+/* beacon_spy */
+
+#define NGX_HTTP_BEACON_ENDPOINTS    16
+
+typedef struct {
+    ngx_uint_t                  bind;       /* else connect */
+    ngx_uint_t                  local;
+    ngx_str_t                   text;
+} ngx_http_beacon_endpoint_t;
+
+typedef struct {
+    ngx_array_t                 endpoints;  /* of ngx_http_beacon_endpoint_t;
+                                               empty: ipc in the ring */
+    ngx_uint_t                  ip;
+    ngx_uint_t                  insecure;
+    ngx_str_t                   curve;      /* full, terminated; .data NULL:
+                                               none */
+    ngx_str_t                   stamp;      /* of that file, when judged */
+    ngx_str_t                   at;
+} ngx_http_beacon_spy_t;
 
 
 /*
@@ -366,6 +391,9 @@ char *ngx_http_beacon_conf_kafka_property(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_beacon_conf_kafka_file(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/* ngx_http_beacon_conf_spy.c */
+char *ngx_http_beacon_conf_spy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* ngx_http_beacon_live_conf.c */
 char *ngx_http_beacon_conf_live(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

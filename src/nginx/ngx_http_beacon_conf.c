@@ -296,7 +296,8 @@ ngx_http_beacon_conf_ours(const char *name)
     ngx_uint_t  i;
 
     static const char  *starts[] = {
-        ".", "ring.", "live.", "counters", "schemas", "beacon.json", "beacond."
+        ".", "ring.", "live.", "counters", "schemas", "beacon.json",
+        "beacond.", "visitor.key"
     };
 
     for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
@@ -305,7 +306,7 @@ ngx_http_beacon_conf_ours(const char *name)
         }
     }
 
-    return strstr(name, ".checkpoint") != NULL;
+    return strstr(name, ".checkpoint") != NULL || strstr(name, ".sock") != NULL;
 }
 
 
@@ -385,6 +386,24 @@ ngx_http_beacon_conf_dir(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf,
 }
 
 
+static ngx_uint_t
+ngx_http_beacon_conf_durable(ngx_http_beacon_main_conf_t *bmcf)
+{
+    ngx_uint_t               i;
+    ngx_http_beacon_sink_t  *sink;
+
+    sink = bmcf->sinks.elts;
+
+    for (i = 0; i < bmcf->sinks.nelts; i++) {
+        if (sink[i].live == NULL && sink[i].spy == NULL) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* The end of http{}, before locations are merged. */
 
 char *
@@ -421,7 +440,7 @@ ngx_http_beacon_conf_init(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf)
         return NGX_CONF_OK;
     }
 
-    if (bmcf->sinks.nelts == (bmcf->live != NULL)) {
+    if (!ngx_http_beacon_conf_durable(bmcf)) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
                       "\"beacon_ring\" in %V has no durable sink, such as a "
                       "\"beacon_log\": no hit is kept", &bmcf->ring_at);

@@ -12,12 +12,18 @@ static u_char *ngx_http_beacon_json_string(u_char *p, const char *key,
 static u_char *ngx_http_beacon_json_ring(u_char *p, ngx_cycle_t *cycle,
     ngx_http_beacon_main_conf_t *bmcf);
 static u_char *ngx_http_beacon_json_sink(u_char *p,
-    ngx_http_beacon_sink_t *sink);
+    ngx_http_beacon_main_conf_t *bmcf, ngx_http_beacon_sink_t *sink);
 static size_t ngx_http_beacon_json_kafka_size(ngx_http_beacon_kafka_t *kafka);
 static u_char *ngx_http_beacon_json_kafka(u_char *p,
     ngx_http_beacon_kafka_t *kafka);
 static u_char *ngx_http_beacon_json_live(u_char *p,
     ngx_http_beacon_live_t *live);
+static size_t ngx_http_beacon_json_spy_size(ngx_http_beacon_main_conf_t *bmcf,
+    ngx_http_beacon_sink_t *sink);
+static u_char *ngx_http_beacon_json_spy(u_char *p,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_http_beacon_sink_t *sink);
+static u_char *ngx_http_beacon_json_endpoints(u_char *p,
+    ngx_http_beacon_spy_t *spy, ngx_uint_t bind);
 static const char *ngx_http_beacon_json_level(ngx_cycle_t *cycle);
 
 
@@ -59,7 +65,7 @@ ngx_http_beacon_json(ngx_cycle_t *cycle, ngx_http_beacon_main_conf_t *bmcf,
             *p++ = ',';
         }
 
-        p = ngx_http_beacon_json_sink(p, &sink[i]);
+        p = ngx_http_beacon_json_sink(p, bmcf, &sink[i]);
     }
 
     p = ngx_sprintf(p, "]}\n");
@@ -125,6 +131,10 @@ ngx_http_beacon_json_size(ngx_http_beacon_main_conf_t *bmcf)
         if (sink[i].live) {
             size += bmcf->live->key.len;
         }
+
+        if (sink[i].spy) {
+            fixed += ngx_http_beacon_json_spy_size(bmcf, &sink[i]);
+        }
     }
 
     return 6 * size + fixed;
@@ -145,7 +155,8 @@ ngx_http_beacon_json_string(u_char *p, const char *key, ngx_str_t *value)
 
 
 static u_char *
-ngx_http_beacon_json_sink(u_char *p, ngx_http_beacon_sink_t *sink)
+ngx_http_beacon_json_sink(u_char *p, ngx_http_beacon_main_conf_t *bmcf,
+    ngx_http_beacon_sink_t *sink)
 {
     p = ngx_http_beacon_json_string(p, "\n{\"type\":", &sink->type);
     p = ngx_http_beacon_json_string(p, ",\"name\":", &sink->name);
@@ -160,6 +171,10 @@ ngx_http_beacon_json_sink(u_char *p, ngx_http_beacon_sink_t *sink)
 
     if (sink->live) {
         p = ngx_http_beacon_json_live(p, sink->live);
+    }
+
+    if (sink->spy) {
+        p = ngx_http_beacon_json_spy(p, bmcf, sink);
     }
 
     if (sink->timezone.len) {
@@ -250,6 +265,93 @@ ngx_http_beacon_json_live(u_char *p, ngx_http_beacon_live_t *live)
 
     if (live->key.len) {
         p = ngx_http_beacon_json_string(p, ",\"key\":", &live->key);
+    }
+
+    return p;
+}
+
+
+static size_t
+ngx_http_beacon_json_spy_size(ngx_http_beacon_main_conf_t *bmcf,
+    ngx_http_beacon_sink_t *sink)
+{
+    size_t                       size;
+    ngx_uint_t                   i;
+    ngx_http_beacon_spy_t       *spy;
+    ngx_http_beacon_endpoint_t  *endpoint;
+
+    spy = sink->spy;
+    size = bmcf->ring.len + sink->name.len + spy->curve.len + spy->stamp.len;
+
+    if (bmcf->live) {
+        size += bmcf->live->key.len;
+    }
+
+    endpoint = spy->endpoints.elts;
+
+    for (i = 0; i < spy->endpoints.nelts; i++) {
+        size += endpoint[i].text.len + sizeof("\"\",") - 1;
+    }
+
+    return 6 * size + NGX_HTTP_BEACON_JSON_FIXED;
+}
+
+
+/* Without an endpoint: a socket in the ring's directory, by the sink's name. */
+
+static u_char *
+ngx_http_beacon_json_spy(u_char *p, ngx_http_beacon_main_conf_t *bmcf,
+    ngx_http_beacon_sink_t *sink)
+{
+    ngx_http_beacon_spy_t  *spy;
+
+    spy = sink->spy;
+
+    if (spy->endpoints.nelts == 0) {
+        p = ngx_sprintf(p, ",\"bind\":[\"ipc://");
+        p = (u_char *) ngx_escape_json(p, bmcf->ring.data, bmcf->ring.len);
+        p = ngx_sprintf(p, "/%V.sock\"]", &sink->name);
+    }
+
+    p = ngx_http_beacon_json_endpoints(p, spy, 1);
+    p = ngx_http_beacon_json_endpoints(p, spy, 0);
+
+    if (spy->curve.len) {
+        p = ngx_http_beacon_json_string(p, ",\"curve\":", &spy->curve);
+        p = ngx_http_beacon_json_string(p, ",\"curve_stamp\":", &spy->stamp);
+    }
+
+    if (bmcf->live && bmcf->live->key.len) {
+        p = ngx_http_beacon_json_string(p, ",\"key\":", &bmcf->live->key);
+    }
+
+    return ngx_sprintf(p, ",\"ip\":%s,\"insecure\":%s",
+                       spy->ip ? "true" : "false",
+                       spy->insecure ? "true" : "false");
+}
+
+
+static u_char *
+ngx_http_beacon_json_endpoints(u_char *p, ngx_http_beacon_spy_t *spy,
+    ngx_uint_t bind)
+{
+    ngx_uint_t                   i, n;
+    ngx_http_beacon_endpoint_t  *endpoint;
+
+    endpoint = spy->endpoints.elts;
+
+    for (i = 0, n = 0; i < spy->endpoints.nelts; i++) {
+        if (endpoint[i].bind != bind) {
+            continue;
+        }
+
+        p = ngx_http_beacon_json_string(p, n++ ? "," : bind ? ",\"bind\":["
+                                                          : ",\"connect\":[",
+                                        &endpoint[i].text);
+    }
+
+    if (n) {
+        *p++ = ']';
     }
 
     return p;

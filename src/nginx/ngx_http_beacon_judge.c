@@ -26,9 +26,12 @@ static void ngx_http_beacon_judge_user(ngx_cycle_t *cycle,
 static ngx_int_t ngx_http_beacon_judge_path(ngx_http_beacon_user_t *user,
     ngx_str_t *path, const char *directive, ngx_str_t *at, ngx_uint_t file,
     ngx_log_t *log);
-static ngx_int_t ngx_http_beacon_judge_properties(ngx_cycle_t *cycle,
-    ngx_http_beacon_user_t *user, ngx_http_beacon_kafka_t *kafka,
+static ngx_int_t ngx_http_beacon_judge_files(ngx_cycle_t *cycle,
+    ngx_http_beacon_user_t *user, ngx_http_beacon_main_conf_t *bmcf,
     ngx_log_t *log);
+static ngx_int_t ngx_http_beacon_judge_file(ngx_cycle_t *cycle,
+    ngx_http_beacon_user_t *user, ngx_str_t *file, const char *directive,
+    ngx_str_t *at, ngx_str_t *stamp, ngx_log_t *log);
 static ngx_uint_t ngx_http_beacon_judge_mode(ngx_http_beacon_user_t *user,
     struct stat *st, mode_t want);
 static ngx_int_t ngx_http_beacon_judge_ring(ngx_cycle_t *cycle,
@@ -46,7 +49,6 @@ ngx_http_beacon_judge(ngx_cycle_t *cycle, ngx_http_beacon_main_conf_t *bmcf,
     ngx_uint_t               i;
     ngx_http_beacon_dir_t   *dir;
     ngx_http_beacon_user_t   user;
-    ngx_http_beacon_sink_t  *sink;
 
     ngx_http_beacon_judge_user(cycle, &user);
 
@@ -64,24 +66,8 @@ ngx_http_beacon_judge(ngx_cycle_t *cycle, ngx_http_beacon_main_conf_t *bmcf,
         }
     }
 
-    if (bmcf->live && bmcf->live->key.data
-        && ngx_http_beacon_judge_path(&user, &bmcf->live->key, "beacon_live",
-                                      &bmcf->live->at, 1, log)
-           != NGX_OK)
-    {
+    if (ngx_http_beacon_judge_files(cycle, &user, bmcf, log) != NGX_OK) {
         rc = NGX_ERROR;
-    }
-
-    sink = bmcf->sinks.elts;
-
-    for (i = 0; i < bmcf->sinks.nelts; i++) {
-        if (sink[i].kafka
-            && ngx_http_beacon_judge_properties(cycle, &user, sink[i].kafka,
-                                                log)
-               != NGX_OK)
-        {
-            rc = NGX_ERROR;
-        }
     }
 
     if (rc != NGX_OK) {
@@ -187,47 +173,95 @@ ngx_http_beacon_judge_path(ngx_http_beacon_user_t *user, ngx_str_t *path,
 }
 
 
+/* Files that the helper reads. */
+
+static ngx_int_t
+ngx_http_beacon_judge_files(ngx_cycle_t *cycle, ngx_http_beacon_user_t *user,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_log_t *log)
+{
+    ngx_int_t                 rc;
+    ngx_str_t                 stamp;
+    ngx_uint_t                i;
+    ngx_http_beacon_spy_t    *spy;
+    ngx_http_beacon_sink_t   *sink;
+    ngx_http_beacon_kafka_t  *kafka;
+
+    rc = NGX_OK;
+
+    if (bmcf->live) {
+        rc = ngx_http_beacon_judge_file(cycle, user, &bmcf->live->key,
+                                        "beacon_live", &bmcf->live->at,
+                                        &stamp, log);
+    }
+
+    sink = bmcf->sinks.elts;
+
+    for (i = 0; i < bmcf->sinks.nelts; i++) {
+        kafka = sink[i].kafka;
+        spy = sink[i].spy;
+
+        if (kafka
+            && ngx_http_beacon_judge_file(cycle, user, &kafka->file,
+                                          "beacon_kafka_property_file",
+                                          &kafka->file_at, &kafka->stamp, log)
+               != NGX_OK)
+        {
+            rc = NGX_ERROR;
+        }
+
+        if (spy
+            && ngx_http_beacon_judge_file(cycle, user, &spy->curve,
+                                          "beacon_spy", &spy->at, &spy->stamp,
+                                          log)
+               != NGX_OK)
+        {
+            rc = NGX_ERROR;
+        }
+    }
+
+    return rc;
+}
+
+
 /*
- * A property file: readable; and a stamp, by which the helper sees at a reload
+ * Readable, if there is one; and a stamp, by which the helper sees at a reload
  * that it is another than before.
  */
 
 static ngx_int_t
-ngx_http_beacon_judge_properties(ngx_cycle_t *cycle,
-    ngx_http_beacon_user_t *user, ngx_http_beacon_kafka_t *kafka,
+ngx_http_beacon_judge_file(ngx_cycle_t *cycle, ngx_http_beacon_user_t *user,
+    ngx_str_t *file, const char *directive, ngx_str_t *at, ngx_str_t *stamp,
     ngx_log_t *log)
 {
     struct stat  st;
 
-    if (kafka->file.data == NULL) {
+    if (file->data == NULL) {
         return NGX_OK;
     }
 
-    if (ngx_http_beacon_judge_path(user, &kafka->file,
-                                   "beacon_kafka_property_file",
-                                   &kafka->file_at, 1, log)
+    if (ngx_http_beacon_judge_path(user, file, directive, at, 1, log)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    if (stat((char *) kafka->file.data, &st) == -1) {
+    if (stat((char *) file->data, &st) == -1) {
         ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
-                      "\"beacon_kafka_property_file\": stat(\"%V\") failed "
-                      "in %V", &kafka->file, &kafka->file_at);
+                      "\"%s\": stat(\"%V\") failed in %V", directive, file,
+                      at);
         return NGX_ERROR;
     }
 
-    kafka->stamp.data = ngx_pnalloc(cycle->pool, 4 * (NGX_INT64_LEN + 1));
-    if (kafka->stamp.data == NULL) {
+    stamp->data = ngx_pnalloc(cycle->pool, 4 * (NGX_INT64_LEN + 1));
+    if (stamp->data == NULL) {
         return NGX_ERROR;
     }
 
-    kafka->stamp.len = ngx_sprintf(kafka->stamp.data, "%uL-%O-%T.%09M",
-                                   (uint64_t) st.st_ino, st.st_size,
-                                   st.st_ctim.tv_sec,
-                                   (ngx_msec_t) st.st_ctim.tv_nsec)
-                       - kafka->stamp.data;
+    stamp->len = ngx_sprintf(stamp->data, "%uL-%O-%T.%09M",
+                             (uint64_t) st.st_ino, st.st_size,
+                             st.st_ctim.tv_sec,
+                             (ngx_msec_t) st.st_ctim.tv_nsec)
+                 - stamp->data;
 
     return NGX_OK;
 }

@@ -1,0 +1,355 @@
+/* The spy feed's ops.  beacond_spy.h tells how it works. */
+
+#include "beacond_spy.h"
+#include "beacon_random.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BEACOND_SPY_IDLE    20          /* ms; how soon a subscriber is heard */
+#define BEACOND_SPY_SECOND  (1000 * BEACOND_MS)
+
+/* The ops. */
+
+static void
+beacond_sink_spy_destroy(beacond_sink_t *sink)
+{
+    beacond_spy_t  *spy = sink->data;
+
+    if (spy == NULL) {
+        return;
+    }
+
+    beacond_spy_close(spy);
+
+    /* waits for the I/O thread, which may free blocks until then */
+
+    beacond_zmq_destroy(spy->zmq);
+    beacond_endpoints_dispose(&spy->endpoints);
+
+    if (spy->seqs.seqs != NULL) {
+        beacond_seqs_dispose(&spy->seqs);
+    }
+
+    explicit_bzero(spy->key, sizeof(spy->key));
+    json_decref(spy->json);
+    free(spy);
+    sink->data = NULL;
+}
+
+static void
+beacond_sink_spy_say(void *data, const char *at, const char *text)
+{
+    beacon_err_t  *err = data;
+
+    (void) at;
+
+    if (strncmp(text, "warning: ", 9) != 0) {
+        beacon_err(err, "%.250s", text);
+    }
+}
+
+static beacon_rc_t
+beacond_sink_spy_conf(beacond_spy_t *spy, beacon_err_t *err)
+{
+    const char            *file;
+    beacond_conf_check_t   check = { beacond_sink_spy_say, err, "", false };
+
+    if (spy->json == NULL) {
+        beacon_err(err, "out of memory");
+        return BEACON_SYS;
+    }
+
+    spy->ip = beacond_conf_bool(&check, spy->json, "ip");
+    file = beacond_conf_string(&check, spy->json, "key", false);
+
+    if (beacond_endpoints_read(&check, spy->json, &spy->endpoints)
+        != BEACON_OK || check.failed)
+    {
+        return BEACON_INVALID;
+    }
+
+    return beacond_visitor_key(spy->sink->conf->dir, file, spy->key, err);
+}
+
+static beacon_rc_t
+beacond_sink_spy_begin(beacond_spy_t *spy, beacon_err_t *err)
+{
+    uint32_t         seed;
+    uint64_t         feed;
+    beacon_random_t  random;
+
+    if (beacon_random_seed(&random) != BEACON_OK) {
+        beacon_err(err, "there are no random bytes");
+        return BEACON_SYS;
+    }
+
+    beacon_random_bytes(&random, (uint8_t *) &feed, sizeof(feed));
+    beacon_random_bytes(&random, (uint8_t *) &seed, sizeof(seed));
+
+    if (beacond_seqs_init(&spy->seqs, BEACOND_SPY_SITES, feed, seed)
+        != BEACON_OK)
+    {
+        beacon_err(err, "out of memory");
+        return BEACON_SYS;
+    }
+
+    spy->zmq = beacond_zmq_create(spy->endpoints.curve, err);
+
+    if (spy->zmq == NULL) {
+        return BEACON_SYS;
+    }
+
+    spy->endpoints.curve = NULL;
+
+    return BEACON_OK;
+}
+
+static beacon_rc_t
+beacond_sink_spy_create(beacond_sink_t *sink, const json_t *conf,
+    beacon_err_t *err)
+{
+    beacon_rc_t     rc;
+    beacond_spy_t  *spy;
+
+    spy = calloc(1, sizeof(beacond_spy_t));
+
+    if (spy == NULL) {
+        beacon_err(err, "out of memory");
+        return BEACON_SYS;
+    }
+
+    sink->data = spy;
+    spy->sink = sink;
+    spy->json = json_deep_copy(conf);
+    rc = beacond_sink_spy_conf(spy, err);
+
+    if (rc == BEACON_OK) {
+        rc = beacond_sink_spy_begin(spy, err);
+    }
+
+    if (rc != BEACON_OK) {
+        beacond_sink_spy_destroy(sink);
+    }
+
+    return rc;
+}
+
+/* The edge stands before the site. */
+static beacon_str_t
+beacond_spy_edge(const uint8_t *text, const beacon_line_t *line)
+{
+    beacon_str_t    edge = { 0, text };
+    const uint8_t  *end, *quote;
+
+    static const char  between[] = "\",\"site\":\"";
+
+    end = text + line->site_offset - (sizeof(between) - 1);
+
+    if (line->site_offset < sizeof(between)
+        || memcmp(end, between, sizeof(between) - 1) != 0)
+    {
+        return edge;
+    }
+
+    quote = memrchr(text, '"', (size_t) (end - text));
+
+    if (quote != NULL) {
+        edge.data = quote + 1;
+        edge.len = (size_t) (end - edge.data);
+    }
+
+    return edge;
+}
+
+/* numbers: NULL where nobody wants to know. */
+static void
+beacond_spy_number(beacond_spy_t *spy, const beacond_batch_t *batch,
+    beacond_spy_number_t *numbers)
+{
+    uint32_t               i;
+    beacon_str_t           edge, site;
+    const uint8_t         *text;
+    const beacon_line_t   *line;
+    const beacond_seq_t   *seq;
+
+    pthread_mutex_lock(&spy->seqs.mutex);
+
+    for (i = 0; i < batch->nlines; i++) {
+        text = batch->arena + batch->lines[i].offset;
+        line = &batch->lines[i].line;
+        edge = beacond_spy_edge(text, line);
+        site.data = text + line->site_offset;
+        site.len = line->site_len;
+        seq = beacond_seqs_next(&spy->seqs, edge, site);
+
+        if (numbers != NULL) {
+            numbers[i].edge = edge;
+            numbers[i].feed = seq->feed;
+            numbers[i].seq = seq->seq;
+        }
+    }
+
+    pthread_mutex_unlock(&spy->seqs.mutex);
+}
+
+static beacon_rc_t
+beacond_sink_spy_batch(beacond_sink_t *sink, beacond_batch_t *batch)
+{
+    uint32_t        i;
+    beacond_spy_t  *spy = sink->data;
+
+    beacond_spy_turn(spy);
+
+    if (spy->counting) {
+        beacond_spy_number(spy, batch, spy->numbers);
+    }
+
+    for (i = 0; i < batch->nlines && beacond_spy_wanted(spy); i++) {
+        beacond_spy_hit(spy, batch, &batch->lines[i], &spy->numbers[i]);
+    }
+
+    if (i > 0) {
+        sink->last_success_ns = beacond_clock_date();
+    }
+
+    beacond_sink_ack(sink, batch, 0, batch->nhits);
+
+    return BEACON_OK;
+}
+
+static void
+beacond_sink_spy_missed(beacond_sink_t *sink, const beacond_batch_t *batch,
+    uint64_t turn)
+{
+    beacond_spy_t  *spy = sink->data;
+
+    (void) turn;                        /* a gap has no place, but a size */
+    spy->missed += batch->nlines;
+
+    if (spy->counting) {
+        beacond_spy_number(spy, batch, NULL);
+    }
+}
+
+/* The i-th site's; false: there is none. */
+static bool
+beacond_spy_beat(beacond_spy_t *spy, uint32_t i)
+{
+    beacond_seq_t         seq;
+    beacond_seq_edge_t    edge;
+    beacon_spy_head_t     head;
+
+    pthread_mutex_lock(&spy->seqs.mutex);
+
+    if (i >= spy->seqs.used) {
+        pthread_mutex_unlock(&spy->seqs.mutex);
+        return false;
+    }
+
+    seq = spy->seqs.seqs[i];
+    edge = spy->seqs.edges[seq.edge];
+    pthread_mutex_unlock(&spy->seqs.mutex);
+
+    head.stat = 1;
+    head.site = (beacon_str_t) { seq.len, seq.site };
+    head.edge = (beacon_str_t) { edge.name.len, edge.text };
+    head.feed = seq.feed;
+    head.seq = seq.seq;
+    beacond_spy_stat(spy, &head);
+
+    return true;
+}
+
+/* Each site's once a second, spread over it: all at once would fill queues. */
+static void
+beacond_spy_beats(beacond_spy_t *spy)
+{
+    uint64_t  due, age = spy->now - spy->beat_ns;
+
+    if (age >= 2 * BEACOND_SPY_SECOND) {
+        spy->beat_ns = spy->now;
+        spy->beat = 0;
+        return;
+    }
+
+    due = age >= BEACOND_SPY_SECOND ? spy->seqs.max
+          : beacond_seqs_used(&spy->seqs) * age / BEACOND_SPY_SECOND;
+
+    while (spy->beat < due && beacond_spy_wanted(spy)
+           && beacond_spy_beat(spy, spy->beat))
+    {
+        spy->beat++;
+    }
+
+    if (age >= BEACOND_SPY_SECOND) {
+        spy->beat_ns += BEACOND_SPY_SECOND;
+        spy->beat = 0;
+    }
+}
+
+static int
+beacond_sink_spy_flush(beacond_sink_t *sink, bool force)
+{
+    beacond_spy_t  *spy = sink->data;
+
+    (void) force;
+    beacond_spy_turn(spy);
+
+    if (beacond_spy_wanted(spy)) {
+        beacond_spy_beats(spy);
+    }
+
+    return BEACOND_SPY_IDLE;
+}
+
+static void
+beacond_sink_spy_set(json_t *object, const char *key, uint64_t n)
+{
+    json_object_set_new(object, key, json_integer((json_int_t) n));
+}
+
+static void
+beacond_sink_spy_status(beacond_sink_t *sink, json_t *object)
+{
+    char            feed[BEACON_SPY_FEED + 1];
+    uint64_t        id, evicted;
+    beacond_spy_t  *spy = sink->data;
+
+    pthread_mutex_lock(&spy->seqs.mutex);
+    id = spy->seqs.feed;
+    evicted = spy->seqs.evicted;
+    pthread_mutex_unlock(&spy->seqs.mutex);
+
+    snprintf(feed, sizeof(feed), "%016llx", (unsigned long long) id);
+    json_object_set_new(object, "feed", json_string(feed));
+    beacond_sink_spy_set(object, "subscribers", spy->subscribers);
+    beacond_sink_spy_set(object, "subscriptions", spy->subscriptions);
+    beacond_sink_spy_set(object, "sites", beacond_seqs_used(&spy->seqs));
+    beacond_sink_spy_set(object, "evicted", evicted);
+    beacond_sink_spy_set(object, "sent", spy->sent);
+    beacond_sink_spy_set(object, "dropped", spy->dropped);
+    beacond_sink_spy_set(object, "missed", spy->missed);
+    beacond_sink_spy_set(object, "too_large", spy->large);
+    beacond_sink_spy_set(object, "queued", spy->queued);
+    beacond_sink_spy_set(object, "queued_bytes", spy->queued_bytes);
+    beacond_sink_spy_set(object, "refused", beacond_zmq_refused(spy->zmq));
+    beacond_sink_spy_set(object, "resets", spy->resets);
+
+    if (spy->error.text[0] != '\0') {
+        json_object_set_new(object, "last_error",
+                            json_string(spy->error.text));
+    }
+}
+
+const beacond_sink_ops_t  beacond_sink_spy = {
+    .type = "spy",
+    .durable = false,
+    .create = beacond_sink_spy_create,
+    .destroy = beacond_sink_spy_destroy,
+    .batch = beacond_sink_spy_batch,
+    .missed = beacond_sink_spy_missed,
+    .flush = beacond_sink_spy_flush,
+    .status = beacond_sink_spy_status,
+    .retry_ms = BEACOND_SPY_IDLE
+};

@@ -1,0 +1,103 @@
+/*
+ * The spy feed's inside: a sink that publishes hits to whoever subscribes, and
+ * waits for nobody.  core/beacon_spy.h tells what goes out.
+ *
+ *     batch ── numbers (beacond_seqs.h) ── frames ── XPUB ── I/O thread ── …
+ *                                                     └─ a queue a subscriber
+ *
+ * Without a subscription nothing is numbered before the first one, and nothing
+ * ever made into frames.
+ *
+ * Memory.  A hit's frames are one block, which all queues share; it counts
+ * ("queued") until the last of them has let go of it.  A subscriber's queue
+ * holds BEACOND_SPY_MARK messages; what finds it full is dropped for that
+ * subscriber by libzmq, which does not tell.  It tells when a queue becomes
+ * full (ZMQ_XPUB_NODROP); from then on all that is sent counts as dropped,
+ * until the blocks are half as many as a queue holds: that is where libzmq
+ * lets a queue take messages again.  That is exact for one subscriber, too
+ * many where several want different sites.
+ * All blocks together take BEACOND_SPY_BYTES and a batch: beyond that the
+ * sockets are closed and opened anew, which frees them all; who lives connects
+ * again within a second, and sees a gap.
+ */
+
+#ifndef BEACOND_SPY_H
+#define BEACOND_SPY_H
+
+#include "beacon_spy.h"
+#include "beacond_clock.h"
+#include "beacond_conf_spy.h"
+#include "beacond_log.h"
+#include "beacond_seqs.h"
+#include "beacond_sink.h"
+#include "beacond_visitor.h"
+#include "beacond_zmq.h"
+
+#include <stdatomic.h>
+
+#define BEACOND_SPY_MARK           20000        /* messages a subscriber */
+#define BEACOND_SPY_BYTES          (64 << 20)   /* of all */
+#define BEACOND_SPY_SITES          65536        /* that have a number */
+#define BEACOND_SPY_SUBSCRIPTIONS  100000       /* of all */
+
+/* A hit's place in its feed. */
+typedef struct {
+    beacon_str_t  edge;
+    uint64_t      feed;
+    uint64_t      seq;
+} beacond_spy_number_t;
+
+typedef struct {
+    beacond_sink_t        *sink;
+    json_t                *json;        /* holds the endpoints' strings */
+    beacond_endpoints_t    endpoints;
+    bool                   ip;
+    uint8_t                key[BEACOND_VISITOR_KEY];
+    beacond_zmq_t         *zmq;
+
+    void                  *socket;      /* NULL: none now */
+    beacond_zmq_watch_t    watch;
+    uint32_t               bound;       /* bits: of endpoints.bind, and */
+    uint32_t               connected;   /*   .connect */
+    uint64_t               now;
+    uint64_t               retry_ns;    /* when to bind again */
+    uint64_t               pause_ns;
+    uint32_t               subscribers;
+    uint32_t               subscriptions;
+
+    _Atomic bool           counting;    /* somebody subscribed once */
+    beacond_seqs_t         seqs;
+    beacond_spy_number_t   numbers[BEACOND_BATCH_HITS];
+    uint32_t               beat;        /* heartbeats of this second so far */
+    uint64_t               beat_ns;     /* when it began */
+
+    bool                   full;        /* some subscriber's queue */
+    _Atomic uint64_t       queued;      /* blocks that are somewhere; */
+    _Atomic uint64_t       queued_bytes;        /* I/O threads lessen them */
+    _Atomic uint64_t       missed;      /* a reader adds to it */
+    uint64_t               sent;
+    uint64_t               dropped;
+    uint64_t               large;
+    uint64_t               resets;
+    beacon_err_t           error;       /* "": all is well */
+    beacond_log_limit_t    limit;
+} beacond_spy_t;
+
+/* beacond_spy_socket.c: opens what is not open, looks who subscribes.  reset:
+   closes all, to be opened again soon. */
+void beacond_spy_turn(beacond_spy_t *spy);
+void beacond_spy_reset(beacond_spy_t *spy, const char *why);
+void beacond_spy_close(beacond_spy_t *spy);
+
+static inline bool
+beacond_spy_wanted(const beacond_spy_t *spy)
+{
+    return spy->socket != NULL && spy->subscriptions > 0;
+}
+
+/* beacond_spy_send.c */
+void beacond_spy_hit(beacond_spy_t *spy, const beacond_batch_t *batch,
+    const beacond_line_t *line, const beacond_spy_number_t *number);
+void beacond_spy_stat(beacond_spy_t *spy, const beacon_spy_head_t *head);
+
+#endif /* BEACOND_SPY_H */
