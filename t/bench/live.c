@@ -1,0 +1,285 @@
+/*
+ * The live store: what a hit costs, and what a reader's "now" does.
+ *
+ *     live put HITS DIR           hits of one busy site and some others
+ *     live now WINDOW ROUNDS DIR  now and four top lists of ten, of a busy site
+ *                                 whose lists of keys are full
+ *
+ * DIR: a directory on tmpfs, in which a store is made.  For instructions run
+ * it under callgrind with --toggle-collect=bench_puts or bench_nows, whose
+ * total is that of the number it prints; it prints nanoseconds, too.
+ */
+
+#include "beacon_live.h"
+#include "beacon_live_write.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BENCH_SIZE   (128ULL << 20)
+#define BENCH_START  1795301760000ULL
+#define BENCH_LINES  8192
+#define BENCH_ROOM   1024
+
+typedef struct {
+    beacon_str_t  line;
+    beacon_str_t  site;
+} bench_line_t;
+
+static uint64_t  bench_random_state = 20261121;
+
+static uint32_t
+bench_random(uint32_t n)
+{
+    bench_random_state = bench_random_state * 6364136223846793005ULL
+                         + 1442695040888963407ULL;
+
+    return (uint32_t) (bench_random_state >> 33) % n;
+}
+
+/* Small numbers far more often than large ones. */
+static uint32_t
+bench_often(uint32_t n)
+{
+    return bench_random(1 + bench_random(1 + bench_random(n)));
+}
+
+static size_t
+bench_line(char *line, const char *site)
+{
+    uint32_t  visitor;
+
+    static const char *const  countries[] = {
+        "GR", "DE", "FR", "US", "GB", "IT", "CY", "NL", "SE", "AU"
+    };
+
+    visitor = bench_random(5000);
+
+    return (size_t) snprintf(line, BENCH_ROOM,
+        "{\"v\":1,\"id\":\"9f3c0a1b2c3d4e5f-3-%x\","
+        "\"time\":\"2026-11-21T22:56:%02u.%03uZ\",\"edge\":\"web7\","
+        "\"site\":\"%s\",\"visitor\":\"%08x%08x%08x%08x\","
+        "\"ip\":\"203.0.113.%u\",\"method\":\"GET\","
+        "\"host\":\"px.example.com\",\"path\":\"/px.gif\",\"args\":{"
+        "\"e\":\"pageview\",\"url\":\"https://shop.example/%u-mobile-phones-"
+        "and-tablets-item%u.html#top\",\"title\":\"T menu and bar\","
+        "\"ref\":\"https://news%u.example/?q=%u\",\"sr\":\"%ux%u\","
+        "\"ul\":\"en-us\",\"tz\":\"-%u\",\"cb\":\"0.%u%u\","
+        "\"pv\":\"%08x%08x-%08x%08x\",\"site\":\"shop\"},"
+        "\"referer\":\"https://shop.example/c/%u/mobile-"
+        "phones-and-tablets/item%u.html?from=newsletter\",\"user_agent\":"
+        "\"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like "
+        "Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0\","
+        "\"fields\":{\"country\":\"%s\"}}",
+        0x1a0000 + bench_random(100000), bench_random(60), bench_random(1000),
+        site, visitor * 7919, visitor * 104729, visitor, ~visitor,
+        bench_random(256), bench_often(10), bench_often(300),
+        bench_often(150), bench_random(10000), 800 + bench_random(2000),
+        600 + bench_random(1000), bench_random(720), bench_random(100000),
+        bench_random(100000), bench_random(1U << 31), bench_random(1U << 31),
+        bench_random(1U << 31), bench_random(1U << 31), bench_random(1000),
+        bench_random(100000), countries[bench_often(10)]);
+}
+
+static void
+bench_make(bench_line_t *lines)
+{
+    char    *text, site[16];
+    size_t   i;
+
+    text = malloc((size_t) BENCH_LINES * BENCH_ROOM);
+
+    for (i = 0; i < BENCH_LINES; i++, text += BENCH_ROOM) {
+        if (i % 2) {
+            snprintf(site, sizeof(site), "site%u", bench_random(20));
+
+        } else {
+            snprintf(site, sizeof(site), "shop");
+        }
+
+        lines[i].line.data = (uint8_t *) text;
+        lines[i].line.len = bench_line(text, site);
+        lines[i].site.len = strlen(site);
+        lines[i].site.data = (uint8_t *) strdup(site);
+    }
+}
+
+/* Names that callgrind can be told of. */
+static void bench_puts(beacon_live_writer_t *writer, const bench_line_t *lines,
+    size_t n, uint64_t *now_ms) __attribute__((noinline, noclone));
+static void bench_nows(const beacon_live_t *live,
+    const beacon_live_info_t *site, uint64_t now_ms, uint32_t window, size_t n)
+    __attribute__((noinline, noclone));
+
+static void
+bench_puts(beacon_live_writer_t *writer, const bench_line_t *lines, size_t n,
+    uint64_t *now_ms)
+{
+    size_t               i;
+    beacon_live_put_t    put;
+    beacon_line_parts_t  parts;
+
+    memset(&put, 0, sizeof(put));
+    put.parts = &parts;
+
+    for (i = 0; i < n; i++) {
+        if (beacon_line_parts(lines[i].line, &parts) != BEACON_OK) {
+            exit(1);
+        }
+
+        put.site = parts.site;
+        put.line = lines[i].line;
+        put.visitor = parts.visitor;
+        put.time_ms = (*now_ms)++;
+
+        if (beacon_live_put(writer, &put, put.time_ms) != BEACON_OK) {
+            exit(1);
+        }
+    }
+}
+
+static void
+bench_nows(const beacon_live_t *live, const beacon_live_info_t *site,
+    uint64_t now_ms, uint32_t window, size_t n)
+{
+    uint32_t           keys;
+    unsigned           kind;
+    beacon_live_now_t  now;
+    beacon_live_top_t  top[10];
+
+    while (n--) {
+        if (beacon_live_now(live, site, now_ms, window, &now) != BEACON_OK) {
+            exit(1);
+        }
+
+        for (kind = 0; kind < BEACON_LIVE_KINDS; kind++) {
+            keys = 10;
+
+            if (beacon_live_top(live, site, kind, now_ms, window, top, &keys)
+                != BEACON_OK)
+            {
+                exit(1);
+            }
+        }
+    }
+}
+
+static uint64_t
+bench_time(void)
+{
+    struct timespec  now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+
+    return (uint64_t) now.tv_sec * 1000000000ULL + (uint64_t) now.tv_nsec;
+}
+
+static void
+bench_put(beacon_live_writer_t *writer, const bench_line_t *lines, size_t hits,
+    uint64_t *now_ms)
+{
+    size_t    done;
+    uint64_t  start;
+
+    start = bench_time();
+
+    for (done = 0; done < hits; done += BENCH_LINES) {
+        bench_puts(writer, lines, BENCH_LINES, now_ms);
+    }
+
+    printf("hits=%zu ns=%.0f\n", done,
+           (double) (bench_time() - start) / (double) done);
+}
+
+/* Full lists: every key that there may be, in every minute of an hour. */
+static void
+bench_fill(beacon_live_writer_t *writer, uint64_t *now_ms)
+{
+    char                 line[BENCH_ROOM];
+    uint32_t             i;
+    beacon_live_put_t    put;
+    beacon_line_parts_t  parts;
+
+    memset(&put, 0, sizeof(put));
+    put.parts = &parts;
+
+    for (i = 0; i < 256 * 60; i++) {
+        put.line.data = (uint8_t *) line;
+        put.line.len = (size_t) snprintf(line, sizeof(line),
+            "{\"v\":1,\"id\":\"9f\",\"time\":\"2026-11-21T22:56:01.000Z\","
+            "\"edge\":\"web7\",\"site\":\"shop\",\"visitor\":\"v%u\","
+            "\"method\":\"GET\",\"path\":\"/\",\"args\":{\"url\":\"https://"
+            "shop.example/%u-mobile-phones-and-tablets?utm_source=n%u\","
+            "\"ref\":\"https://news%u.example/\"},\"fields\":{\"country\":"
+            "\"C%u\"}}", i, i % 256, i % 64, i % 128, i % 256);
+
+        if (beacon_line_parts(put.line, &parts) != BEACON_OK) {
+            exit(1);
+        }
+
+        put.site = parts.site;
+        put.visitor = parts.visitor;
+        put.time_ms = *now_ms += 234;
+        (void) beacon_live_put(writer, &put, put.time_ms);
+    }
+}
+
+static int
+bench_now(const char *dir, uint64_t now_ms, uint32_t window, size_t rounds)
+{
+    uint64_t            start;
+    beacon_err_t        err;
+    beacon_live_t       live;
+    beacon_live_info_t  site;
+
+    if (beacon_live_attach(&live, dir, &err) != BEACON_OK
+        || beacon_live_find(&live, beacon_string("shop"), &site) != BEACON_OK)
+    {
+        return 1;
+    }
+
+    start = bench_time();
+    bench_nows(&live, &site, now_ms, window, rounds);
+    printf("nows=%zu ns=%.0f\n", rounds,
+           (double) (bench_time() - start) / (double) rounds);
+    beacon_live_detach(&live);
+
+    return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+    int                    rc;
+    uint64_t               now_ms;
+    beacon_err_t           err;
+    static bench_line_t    lines[BENCH_LINES];
+    beacon_live_writer_t  *writer;
+
+    if (argc < 4
+        || beacon_live_open(&writer, argv[argc - 1], BENCH_SIZE, 300, &err)
+           != BEACON_OK)
+    {
+        fprintf(stderr, "live put HITS DIR | live now WINDOW ROUNDS DIR\n");
+        return 2;
+    }
+
+    rc = 0;
+    now_ms = BENCH_START;
+    bench_make(lines);
+
+    if (strcmp(argv[1], "put") == 0) {
+        bench_put(writer, lines, (size_t) atol(argv[2]), &now_ms);
+
+    } else {
+        bench_fill(writer, &now_ms);
+        rc = bench_now(argv[argc - 1], now_ms, (uint32_t) atol(argv[2]),
+                       (size_t) atol(argv[3]));
+    }
+
+    beacon_live_close(writer);
+
+    return rc;
+}

@@ -1,0 +1,227 @@
+/*
+ * A writer is killed again and again: at a named point, or wherever it is.  The
+ * next one finds of each hit all that it counts, or nothing; the mark says up
+ * to which.
+ */
+
+#include "live_fixture.h"
+#include "beacon_live_int.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#define KILL_START   1795301760000ULL
+#define KILL_PEOPLE  3000
+#define KILL_PAGES   200
+#define KILL_ROUNDS  120
+
+static long  kill_after;
+
+static void
+kill_point(const char *name)
+{
+    (void) name;
+
+    if (--kill_after == 0) {
+        (void) raise(SIGKILL);
+    }
+}
+
+/* The hit with this number: always the same. */
+typedef struct {
+    uint32_t  visitor;
+    uint32_t  page;
+    uint64_t  time_ms;
+} kill_hit_t;
+
+static kill_hit_t
+kill_hit(uint64_t n)
+{
+    uint64_t    x;
+    kill_hit_t  hit;
+
+    x = n * 0x9e3779b97f4a7c15ULL;
+    x ^= x >> 29;
+    x *= 0xbf58476d1ce4e5b9ULL;
+    x ^= x >> 32;
+
+    hit.visitor = (x & 1) ? (uint32_t) (x >> 8) % 10
+                          : (uint32_t) (x >> 8) % KILL_PEOPLE;
+    hit.page = (uint32_t) (x >> 24) % KILL_PAGES;
+    hit.time_ms = KILL_START + n * 40 + n / 5000 * 700000;
+
+    return hit;
+}
+
+static void
+kill_put(live_t *l, uint64_t n)
+{
+    char        page[64], visitor[64];
+    kill_hit_t  hit;
+    live_hit_t  put;
+
+    hit = kill_hit(n);
+    snprintf(page, sizeof(page), "/p/%u", hit.page);
+    snprintf(visitor, sizeof(visitor), "v%u", hit.visitor);
+    memset(&put, 0, sizeof(put));
+    put.site = "shop";
+    put.visitor = visitor;
+    put.page = page;
+    put.country = "GR";
+    put.mark = n;
+    (void) live_put(l, &put, hit.time_ms);
+}
+
+/* Writes until it is killed, then 1; 0: the time was over before. */
+static int
+kill_writer(live_t *l, int named)
+{
+    int       status;
+    pid_t     pid;
+    uint64_t  n;
+
+    live_close(l);
+    kill_after = 1 + live_random(4000);
+
+    pid = fork();
+
+    if (pid == 0) {
+        beacon_live_point = named ? kill_point : NULL;
+        live_open(l);
+        n = beacon_live_mark(l->writer);
+
+        for ( ;; ) {
+            kill_put(l, ++n);
+        }
+    }
+
+    if (!named) {
+        usleep(2000 + live_random(8000));
+        (void) kill(pid, SIGKILL);
+    }
+
+    (void) waitpid(pid, &status, 0);
+    live_open(l);
+
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+/* What the store says is what the hits up to its mark make. */
+static int
+kill_same(live_t *l)
+{
+    uint32_t              i, n, end, pages[KILL_PAGES], people, at;
+    uint8_t               seen[KILL_PEOPLE];
+    uint64_t              number, hits, before;
+    kill_hit_t            hit;
+    beacon_live_now_t     now;
+    beacon_live_top_t     top[256];
+    beacon_live_info_t    info;
+    beacon_live_person_t  p;
+
+    number = beacon_live_mark(l->writer);
+    info = live_site(l, "shop");
+
+    if (number == 0) {
+        return 1;
+    }
+
+    end = (uint32_t) (kill_hit(number).time_ms / 10000);
+    memset(pages, 0, sizeof(pages));
+    memset(seen, 0, sizeof(seen));
+    hits = 0;
+    people = 0;
+
+    for (i = 1; i <= number; i++) {
+        hit = kill_hit(i);
+        n = (uint32_t) (hit.time_ms / 10000);
+
+        if (n + 360 > end) {
+            hits++;
+            people += !seen[hit.visitor];
+            seen[hit.visitor] = 1;
+        }
+
+        if (n >= (end - 360 + 1 + 5) / 6 * 6) {
+            pages[hit.page]++;
+        }
+    }
+
+    n = 256;
+
+    if (beacon_live_now(&l->live, &info, end * 10000ULL, 3600, &now)
+        != BEACON_OK
+        || beacon_live_top(&l->live, &info, BEACON_LIVE_PAGE_KEY,
+                           end * 10000ULL, 3600, top, &n)
+           != BEACON_OK
+        || now.all != hits || now.visitors != people || info.hits != number)
+    {
+        printf("# %llu hits of %llu, not %llu; %llu visitors, not %u\n",
+               (unsigned long long) now.all, (unsigned long long) info.hits,
+               (unsigned long long) number,
+               (unsigned long long) now.visitors, people);
+        return 0;
+    }
+
+    for (i = 0; i < n; i++) {
+        top[i].text[top[i].len] = '\0';
+        at = (uint32_t) atoi((char *) top[i].text + 3);
+
+        if (pages[at] != top[i].n) {
+            printf("# page %u: %llu, not %u\n", at,
+                   (unsigned long long) top[i].n, pages[at]);
+            return 0;
+        }
+    }
+
+    at = 0;
+    before = UINT64_MAX;
+    hits = 0;
+
+    while (beacon_live_next_visitor(&l->live, &info, &at, &before, &p)
+           == BEACON_OK)
+    {
+        hits += p.hits;
+    }
+
+    if (hits != number) {
+        printf("# visitors have %llu hits, not %llu\n",
+               (unsigned long long) hits, (unsigned long long) number);
+        return 0;
+    }
+
+    return 1;
+}
+
+static void
+test_kill(int named)
+{
+    int       same, killed;
+    live_t    l;
+    uint32_t  i;
+
+    live_make(&l, BEACON_LIVE_SIZE_MIN);
+    same = 1;
+    killed = 1;
+
+    for (i = 0; i < KILL_ROUNDS && same && killed; i++) {
+        killed = kill_writer(&l, named);
+        same = kill_same(&l);
+    }
+
+    ok(same && killed, "%s, %u times: all of a hit is counted or nothing",
+       named ? "killed_at_named_points" : "killed_anywhere", i);
+    ok(beacon_live_mark(l.writer) > 1000, "there_were_%llu_hits",
+       (unsigned long long) beacon_live_mark(l.writer));
+
+    live_remove(&l);
+}
+
+int
+main(void)
+{
+    test_kill(1);
+    test_kill(0);
+
+    return done_testing();
+}
