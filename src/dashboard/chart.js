@@ -26,9 +26,10 @@ export class Chart {
 
     // series of now: it is right for the time it covers.
     take(series) {
-        const covered = series.start + series.step * series.hits.length;
+        const from = Date.parse(series.start) / 1000;
+        const covered = from + series.step * series.hits.length;
         series.hits.forEach((n, i) => {
-            this.steps.set(series.start + i * series.step, n);
+            this.steps.set(from + i * series.step, n);
         });
         this.fresh.clear();
         for (const start of this.steps.keys())

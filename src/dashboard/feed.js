@@ -1,13 +1,13 @@
 // The feed: newest on top, a row each; calm when hits come faster than a
 // person reads.
 import {element, now} from './clock.js';
-import {$, country, hits, isolate, make} from './text.js';
+import {$, country, hide, hits, isolate, make} from './text.js';
 import {motion, place, say, short} from './text.js';
 
 const ROWS = 500;
 const TICK = 250;                       // ms: a row each, at most
 const CALM = 4;                         // rows that may wait their turn
-const SLOW = 2;                         // ticks between rows, when more do
+const SLOW = 4;                         // ticks between rows, when more do
 
 export class Feed {
     // open(hit): a row was chosen
@@ -93,13 +93,15 @@ export class Feed {
             return;
         this.ticks++;
         if (this.waiting <= CALM) {
-            this.show(this.queue.splice(0, 1));
+            this.show(this.queue.splice(0, 1), this.calm);
+            this.calm = true;
         } else if (this.ticks % SLOW === 0) {
             // marks are never only counted
             const at = this.queue.findIndex(item => item.mark);
             const skipped = at < 0 ? this.queue.length - 1 : at;
             this.more += this.queue.splice(0, skipped).length;
-            this.show(this.queue.splice(0, 1));
+            this.show(this.queue.splice(0, 1), false);
+            this.calm = false;
         }
     }
 
@@ -179,7 +181,7 @@ export class Feed {
         const text = this.held && !this.paused && this.waiting
             ? '+' + hits(this.waiting) : '';
         say(button, text);
-        button.hidden = !text;
+        hide(button, !text);
         this.counts?.(this.waiting);
     }
 

@@ -7,7 +7,7 @@ import {Feed} from './feed.js';
 import {normal, parse, toggle} from './filter.js';
 import {Picker} from './picker.js';
 import {Stream} from './stream.js';
-import {$, hits, make, number, say} from './text.js';
+import {$, hide, hits, make, number, say} from './text.js';
 import {Trail} from './trail.js';
 
 const POLL = 5000;                      // ms between two numbers
@@ -34,6 +34,7 @@ const here = {
     missed: 0, missedAt: 0,
     paused: 0,                          // since when
     now: null, charted: 0, stuck: 0,
+    before: '',                         // cursor of the poll before
     left: ''                            // cursor when it was hidden
 };
 
@@ -93,8 +94,8 @@ function paint() {
         : quiet ? 'quiet' : here.phase;
     if (document.body.dataset.phase !== name)
         document.body.dataset.phase = name;
-    $('main').hidden = blank;
-    $('blank').hidden = !blank;
+    hide($('main'), blank);
+    hide($('blank'), !blank);
     say($('state-text'), {
         loading: () => 'starting',
         live: () => here.missedAt && now() - here.missedAt < 60000
@@ -109,7 +110,6 @@ function paint() {
         empty: () => 'waiting for the first hit',
         denied: () => 'nothing to see'
     }[name]());
-    $('main').setAttribute('aria-busy', name === 'loading');
 }
 
 function title() {
@@ -129,7 +129,8 @@ function start(site, filter) {
     here.over = new AbortController();
     here.stream?.stop();
     here.stream = null;
-    Object.assign(here, {site, filter, parsed: parse(filter), stuck: 0});
+    Object.assign(here, {site, filter, parsed: parse(filter), stuck: 0,
+                         before: ''});
     feed.clear();
     bars.mark(filter);
     if ($('filter').value !== filter)
@@ -252,7 +253,7 @@ function arrived(raw, id) {
         chart.add(hit.time);
     if (here.phase === 'empty' || here.now && !here.now.hits)
         poll();                         // the first one: show it now
-    if (here.phase === 'empty')
+    if (here.phase === 'empty' || here.phase === 'loading')
         phase('live');
     if (here.parsed.match(hit)) {
         feed.add(hit);
@@ -266,7 +267,7 @@ function blankFeed() {
             + here.filter + '”. New ones will.'
             : 'No hits yet.';
     say($('feed-blank'), text);
-    $('feed-blank').hidden = !text;
+    hide($('feed-blank'), !text);
 }
 
 function gap(n) {
@@ -322,6 +323,9 @@ async function tick() {
             return;
         show(answer);
         stuck(answer);
+        if (here.phase === 'live' && here.parsed.args.length)
+            here.stream.reached(here.before);
+        here.before = answer.cursor;
         if (here.phase === 'down')
             here.stream.retry();
         if (now() - here.charted > RECHECK)
@@ -454,6 +458,8 @@ async function blank() {
 }
 
 function nothing(name, heading, text, page) {
+    if (name === 'empty' && here.last)
+        return;                         // a hit was faster
     say($('blank-title'), heading);
     say($('blank-text'), text);
     $('blank-pixel').hidden = !page;
@@ -609,11 +615,12 @@ document.addEventListener('visibilitychange', () => {
     }
 });
 
+let seconds = 0;
 setInterval(() => {
     if (document.hidden)
         return;
     paint();
-    if (here.phase === 'live' && !here.paused)
+    if (++seconds % 2 === 0 && here.phase === 'live' && !here.paused)
         chart.draw();
 }, 1000);
 

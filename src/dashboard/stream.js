@@ -1,7 +1,7 @@
 // New hits of a site, from a cursor on: by server-sent events, or by long
 // polls where events do not come through (a proxy that keeps them back, no
 // room for one more stream).
-import {Failure, get, path} from './api.js';
+import {Failure, get, path, sequence} from './api.js';
 
 const WAIT = 25;                        // s that a poll is kept
 const LIMIT = 200;                      // hits of a poll
@@ -35,6 +35,14 @@ export class Stream {
         this.source?.close();
         clearTimeout(this.timer);
         this.connect();
+    }
+
+    // All hits up to there have come, if only those that the filter wants.
+    reached(cursor) {
+        const [epoch] = this.cursor.split('.');
+        if (cursor.startsWith(epoch + '.')
+            && sequence(cursor) > sequence(this.cursor))
+            this.cursor = cursor;
     }
 
     // At once, not when the next try is due.

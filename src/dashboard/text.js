@@ -19,6 +19,12 @@ export function say(element, text) {
         element.textContent = text;
 }
 
+// The same for whether it is there at all.
+export function hide(element, hidden) {
+    if (element.hidden !== hidden)
+        element.hidden = hidden;
+}
+
 const numbers = new Intl.NumberFormat('en');
 
 export const number = n => numbers.format(n);

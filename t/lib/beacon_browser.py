@@ -70,7 +70,7 @@ class Browser:
     """One Chromium with a profile of its own in env.root.  hosts: names that
     are 127.0.0.1:port at their scheme's own port; no other resolves."""
 
-    def __init__(self, env, hosts, port, trust):
+    def __init__(self, env, hosts=(), port=0, trust=''):
         sys.path.append('/usr/lib/python3/dist-packages')
         from selenium import webdriver
         from selenium.webdriver.chrome.options import Options
@@ -101,6 +101,7 @@ class Browser:
                 '--user-data-dir=' + os.path.join(env.root, 'profile'),
                 '--host-resolver-rules=' + ','.join(rules)):
             options.add_argument(argument)
+        options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
         self.known = set(proc.descendants())
         home = os.path.join(env.root, 'home')
         os.mkdir(home)
@@ -124,6 +125,20 @@ class Browser:
     def command(self, name, **values):
         """A command of Chromium's debugging protocol."""
         return self.driver.execute_cdp_cmd(name, values)
+
+    def console(self):
+        """What the console said since it was asked last, as text."""
+        return [entry['message'] for entry in self.driver.get_log('browser')]
+
+    def size(self, width, height, scale=1):
+        self.command('Emulation.setDeviceMetricsOverride', width=width,
+                     height=height, deviceScaleFactor=scale, mobile=False)
+
+    def media(self, **features):
+        """prefers_color_scheme='dark', prefers_reduced_motion='reduce'"""
+        self.command('Emulation.setEmulatedMedia', features=[
+            {'name': name.replace('_', '-'), 'value': value}
+            for name, value in features.items()])
 
     def close(self):
         """Ends the browser and all that it started."""
