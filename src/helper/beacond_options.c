@@ -3,6 +3,7 @@
 #include "beacond_conf.h"
 #include "beacond_dead_letter.h"
 #include "beacond_point.h"
+#include "beacond_tail.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -14,6 +15,8 @@ beacond_help(void)
     printf("Usage: beacond -c FILE [--supervised]\n"
            "       beacond -t -c FILE\n"
            "       beacond dead-letter list|retry -c FILE\n"
+           "       beacond tail [--site SITE]... [--filter NAME=VALUE]...\n"
+           "                    [--json|--short] [--curve FILE] ENDPOINT\n"
            "\n"
            "Drains Beacon's ring into its sinks.\n"
            "\n"
@@ -27,6 +30,11 @@ beacond_help(void)
            "\n"
            "dead-letter lists the messages that Kafka refused for their size,\n"
            "a line of JSON each, or has the helper send them once more.\n"
+           "\n"
+           "tail shows hits as they come from a spy feed's ENDPOINT, such as\n"
+           "ipc:///run/beacon/spy.sock: of these sites, or all; those with\n"
+           "these arguments. --json prints a hit's whole line, --short what\n"
+           "the live API's short form has.\n"
            "\n"
            "Signals: TERM and INT drain for up to 2 s and leave, QUIT up to\n"
            "4 s, USR1 reopens log files, HUP reads the configuration again.\n"
@@ -48,6 +56,10 @@ beacond_options(beacond_options_t *o, int argc, char *argv[])
 
     if (argc > 1 && strcmp(argv[1], "dead-letter") == 0) {
         return beacond_dead_letter(argc - 1, argv + 1);
+    }
+
+    if (argc > 1 && strcmp(argv[1], "tail") == 0) {
+        return beacond_tail(argc - 1, argv + 1);
     }
 
     while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {
