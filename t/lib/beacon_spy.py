@@ -56,7 +56,9 @@ class Subscriber:
     all = []            # subscribes again only when its thread looks at it
 
     def __init__(self, endpoint, topics=(b'',), bind=False, hwm=0, keys=None,
-                 rcvbuf=None):
+                 serve=None, rcvbuf=None):
+        """keys: public, secret and the server's; serve: public and secret of
+        one that is the server."""
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.SUB)
         self.socket.setsockopt(zmq.LINGER, 0)
@@ -66,6 +68,9 @@ class Subscriber:
         if keys:
             (self.socket.curve_publickey, self.socket.curve_secretkey,
              self.socket.curve_serverkey) = keys
+        if serve:
+            self.socket.curve_publickey, self.socket.curve_secretkey = serve
+            self.socket.curve_server = True
         for topic in topics:
             self.socket.setsockopt(zmq.SUBSCRIBE, topic)
         if bind:
