@@ -9,7 +9,7 @@ beacon_live_chunk_open(beacon_live_writer_t *w, uint32_t chunk)
     beacon_live_chunk_t      *c;
     beacon_live_own_chunk_t  *own;
 
-    c = beacon_live_chunk(&w->live, chunk);
+    c = beacon_live_chunk_at(&w->live, chunk);
     own = &w->chunk[chunk];
 
     own->serial |= 1;
@@ -30,7 +30,7 @@ beacon_live_chunk_close(beacon_live_writer_t *w, uint32_t chunk)
     own = &w->chunk[chunk];
     own->serial = (own->serial | 1) + 1;
 
-    BEACON_LIVE_PUBLISH(beacon_live_chunk(&w->live, chunk)->serial,
+    BEACON_LIVE_PUBLISH(beacon_live_chunk_at(&w->live, chunk)->serial,
                         own->serial);
 }
 
@@ -63,7 +63,7 @@ beacon_live_chunks_free(beacon_live_writer_t *w, uint32_t site)
     beacon_live_own_site_t  *own;
 
     own = &w->site[site];
-    s = beacon_live_site(&w->live, site);
+    s = beacon_live_site_at(&w->live, site);
 
     BEACON_LIVE_PUBLISH(s->newest, 0);
     BEACON_LIVE_PUBLISH(s->oldest, 0);
@@ -89,7 +89,7 @@ beacon_live_chunk_take(beacon_live_writer_t *w, uint32_t site)
     beacon_live_own_site_t  *own;
 
     own = &w->site[site];
-    s = beacon_live_site(&w->live, site);
+    s = beacon_live_site_at(&w->live, site);
 
     chunk = own->oldest;
     next = w->chunk[chunk].next;
@@ -208,11 +208,11 @@ beacon_live_chunk_link(beacon_live_writer_t *w, uint32_t site, uint32_t chunk)
     beacon_live_own_site_t   *own;
 
     own = &w->site[site];
-    s = beacon_live_site(&w->live, site);
+    s = beacon_live_site_at(&w->live, site);
 
     if (own->newest) {
         w->chunk[own->newest].next = chunk;
-        BEACON_LIVE_PUBLISH(beacon_live_chunk(&w->live, own->newest)->next,
+        BEACON_LIVE_PUBLISH(beacon_live_chunk_at(&w->live, own->newest)->next,
                             chunk);
     } else {
         own->oldest = chunk;

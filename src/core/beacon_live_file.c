@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #define BEACON_LIVE_NAME  sizeof("live.0123456789abcdef.aside")
-#define BEACON_LIVE_MAX   (1ULL << 42)
 
 void  (*beacon_live_point)(const char *name);
 
@@ -68,7 +67,7 @@ beacon_live_file_check(const beacon_live_head_t *head, uint64_t epoch,
         return BEACON_CORRUPT;
     }
 
-    if (size < BEACON_LIVE_SIZE_MIN || size > BEACON_LIVE_MAX
+    if (size < BEACON_LIVE_SIZE_MIN || size > BEACON_LIVE_SIZE_MAX
         || (size & (BEACON_LIVE_PAGE - 1)) != 0)
     {
         beacon_err(err, "\"%s\" has %llu bytes", name,

@@ -2,39 +2,30 @@
 
 #include "beacon_live_int.h"
 
-static uint32_t
-beacon_live_slots(uint64_t things)
-{
-    uint32_t  slots;
-
-    for (slots = 64; slots < 2 * things; slots *= 2) { /* void */ }
-
-    return slots;
-}
-
 /*
- * A region of so many bytes: how many things of this size fit behind a table
- * for them.  Returns its end.
+ * A region of so many bytes: how many things of this size, at most "most", fit
+ * behind a table that is at most half full.  Returns its end.
  */
 static uint64_t
 beacon_live_region(uint64_t at, uint64_t bytes, uint64_t size, uint64_t most,
     uint32_t *things, uint32_t *slots)
 {
-    uint64_t  n;
+    uint64_t  n, table;
 
-    for (n = bytes / size; n > 2; n--) {
-        if (BEACON_LIVE_ITEMS(at, beacon_live_slots(n)) + n * size
-            <= at + bytes)
-        {
-            break;
+    *things = 0;
+
+    for (table = 64; 4 * table + 64 < bytes; table *= 2) {
+        n = (bytes - 4 * table - 64) / size;
+        n = n < most ? n : most;
+        n = n < table / 2 ? n : table / 2;
+
+        if (n > *things) {
+            *things = (uint32_t) n;
+            *slots = (uint32_t) table;
         }
     }
 
-    n = n < most ? n : most;
-    *things = (uint32_t) n;
-    *slots = beacon_live_slots(n);
-
-    return BEACON_LIVE_ITEMS(at, *slots) + n * size;
+    return BEACON_LIVE_ITEMS(at, *slots) + *things * size;
 }
 
 void
@@ -60,11 +51,11 @@ beacon_live_geometry(beacon_live_head_t *head, uint64_t size)
                                            &head->site_slots);
     head->keys_at = beacon_live_region(head->visitors_at, rest / 4 * 3,
                                        sizeof(beacon_live_visitor_t),
-                                       UINT32_MAX / 4, &head->visitors_max,
+                                       UINT32_MAX, &head->visitors_max,
                                        &head->visitor_slots);
     head->chunks_at = beacon_live_region(head->keys_at, rest / 4,
                                          sizeof(beacon_live_key_t),
-                                         UINT32_MAX / 4, &head->keys_max,
+                                         UINT32_MAX, &head->keys_max,
                                          &head->key_slots);
 
     /* a chunk 0 would lie before the first */

@@ -101,14 +101,17 @@ beacon_live_key_slot(const beacon_live_t *live, uint32_t index)
 }
 
 static inline beacon_live_chunk_t *
-beacon_live_chunk(const beacon_live_t *live, uint32_t index)
+beacon_live_chunk_at(const beacon_live_t *live, uint32_t index)
 {
-    if (index == 0 || index >= live->is.chunks) {
-        return NULL;
-    }
-
     return (void *) (beacon_live_bytes(live, live->is.chunks_at)
                      + (uint64_t) index * BEACON_LIVE_CHUNK);
+}
+
+static inline beacon_live_chunk_t *
+beacon_live_chunk(const beacon_live_t *live, uint32_t index)
+{
+    return index != 0 && index < live->is.chunks
+           ? beacon_live_chunk_at(live, index) : NULL;
 }
 
 

@@ -139,7 +139,7 @@ beacon_live_open(beacon_live_writer_t **writer, const char *dir, uint64_t size,
     *writer = NULL;
     size &= ~(uint64_t) (BEACON_LIVE_PAGE - 1);
 
-    if (size < BEACON_LIVE_SIZE_MIN) {
+    if (size < BEACON_LIVE_SIZE_MIN || size > BEACON_LIVE_SIZE_MAX) {
         beacon_err(err, "a live store of %llu bytes cannot be",
                    (unsigned long long) size);
         return BEACON_INVALID;

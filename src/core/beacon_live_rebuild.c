@@ -142,7 +142,7 @@ beacon_live_chunk_load(beacon_live_writer_t *w, uint32_t chunk)
     beacon_live_chunk_t      *c;
     beacon_live_own_chunk_t  *own;
 
-    c = beacon_live_chunk(&w->live, chunk);
+    c = beacon_live_chunk_at(&w->live, chunk);
     own = &w->chunk[chunk];
 
     own->serial = c->serial;
@@ -258,7 +258,7 @@ beacon_live_chunk_mend(beacon_live_writer_t *w, uint32_t chunk)
     beacon_live_chunk_t            *c;
     const beacon_live_own_chunk_t  *own;
 
-    c = beacon_live_chunk(&w->live, chunk);
+    c = beacon_live_chunk_at(&w->live, chunk);
     own = &w->chunk[chunk];
 
     beacon_live_differs(&c->next, own->next);

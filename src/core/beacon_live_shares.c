@@ -142,7 +142,7 @@ beacon_live_evaluate(beacon_live_writer_t *w)
         own->share = 1 + (uint32_t) ((double) spare * (double) own->weight
                                      / (double) all);
 
-        BEACON_LIVE_PUBLISH(beacon_live_site(&w->live, w->heap[i])->share,
+        BEACON_LIVE_PUBLISH(beacon_live_site_at(&w->live, w->heap[i])->share,
                             own->share);
     }
 

@@ -73,7 +73,7 @@ beacon_live_tenant_open(beacon_live_writer_t *w, uint32_t site)
 {
     beacon_live_site_t  *s;
 
-    s = beacon_live_site(&w->live, site);
+    s = beacon_live_site_at(&w->live, site);
     w->site[site].tenant |= 1;
 
     atomic_store_explicit(&s->tenant, w->site[site].tenant,
@@ -92,7 +92,7 @@ beacon_live_tenant_close(beacon_live_writer_t *w, uint32_t site)
 {
     w->site[site].tenant = (w->site[site].tenant | 1) + 1;
 
-    BEACON_LIVE_PUBLISH(beacon_live_site(&w->live, site)->tenant,
+    BEACON_LIVE_PUBLISH(beacon_live_site_at(&w->live, site)->tenant,
                         w->site[site].tenant);
 }
 

@@ -76,7 +76,7 @@ beacon_live_missed(beacon_live_writer_t *w, uint32_t site, uint64_t n,
     beacon_live_in_order();
 
     BEACON_LIVE_POINT("live.before_gap");
-    BEACON_LIVE_PUBLISH(beacon_live_site(&w->live, site)->last, own->last);
+    BEACON_LIVE_PUBLISH(beacon_live_site_at(&w->live, site)->last, own->last);
     BEACON_LIVE_POINT("live.after_gap");
 
     beacon_live_undo_clear(w);
@@ -145,13 +145,13 @@ beacon_live_fragment_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
     const beacon_live_own_chunk_t *own;
 
     own = &w->chunk[hit->chunk];
-    at = (uint8_t *) beacon_live_chunk(&w->live, hit->chunk) + hit->offset;
+    at = (uint8_t *) beacon_live_chunk_at(&w->live, hit->chunk) + hit->offset;
     to = at + sizeof(fragment);
 
     room = BEACON_LIVE_CHUNK - hit->offset - sizeof(fragment);
     bytes = hit->left < room ? hit->left : room;
 
-    for (room = bytes; room; room -= n) {
+    for (room = bytes; room && hit->piece < BEACON_LIVE_PIECES; room -= n) {
         piece = &hit->pieces[hit->piece];
         n = piece->len < room ? piece->len : room;
 
@@ -191,7 +191,7 @@ beacon_live_commit(beacon_live_writer_t *w, const beacon_live_writing_t *hit)
 
     /* pairs with the acquire in beacon_live_fragment() */
 
-    BEACON_LIVE_PUBLISH(beacon_live_chunk(&w->live, hit->chunk)->committed,
+    BEACON_LIVE_PUBLISH(beacon_live_chunk_at(&w->live, hit->chunk)->committed,
                         hit->offset);
 }
 
@@ -234,7 +234,7 @@ beacon_live_hit_count(beacon_live_writer_t *w, beacon_live_count_t *count)
 {
     beacon_live_site_t  *s;
 
-    s = beacon_live_site(&w->live, count->site);
+    s = beacon_live_site_at(&w->live, count->site);
 
     beacon_live_undo_begin(w);
     beacon_live_head_save(w);
@@ -362,7 +362,7 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
     beacon_live_hit_write(w, &hit);
 
     own->last = hit.seq;
-    BEACON_LIVE_PUBLISH(beacon_live_site(&w->live, hit.site)->last, own->last);
+    BEACON_LIVE_PUBLISH(beacon_live_site_at(&w->live, hit.site)->last, hit.seq);
 
     BEACON_LIVE_POINT("live.before_clear");
     beacon_live_undo_clear(w);

@@ -13,13 +13,14 @@
 typedef struct beacon_live_writer_s  beacon_live_writer_t;
 
 #define BEACON_LIVE_SIZE_MIN  (8 << 20)
+#define BEACON_LIVE_SIZE_MAX  (1ULL << 38)
 
 /*
  * Goes on with the store of this size that is there: undoes a hit that was
  * being written, rebuilds every index.  Otherwise makes one, and retires the
  * one that there was (another size: removed; another layout, or damaged in its
- * head: renamed to live.<epoch>.aside).  SYS: errno (ENOSPC: the tmpfs is too
- * small); err says more.
+ * head: renamed to live.<epoch>.aside).  INVALID: no such size.  SYS: errno
+ * (ENOSPC: the tmpfs is too small); err says more.
  */
 beacon_rc_t beacon_live_open(beacon_live_writer_t **writer, const char *dir,
     uint64_t size, uint32_t present, beacon_err_t *err);
