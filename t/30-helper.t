@@ -27,9 +27,9 @@ def beacond(*args, text=None):
 
 def names_in_sources():
     found = set()
-    for path in glob.glob(os.path.join(TOP, 'src', 'helper', '*.c')):
+    for path in glob.glob(os.path.join(TOP, 'src', '*', '*.c')):
         with open(path, encoding='utf-8') as file:
-            found |= set(re.findall(r'BEACOND_POINT\("([^"]*)"\)',
+            found |= set(re.findall(r'BEACON(?:D|_LIVE)_POINT\("([^"]*)"\)',
                                     file.read()))
     return found
 

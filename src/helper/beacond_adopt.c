@@ -1,5 +1,6 @@
 /* Adoption: a running engine goes over to a new configuration. */
 
+#include "beacond_live.h"
 #include "beacond_parts.h"
 
 #include <stdlib.h>
@@ -294,6 +295,7 @@ beacond_engine_adopt(beacond_engine_t *engine, beacond_conf_t *conf,
         beacond_readers_stop(engine);
     }
 
+    beacond_live_without(conf);
     beacond_adopt_reap(engine);
 
     engine->old[engine->nold++] = old;

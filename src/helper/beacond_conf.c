@@ -19,6 +19,7 @@ static const beacond_conf_type_t  beacond_conf_types[] = {
     { "ids", true, beacond_conf_check_ids },
     { "kafka", true, beacond_conf_check_kafka },
     { "spy", false, beacond_conf_check_spy },
+    { "live", false, beacond_conf_check_live },
     { NULL, false, NULL }
 };
 

@@ -1,3 +1,4 @@
+#include "beacond_live.h"
 #include "beacond_parts.h"
 
 #include <stdlib.h>
@@ -227,6 +228,8 @@ beacond_engine_create(beacond_conf_t *conf, beacon_counters_t *counters,
     if (beacond_engine_sinks(engine, err) != BEACON_OK) {
         goto failed;
     }
+
+    beacond_live_without(conf);
 
     if (beacond_engine_run(engine) != BEACON_OK) {
         beacon_err(err, "cannot make a thread");

@@ -273,5 +273,6 @@ extern const beacond_sink_ops_t beacond_sink_log;
 extern const beacond_sink_ops_t beacond_sink_ids;
 extern const beacond_sink_ops_t beacond_sink_kafka;
 extern const beacond_sink_ops_t beacond_sink_spy;
+extern const beacond_sink_ops_t beacond_sink_live;
 
 #endif /* BEACOND_SINK_H */

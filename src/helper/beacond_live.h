@@ -1,0 +1,45 @@
+/*
+ * The live store in the helper: one, whoever writes into it.
+ *
+ * The live sink opens and closes it, in its own thread; what it renders and
+ * what a spy master collects go in by turns, each under the lock.  Marks are
+ * given out here, ascending over all writers and helpers: after a SIGKILL each
+ * writer knows by its own notes and the store's mark what of it is there.
+ */
+
+#ifndef BEACOND_LIVE_H
+#define BEACOND_LIVE_H
+
+#include "beacon_live_write.h"
+#include "beacond_conf.h"
+#include "beacond_feeds.h"
+
+/* As beacon_live_open(), and points.  One caller at a time; INVALID: it is
+   open already. */
+beacon_rc_t beacond_live_open(const char *dir, uint64_t size, uint32_t present,
+    beacon_err_t *err);
+void beacond_live_close(void);
+
+/* A configuration without a live store: what is there goes. */
+void beacond_live_without(const beacond_conf_t *conf);
+
+typedef struct {
+    beacon_live_writer_t  *writer;
+    uint64_t               mark;        /* given out last; 0: a new store */
+    beacond_feeds_t       *feeds;       /* what a spy master has of edges;
+                                           NULL: not open yet */
+} beacond_live_t;
+
+/* NULL, and not locked: no store is open.  Held for a batch, not for input. */
+beacond_live_t *beacond_live_lock(void);
+void beacond_live_unlock(beacond_live_t *live);
+
+/* As beacon_live_put(), but that the mark is the next one. */
+beacon_rc_t beacond_live_put(beacond_live_t *live, beacon_live_put_t *put,
+    uint64_t now_ms);
+
+/* As beacon_live_gap(). */
+beacon_rc_t beacond_live_gap(beacond_live_t *live, beacon_str_t site,
+    uint64_t n);
+
+#endif /* BEACOND_LIVE_H */

@@ -1,0 +1,500 @@
+/*
+ * The live store's sink: what this host's workers take.
+ *
+ *     {"type":"live","name":"live","size":134217728,"visitors":300,
+ *      "key":"/etc/beacon/live.key"}
+ *
+ * Not durable: it holds up nobody, and misses what comes while its queue is
+ * full.  What it misses is told as a gap of the site, to the hit.  It keeps
+ * places (beacond_live_places.h), so that the next helper's goes on where this
+ * one was, from the ring: no hit is twice in the store.
+ */
+
+#include "beacond_clock.h"
+#include "beacond_live.h"
+#include "beacond_live_places.h"
+#include "beacond_log.h"
+#include "beacond_missed.h"
+#include "beacond_point.h"
+#include "beacond_sink.h"
+#include "beacond_visitor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BEACOND_SLIVE_CARRY  256
+#define BEACOND_SLIVE_TICK   (1000 * BEACOND_MS)
+
+typedef struct {
+    uint64_t               size;
+    uint32_t               present;     /* s */
+    uint8_t                key[BEACOND_VISITOR_KEY];
+    bool                   open;        /* the store, by us */
+    beacon_err_t           why;         /* it is not */
+    beacond_places_t       places;
+    beacond_missed_t       missed;
+    uint64_t               turn;        /* batches taken */
+    uint64_t               unknown;     /* missed, of sites nobody knows */
+    uint64_t               tick_ns;
+    uint32_t               ncarry;
+    beacond_missed_site_t  carry[BEACOND_SLIVE_CARRY];  /* of sites that the
+                                           store has not seen yet */
+    beacond_log_limit_t    limit;
+} beacond_slive_t;
+
+static beacon_rc_t
+beacond_slive_create(beacond_sink_t *sink, const json_t *conf,
+    beacon_err_t *err)
+{
+    beacond_slive_t  *slive;
+
+    slive = calloc(1, sizeof(beacond_slive_t));
+
+    if (slive == NULL) {
+        beacon_err(err, "out of memory");
+        return BEACON_SYS;
+    }
+
+    slive->size = (uint64_t) json_integer_value(json_object_get(conf, "size"));
+    slive->present = (uint32_t)
+                     json_integer_value(json_object_get(conf, "visitors"));
+
+    if (beacond_visitor_key(sink->conf->dir,
+                            json_string_value(json_object_get(conf, "key")),
+                            slive->key, err) != BEACON_OK)
+    {
+        free(slive);
+        return BEACON_INVALID;
+    }
+
+    beacond_missed_init(&slive->missed);
+    sink->data = slive;
+
+    return BEACON_OK;
+}
+
+static void
+beacond_slive_destroy(beacond_sink_t *sink)
+{
+    beacond_slive_t  *slive = sink->data;
+
+    if (slive->open) {
+        beacond_live_close();
+    }
+
+    beacond_places_close(&slive->places);
+    beacond_missed_dispose(&slive->missed);
+    free(slive);
+}
+
+static void
+beacond_slive_checkpoint(const beacond_places_note_t *note,
+    beacond_checkpoint_t *checkpoint)
+{
+    char             epoch[17];
+    json_t          *root, *lanes;
+    uint32_t         i;
+    const beacond_place_t  *place;
+
+    lanes = json_array();
+
+    for (i = 0; i < note->nplaces; i++) {
+        place = &note->places[i];
+        snprintf(epoch, sizeof(epoch), "%016llx",
+                 (unsigned long long) place->epoch);
+        json_array_append_new(lanes,
+                              json_pack("[s, i, I, I]", epoch,
+                                        (int) place->lane,
+                                        (json_int_t) place->at.offset,
+                                        (json_int_t) place->at.ordinal));
+    }
+
+    root = json_pack("{s:i, s:I, s:o}", "v", 1, "done",
+                     (json_int_t) note->done, "lanes", lanes);
+    checkpoint->text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+    checkpoint->len = checkpoint->text ? strlen(checkpoint->text) : 0;
+    json_decref(root);
+}
+
+static beacon_rc_t
+beacond_slive_load(beacond_sink_t *sink, beacond_checkpoint_t *checkpoint)
+{
+    beacond_live_t         *live;
+    beacond_slive_t        *slive = sink->data;
+    beacond_places_note_t  *note;
+
+    if (slive->places.file == NULL
+        && beacond_places_open(&slive->places, sink->conf->dir, &slive->why)
+           != BEACON_OK)
+    {
+        goto failed;
+    }
+
+    if (beacond_live_open(sink->conf->dir, slive->size, slive->present,
+                          &slive->why) != BEACON_OK)
+    {
+        goto failed;
+    }
+
+    slive->open = true;
+    live = beacond_live_lock();
+    note = beacond_places_load(&slive->places, live);
+
+    if (note != NULL) {
+        slive->unknown = note->unknown;
+        beacond_slive_checkpoint(note, checkpoint);
+    }
+
+    beacond_live_unlock(live);
+
+    return BEACON_OK;
+
+failed:
+
+    sink->errors++;
+
+    if (beacond_log_due(&slive->limit, NULL)) {
+        beacond_log(BEACOND_ERROR, "sink \"%s\" has no store: %s", sink->name,
+                    slive->why.text);
+    }
+
+    return BEACON_AGAIN;
+}
+
+/* Under the engine's mutex, from a reader. */
+static void
+beacond_slive_missed(beacond_sink_t *sink, const beacond_batch_t *batch,
+    uint64_t turn)
+{
+    beacond_slive_t  *slive = sink->data;
+
+    beacond_missed_add(&slive->missed, batch, turn);
+}
+
+/* A site that the store does not know yet: told with its first hit. */
+static void
+beacond_slive_carry(beacond_slive_t *slive, const beacond_missed_site_t *site)
+{
+    uint32_t  i;
+
+    for (i = 0; i < slive->ncarry; i++) {
+        if (slive->carry[i].len == site->len
+            && memcmp(slive->carry[i].site, site->site, site->len) == 0)
+        {
+            slive->carry[i].n += site->n;
+            return;
+        }
+    }
+
+    if (i == BEACOND_SLIVE_CARRY) {
+        slive->unknown += site->n;
+        return;
+    }
+
+    slive->carry[slive->ncarry++] = *site;
+}
+
+static uint64_t
+beacond_slive_carried(beacond_slive_t *slive, beacon_str_t site)
+{
+    uint32_t  i;
+    uint64_t  n;
+
+    for (i = 0; i < slive->ncarry; i++) {
+        if (slive->carry[i].len == site.len
+            && memcmp(slive->carry[i].site, site.data, site.len) == 0)
+        {
+            n = slive->carry[i].n;
+            slive->carry[i] = slive->carry[--slive->ncarry];
+            return n;
+        }
+    }
+
+    return 0;
+}
+
+/* The lane stands there now; what is passed over, nobody knows the site of. */
+static uint32_t
+beacond_slive_place(beacond_slive_t *slive, beacond_places_note_t *note,
+    const beacond_span_t *span, const beacon_cursor_t *to)
+{
+    uint32_t          i;
+    beacond_place_t  *place;
+
+    i = beacond_places_find(note, span->epoch, span->number, to);
+    place = &note->places[i];
+
+    if (place->at.ordinal < to->ordinal) {
+        slive->unknown += to->ordinal - place->at.ordinal;
+    }
+
+    place->at = *to;
+
+    return i;
+}
+
+/* Tells what was missed in one run of batches; holds the lock. */
+static void
+beacond_slive_run(beacond_sink_t *sink, beacond_live_t *live,
+    const beacond_missed_run_t *run)
+{
+    uint32_t                i, k;
+    beacon_str_t            name;
+    beacond_slive_t        *slive = sink->data;
+    const beacond_span_t   *span;
+    beacond_places_note_t  *note;
+
+    note = beacond_places_next(&slive->places);
+    note->mark = live->mark;
+    slive->unknown += run->unknown;
+
+    for (i = 0; i < run->nspans; i++) {
+        span = &run->spans[i];
+
+        if (note->nplaces < BEACON_BOOKS_LANES) {
+            k = beacond_places_find(note, span->epoch, span->number,
+                                    &span->to);
+            note->places[k].at = span->to;
+        }
+    }
+
+    memcpy(note->gaps, run->sites, run->nsites * sizeof(run->sites[0]));
+    note->ngaps = run->nsites;
+    note->unknown = slive->unknown;
+    beacond_places_publish(&slive->places);
+
+    for (i = 0; i < run->nsites; i++) {
+        name.data = run->sites[i].site;
+        name.len = run->sites[i].len;
+
+        if (beacond_live_gap(live, name, run->sites[i].n) != BEACON_OK) {
+            beacond_slive_carry(slive, &run->sites[i]);
+        }
+    }
+}
+
+/* What was missed behind the batches that it has taken. */
+static void
+beacond_slive_tell(beacond_sink_t *sink, beacond_live_t *live)
+{
+    beacond_slive_t       *slive = sink->data;
+    beacond_missed_run_t  *run;
+
+    for ( ;; ) {
+        run = beacond_missed_take(&slive->missed, slive->turn);
+
+        if (run == NULL) {
+            return;
+        }
+
+        beacond_slive_run(sink, live, run);
+        beacond_missed_give(&slive->missed, run);
+    }
+}
+
+/* Notes what the batch is going to do. */
+static void
+beacond_slive_note(beacond_sink_t *sink, beacond_live_t *live,
+    const beacond_batch_t *batch)
+{
+    uint32_t                i, places[BEACOND_BATCH_LANES];
+    beacond_slive_t        *slive = sink->data;
+    const beacond_hit_t    *hit;
+    const beacond_span_t   *span;
+    beacond_place_hit_t    *entry;
+    beacond_places_note_t  *note;
+
+    note = beacond_places_next(&slive->places);
+    note->mark = live->mark;
+    note->done = beacond_sink_done(sink);
+
+    for (i = 0; i < batch->nspans; i++) {
+        span = &batch->spans[i];
+        places[i] = beacond_slive_place(slive, note, span, &span->from);
+        slive->unknown += span->to.ordinal - span->from.ordinal - span->hits;
+
+        if (span->hits == 0) {
+            note->places[places[i]].at = span->to;
+        }
+    }
+
+    for (i = 0; i < batch->nlines; i++) {
+        hit = &batch->hits[batch->lines[i].hit];
+        span = &batch->spans[hit->span];
+        entry = &note->hits[i];
+        entry->place = places[hit->span];
+
+        if (batch->lines[i].hit == span->last) {
+            entry->to = span->to;
+
+        } else {
+            entry->to.ordinal = hit->ordinal + 1;
+            entry->to.offset = hit->offset + hit->length;
+        }
+    }
+
+    note->nhits = batch->nlines;
+    note->unknown = slive->unknown;
+    beacond_places_publish(&slive->places);
+}
+
+/* A line of a batch; the lock is held.  One that is none cannot be, and would
+   be missing. */
+static void
+beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
+    const beacond_batch_t *batch, const beacond_line_t *line, uint64_t now_ms)
+{
+    uint8_t                hash[BEACON_VISITOR_HASH];
+    beacon_live_put_t      put;
+    beacon_line_parts_t    parts;
+    beacond_missed_site_t  site;
+
+    put.line.data = batch->arena + line->offset;
+    put.line.len = line->line.len - 1;
+    put.site.data = put.line.data + line->line.site_offset;
+    put.site.len = line->line.site_len;
+    put.time_ms = batch->hits[line->hit].time_ns / 1000000;
+
+    if (put.site.len > BEACON_SITE_MAX) {
+        slive->unknown++;
+        return;
+    }
+
+    put.missing = slive->ncarry == 0 ? 0
+                  : beacond_slive_carried(slive, put.site);
+    put.parts = &parts;
+
+    if (beacon_line_parts(put.line, &parts) != BEACON_OK) {
+        site.n = put.missing + 1;
+        site.len = (uint8_t) put.site.len;
+        memcpy(site.site, put.site.data, put.site.len);
+
+        if (beacond_live_gap(live, put.site, site.n) != BEACON_OK) {
+            beacond_slive_carry(slive, &site);
+        }
+
+        return;
+    }
+
+    put.visitor = parts.visitor;
+
+    if (put.visitor.len == 0) {
+        beacon_line_visitor(&parts, slive->key, hash);
+        put.visitor.data = hash;
+        put.visitor.len = sizeof(hash);
+    }
+
+    (void) beacond_live_put(live, &put, now_ms);
+}
+
+static beacon_rc_t
+beacond_slive_batch(beacond_sink_t *sink, beacond_batch_t *batch)
+{
+    uint32_t          i;
+    uint64_t          now_ms;
+    beacond_live_t   *live;
+    beacond_slive_t  *slive = sink->data;
+
+    live = beacond_live_lock();
+    beacond_slive_tell(sink, live);
+    beacond_slive_note(sink, live, batch);
+    BEACOND_POINT("live.noted");
+
+    now_ms = beacond_clock_date() / 1000000;
+
+    for (i = 0; i < batch->nlines; i++) {
+        beacond_slive_put(slive, live, batch, &batch->lines[i], now_ms);
+    }
+
+    beacond_live_unlock(live);
+    BEACOND_POINT("live.put");
+
+    slive->turn++;
+    sink->last_success_ns = now_ms * 1000000;
+    beacond_sink_ack(sink, batch, 0, batch->nhits);
+
+    return BEACON_OK;
+}
+
+static int
+beacond_slive_flush(beacond_sink_t *sink, bool force)
+{
+    uint64_t          now = beacond_clock_ns();
+    beacond_live_t   *live;
+    beacond_slive_t  *slive = sink->data;
+
+    (void) force;
+    live = beacond_live_lock();
+
+    if (live == NULL) {
+        return 50;
+    }
+
+    beacond_slive_tell(sink, live);
+
+    if (now - slive->tick_ns >= BEACOND_SLIVE_TICK) {
+        slive->tick_ns = now;
+        beacon_live_tick(live->writer, beacond_clock_date() / 1000000);
+    }
+
+    beacond_live_unlock(live);
+
+    return 50;
+}
+
+static void
+beacond_slive_status(beacond_sink_t *sink, json_t *object)
+{
+    size_t                i;
+    beacond_live_t       *live;
+    beacond_slive_t      *slive = sink->data;
+    beacon_live_stats_t   stats;
+
+    live = slive->open ? beacond_live_lock() : NULL;
+
+    if (live == NULL) {
+        json_object_set_new(object, "last_error",
+                            json_string(slive->why.text));
+        return;
+    }
+
+    beacon_live_stats(live->writer, &stats);
+    beacond_live_unlock(live);
+
+    const struct {
+        const char  *name;
+        uint64_t     n;
+    } members[] = {
+        { "hits", stats.hits },
+        { "missing", stats.missing },
+        { "missed_unknown", slive->unknown },
+        { "too_large", stats.too_large },
+        { "overflow", stats.overflow },
+        { "sites", stats.sites },
+        { "visitors", stats.visitors },
+        { "keys", stats.keys },
+        { "evicted_sites", stats.evicted_sites },
+        { "evicted_visitors", stats.evicted_visitors },
+        { "repaired", stats.repaired },
+        { "used_bytes", stats.used_bytes },
+        { "size", stats.size }
+    };
+
+    for (i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        json_object_set_new(object, members[i].name,
+                            json_integer((json_int_t) members[i].n));
+    }
+}
+
+const beacond_sink_ops_t  beacond_sink_live = {
+    .type = "live",
+    .resumes = true,
+    .create = beacond_slive_create,
+    .destroy = beacond_slive_destroy,
+    .load = beacond_slive_load,
+    .batch = beacond_slive_batch,
+    .missed = beacond_slive_missed,
+    .flush = beacond_slive_flush,
+    .status = beacond_slive_status,
+    .retry_ms = 1000
+};

@@ -1,0 +1,240 @@
+/* Which hits of a feed have come: gaps, repeats, what cannot be, deaths. */
+
+#include "beacond_feeds.h"
+#include "tap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char              beacon_dir[64];
+static beacond_feeds_t  *beacon_feeds;
+static uint64_t          beacon_mark, beacon_now = 1000000;
+static uint64_t          beacon_missing, beacon_lacking;
+
+static beacond_feeds_at_t
+beacon_at(const char *edge, uint64_t feed, const char *site, uint64_t seq)
+{
+    beacond_feeds_at_t  at;
+
+    at.edge.data = (const uint8_t *) edge;
+    at.edge.len = strlen(edge);
+    at.feed = feed;
+    at.site.data = (const uint8_t *) site;
+    at.site.len = strlen(site);
+    at.sites = beacon_string("/");
+    at.seq = seq;
+
+    return at;
+}
+
+static void
+beacon_open(void)
+{
+    beacon_err_t  err;
+
+    if (beacon_feeds != NULL) {
+        beacond_feeds_close(beacon_feeds);
+    }
+
+    beacon_feeds = beacond_feeds_open(beacon_dir, beacon_mark, &err);
+
+    if (beacon_feeds == NULL) {
+        printf("Bail out! %s\n", err.text);
+        exit(1);
+    }
+}
+
+/* As the collector does; -1: not put, else what was missing before it. */
+static int
+beacon_hit(const char *edge, uint64_t feed, const char *site, uint64_t seq)
+{
+    beacon_rc_t         rc;
+    beacond_feeds_at_t  at = beacon_at(edge, feed, site, seq);
+
+    rc = beacond_feeds_hit(beacon_feeds, &at, beacon_now, beacon_mark + 1,
+                           &beacon_missing, &beacon_lacking);
+
+    if (rc != BEACON_OK) {
+        return rc == BEACON_INVALID ? -1 : -2;
+    }
+
+    beacon_mark++;
+    beacond_feeds_done(beacon_feeds);
+
+    return (int) beacon_missing;
+}
+
+static int
+beacon_beat(const char *edge, uint64_t feed, const char *site, uint64_t seq)
+{
+    beacon_rc_t         rc;
+    beacond_feeds_at_t  at = beacon_at(edge, feed, site, seq);
+
+    rc = beacond_feeds_beat(beacon_feeds, &at, beacon_now, beacon_mark + 1,
+                            &beacon_missing, &beacon_lacking);
+
+    if (rc != BEACON_OK) {
+        return -2;
+    }
+
+    if (beacon_missing > 0) {
+        beacon_mark++;
+        beacond_feeds_done(beacon_feeds);
+    }
+
+    return (int) beacon_missing;
+}
+
+static void
+beacon_gaps(void)
+{
+    ok(beacon_hit("a", 1, "shop", 17) == 0, "a_feed_begins_anywhere");
+    ok(beacon_hit("a", 1, "shop", 18) == 0 && beacon_hit("a", 1, "shop", 21)
+       == 2, "what_lacks_is_a_gap");
+    ok(beacon_hit("a", 1, "shop", 21) == -1
+       && beacon_hit("a", 1, "shop", 20) == -1, "nothing_comes_twice");
+    ok(beacon_beat("a", 1, "shop", 21) == 0
+       && beacon_beat("a", 1, "shop", 25) == 4
+       && beacon_beat("a", 1, "shop", 25) == 0
+       && beacon_hit("a", 1, "shop", 26) == 0, "a_heartbeat_tells_at_once");
+    ok(beacon_hit("b", 1, "shop", 5) == 0 && beacon_hit("a", 1, "blog", 9)
+       == 0, "edges_and_sites_have_their_own_numbers");
+    ok(beacon_hit("a", 2, "shop", 3) == 0 && beacon_hit("a", 2, "shop", 5)
+       == 1, "another_feed_begins_anywhere_too");
+}
+
+static void
+beacon_late(void)
+{
+    beacon_now += BEACOND_FEEDS_NEW;
+    ok(beacon_hit("a", 1, "late", 4) == 3,
+       "a_site_that_comes_late_begins_at_one");
+    ok(beacon_beat("a", 1, "later", 2) == 2 && beacon_hit("a", 1, "later", 3)
+       == 0, "also_by_a_heartbeat");
+    ok(beacon_hit("c", 7, "late", 4) == 0, "but_not_of_a_new_feed");
+}
+
+static void
+beacon_forged(void)
+{
+    ok(beacon_beat("a", 1, "shop", 1ULL << 52) == -2
+       && beacon_hit("a", 1, "shop", 1ULL << 52) == -2
+       && beacon_hit("a", 1, "shop", 27) == 0, "a_number_must_be_likely");
+    ok(beacon_beat("d", 1, "shop", 1ULL << 52) == 0
+       && beacon_hit("d", 1, "shop", 12) == 0
+       && beacon_hit("d", 1, "shop", 14) == 1,
+       "a_stranger_s_baseline_gives_way_to_a_hit_s");
+    beacon_now += 3600 * 1000;
+    ok(beacon_hit("a", 1, "shop", 50000000) == 50000000 - 28,
+       "after_long_more_is_likely");
+}
+
+/* The helper dies before and after the store has it. */
+static void
+beacon_died(void)
+{
+    beacond_feeds_at_t  at = beacon_at("e", 1, "shop", 12);
+
+    (void) beacon_hit("e", 1, "shop", 10);
+    (void) beacond_feeds_hit(beacon_feeds, &at, beacon_now, beacon_mark + 1,
+                             &beacon_missing, &beacon_lacking);
+    beacon_open();
+    ok(beacon_hit("e", 1, "shop", 13) == 2, "what_was_not_put_is_a_gap");
+
+    at.seq = 15;
+    (void) beacond_feeds_hit(beacon_feeds, &at, beacon_now, beacon_mark + 1,
+                             &beacon_missing, &beacon_lacking);
+    beacon_mark++;
+    beacon_open();
+    ok(beacon_hit("e", 1, "shop", 15) == -1
+       && beacon_hit("e", 1, "shop", 17) == 1, "what_was_put_is_none");
+
+    at.seq = 20;
+    (void) beacond_feeds_beat(beacon_feeds, &at, beacon_now, beacon_mark + 1,
+                              &beacon_missing, &beacon_lacking);
+    beacond_feeds_untold(beacon_feeds, beacon_missing);
+    beacon_mark++;
+    beacon_open();
+    ok(beacon_hit("e", 1, "shop", 22) == 4 && beacon_lacking == 1,
+       "what_the_store_could_not_be_told_goes_with_the_next_hit");
+}
+
+static void
+beacon_many(void)
+{
+    int                    good = 1;
+    char                   site[32], path[128];
+    unsigned               i;
+    struct stat            st;
+    beacond_feeds_stats_t  stats;
+
+    for (i = 0; i < 3 * BEACOND_FEEDS_MAX; i++) {
+        beacon_now += i % 100 == 0;
+        snprintf(site, sizeof(site), "s%u", i);
+        good &= beacon_hit("many", 3, site, 7) >= 0;
+
+        /* one that goes on being hit stays */
+
+        if (i % 1000 == 0) {
+            good &= beacon_hit("many", 4, "kept", 10 + i / 1000) == 0;
+        }
+    }
+
+    beacond_feeds_stats(beacon_feeds, &stats);
+    snprintf(path, sizeof(path), "%s/live.feeds", beacon_dir);
+    ok(good && stats.entries == BEACOND_FEEDS_MAX && stats.evicted > 0
+       && stat(path, &st) == 0
+       && st.st_size < 64 * BEACOND_FEEDS_MAX + 4096,
+       "there_are_never_more_than_so_many");
+    ok(beacon_hit("many", 4, "kept", 11 + i / 1000) == 0
+       && beacon_lacking == 0, "and_the_busy_ones_stay");
+    ok(beacon_hit("many", 3, "s1", 9) == 0,
+       "what_was_forgotten_has_a_baseline");
+    beacon_open();
+    ok(beacon_hit("many", 3, site, 8) == 0, "all_are_found_again");
+}
+
+static void
+beacon_damaged(void)
+{
+    char   path[128];
+    FILE  *file;
+
+    snprintf(path, sizeof(path), "%s/live.feeds", beacon_dir);
+    file = fopen(path, "w");
+    fputs("none of ours", file);
+    fclose(file);
+    beacond_feeds_close(beacon_feeds);
+    beacon_feeds = NULL;
+    beacon_open();
+    ok(beacon_hit("e", 1, "shop", 99) == 0, "a_damaged_file_is_made_anew");
+}
+
+int
+main(void)
+{
+    char  command[128];
+
+    strcpy(beacon_dir, "/dev/shm/beacon-feeds.XXXXXX");
+
+    if (mkdtemp(beacon_dir) == NULL) {
+        return 1;
+    }
+
+    beacon_open();
+    beacon_gaps();
+    beacon_late();
+    beacon_forged();
+    beacon_died();
+    beacon_many();
+    beacon_damaged();
+    beacond_feeds_close(beacon_feeds);
+    beacond_feeds_remove(beacon_dir);
+    snprintf(command, sizeof(command), "rmdir %s", beacon_dir);
+    ok(system(command) == 0, "nothing is left behind");
+
+    return done_testing();
+}
