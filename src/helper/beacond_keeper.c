@@ -18,7 +18,8 @@
 #define BEACOND_SWEEP      (60000 * BEACOND_MS)
 #define BEACOND_BOOKS_MIN  (50 * BEACOND_MS)
 #define BEACOND_BOOKS_MAX  (1000 * BEACOND_MS)
-#define BEACOND_LEND       4            /* of a lane, as a part */
+#define BEACOND_LEND       3            /* eighths of a lane; and to one that */
+#define BEACOND_LEND_BEHIND  6          /*   is behind: when a helper begins */
 #define BEACOND_LEND_NS    (5000 * BEACOND_MS)
 
 /* Up to where a durable sink has no use for the ring's bytes. */
@@ -69,30 +70,29 @@ beacond_keeper_pinned(const beacond_puller_t *puller, uint32_t index,
 }
 
 /*
- * One that resumes has the ring's bytes kept for it while there is plenty of
- * room and it gets on.  It is in nobody's way: not for a spool, not at a stop.
+ * One that resumes has the ring's bytes kept for it while there is room and
+ * it gets on.  It is in nobody's way at a stop.
  */
 static void
 beacond_keeper_lend(const beacond_engine_t *engine, uint32_t index,
     beacon_cursor_t *target)
 {
     uint32_t                 i;
+    uint64_t                 used;
     const beacond_lane_t    *lane = &engine->lanes[index];
     const beacond_stand_t   *stand;
     const beacond_sinker_t  *sinker;
 
-    if (engine->stopping
-        || lane->tail.offset - lane->reclaim.offset
-           > lane->ring->lane_size / BEACOND_LEND)
-    {
-        return;
-    }
+    used = (lane->tail.offset - lane->reclaim.offset)
+           / (lane->ring->lane_size / 8);
 
-    for (i = 0; i < engine->nsinks; i++) {
+    for (i = 0; i < engine->nsinks && !engine->stopping; i++) {
         sinker = engine->sinks[i];
         stand = &sinker->stands[index];
 
         if (sinker->sink.ops->resumes
+            && used < (sinker->mode == BEACOND_ALIVE ? BEACOND_LEND
+                                                     : BEACOND_LEND_BEHIND)
             && stand->acked.prefix.ordinal < target->ordinal
             && stand->acked.prefix.offset < target->offset
             && beacond_clock_ns() - sinker->progress_ns < BEACOND_LEND_NS)

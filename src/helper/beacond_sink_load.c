@@ -132,8 +132,12 @@ beacond_load_lane(beacond_sinker_t *sinker, uint32_t i, const json_t *lanes,
         at = lane->floor;
     }
 
+    /* one that is not durable begins now; if it resumes, and has nowhere to,
+       with what the ring still has */
+
     if (!sinker->sink.ops->durable && lanes == NULL) {
-        at = lane->reader;
+        at = sinker->sink.ops->resumes && lane->ring != NULL ? lane->reclaim
+                                                             : lane->reader;
     }
 
     beacond_ranges_dispose(&stand->acked);
@@ -329,6 +333,7 @@ beacond_load_furthest(const beacond_stand_t *stand)
 static void
 beacond_load_readers(beacond_sinker_t *sinker)
 {
+    bool               moved = false;
     uint32_t           i;
     beacond_lane_t    *lane;
     beacon_cursor_t    at;
@@ -344,6 +349,15 @@ beacond_load_readers(beacond_sinker_t *sinker)
 
         if (lane->used && lane->reader.offset < at.offset) {
             lane->reader = at;
+            moved = true;
+        }
+    }
+
+    /* one that resumes and was with them wants what they pass over */
+
+    for (i = 0; moved && i < engine->nsinks; i++) {
+        if (engine->sinks[i]->sink.ops->resumes) {
+            beacond_sinker_behind(engine->sinks[i]);
         }
     }
 }
@@ -385,8 +399,8 @@ beacond_sinker_load(beacond_sinker_t *sinker, const char *text, size_t len)
     beacond_load_readers(sinker);
 
     sinker->progress_ns = sinker->crowded_ns = beacond_clock_ns();
-    sinker->mode = sinker->sink.ops->durable || lanes != NULL ? BEACOND_BEHIND
-                                                              : BEACOND_ALIVE;
+    sinker->mode = sinker->sink.ops->durable || sinker->sink.ops->resumes
+                   ? BEACOND_BEHIND : BEACOND_ALIVE;
     sinker->known = true;
     engine->dirty = true;
 
