@@ -686,5 +686,9 @@ ngx_http_beacon_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    return ngx_http_beacon_worker_attach(cycle, bmcf);
+    if (ngx_http_beacon_worker_attach(cycle, bmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_beacon_live_init(cycle, bmcf);
 }

@@ -92,6 +92,10 @@ typedef struct {
 } ngx_http_beacon_kafka_t;
 
 
+/* ngx_http_beacon_live.h */
+typedef struct ngx_http_beacon_live_worker_s  ngx_http_beacon_live_worker_t;
+
+
 /* beacon_live */
 
 typedef struct {
@@ -150,7 +154,8 @@ typedef struct {
     beacon_worker_counters_t   *nowhere;
     ngx_event_t                 timer;      /* claims a lane or gives it back */
     ngx_msec_t                  delay;      /* until the next try to claim */
-    ngx_connection_t           *idle;       /* is told of the shutdown */
+    ngx_connection_t           *idle;       /* is told of the shutdown, and */
+    ngx_http_beacon_live_worker_t  *live;   /*   tells this; NULL: none */
     ngx_connection_t            dummy;      /* what the timer's log line asks */
     ngx_fd_t                    lock;       /* beacond.lock, to ask who holds */
     u_char                     *lock_name;
@@ -196,6 +201,8 @@ typedef struct {
 
     ngx_array_t                 sinks;      /* of ngx_http_beacon_sink_t */
     ngx_http_beacon_live_t     *live;       /* of one of them; NULL: none */
+    ngx_http_beacon_live_worker_t  *live_worker;    /* what a worker has open
+                                               of the store */
     ngx_array_t                 dirs;       /* of ngx_http_beacon_dir_t */
     ngx_array_t                 schemas;    /* of beacon_schema_t *: one for
                                                each different set of names;
@@ -573,6 +580,8 @@ char *ngx_http_beacon_conf_cors(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 ngx_http_beacon_cors_t *ngx_http_beacon_cors_create(ngx_conf_t *cf,
     ngx_uint_t view);
+ngx_table_elt_t *ngx_http_beacon_request_header(ngx_http_request_t *r,
+    ngx_str_t *name);
 ngx_int_t ngx_http_beacon_cors_origin(ngx_conf_t *cf,
     ngx_http_beacon_cors_t *cors, ngx_str_t *value);
 ngx_int_t ngx_http_beacon_cors(ngx_http_request_t *r,
@@ -581,6 +590,15 @@ ngx_int_t ngx_http_beacon_cors(ngx_http_request_t *r,
 /* ngx_http_beacon_page.c: "beacon on" */
 ngx_int_t ngx_http_beacon_page_init(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf);
+
+/*
+ * ngx_http_beacon_live_store.c: in init_process of a worker.
+ * ngx_http_beacon_live_wait.c: when the worker is told to shut down: what waits
+ * is answered, streams end.
+ */
+ngx_int_t ngx_http_beacon_live_init(ngx_cycle_t *cycle,
+    ngx_http_beacon_main_conf_t *bmcf);
+void ngx_http_beacon_live_shutdown(ngx_http_beacon_live_worker_t *worker);
 
 /* ngx_http_beacon_live.c: what a beacon_live_view answers */
 ngx_int_t ngx_http_beacon_live_handler(ngx_http_request_t *r);

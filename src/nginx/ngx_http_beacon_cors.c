@@ -17,8 +17,6 @@ static ngx_uint_t ngx_http_beacon_cors_valid(ngx_str_t *origin);
 static ngx_uint_t ngx_http_beacon_cors_host_valid(u_char *p, u_char *last);
 static ngx_str_t *ngx_http_beacon_cors_listed(ngx_http_request_t *r,
     ngx_http_beacon_cors_t *cors);
-static ngx_table_elt_t *ngx_http_beacon_cors_header(ngx_http_request_t *r,
-    ngx_str_t *name);
 static ngx_int_t ngx_http_beacon_cors_preflight(ngx_http_request_t *r,
     ngx_http_beacon_cors_t *cors);
 
@@ -282,7 +280,7 @@ ngx_http_beacon_cors_listed(ngx_http_request_t *r, ngx_http_beacon_cors_t *cors)
     ngx_uint_t        i;
     ngx_table_elt_t  *h;
 
-    h = ngx_http_beacon_cors_header(r, &ngx_http_beacon_cors_request);
+    h = ngx_http_beacon_request_header(r, &ngx_http_beacon_cors_request);
     if (h == NULL) {
         return NULL;
     }
@@ -303,8 +301,8 @@ ngx_http_beacon_cors_listed(ngx_http_request_t *r, ngx_http_beacon_cors_t *cors)
 
 /* The first request header of that (lower-case) name. */
 
-static ngx_table_elt_t *
-ngx_http_beacon_cors_header(ngx_http_request_t *r, ngx_str_t *name)
+ngx_table_elt_t *
+ngx_http_beacon_request_header(ngx_http_request_t *r, ngx_str_t *name)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -341,7 +339,7 @@ ngx_http_beacon_cors_preflight(ngx_http_request_t *r,
     ngx_table_elt_t  *h;
 
     headers = &ngx_http_beacon_cors_content_type;
-    h = ngx_http_beacon_cors_header(r, &ngx_http_beacon_cors_asked);
+    h = ngx_http_beacon_request_header(r, &ngx_http_beacon_cors_asked);
 
     if (h && h->value.len && h->value.len <= NGX_HTTP_BEACON_CORS_ASKED_MAX) {
         headers = &h->value;

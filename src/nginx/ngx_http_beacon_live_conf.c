@@ -2,7 +2,7 @@
  * beacon_live, beacon_live_view, beacon_live_sites.
  */
 
-#include "ngx_http_beacon.h"
+#include "ngx_http_beacon_live.h"
 
 #include "beacon_live_write.h"
 
@@ -264,8 +264,7 @@ ngx_http_beacon_conf_live_sites(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         name.len = p++ - word;
 
         if (name.len == 0 || (name.len == 1 && *word == '*')
-            || (name.len == 9 && ngx_strncmp(word, "_overflow", 9) == 0)
-            || beacon_site_valid(word, name.len))
+            || ngx_http_beacon_live_valid(&name))
         {
             continue;
         }

@@ -6,11 +6,16 @@
 
 
 static const char *ngx_http_beacon_live_title(ngx_uint_t status);
-static ngx_int_t ngx_http_beacon_live_header(ngx_http_request_t *r,
-    const char *key, const char *value);
+static ngx_int_t ngx_http_beacon_live_output(ngx_http_request_t *r,
+    ngx_str_t *type, ngx_chain_t *out, off_t len);
 
 
-static ngx_str_t  ngx_http_beacon_live_problem_type =
+#define NGX_HTTP_BEACON_LIVE_BUFFER  4000       /* of the pool, not malloc's */
+#define NGX_HTTP_BEACON_LIVE_BUFFER_MAX  32768
+
+
+static ngx_str_t  ngx_http_beacon_live_json = ngx_string("application/json");
+static ngx_str_t  ngx_http_beacon_live_problem_json =
     ngx_string("application/problem+json");
 
 
@@ -58,8 +63,8 @@ ngx_http_beacon_live_problem(ngx_http_request_t *r, ngx_uint_t status,
     out.buf = b;
     out.next = NULL;
 
-    return ngx_http_beacon_live_send(r, &ngx_http_beacon_live_problem_type,
-                                     &out, b->last - b->pos);
+    return ngx_http_beacon_live_output(r, &ngx_http_beacon_live_problem_json,
+                                       &out, b->last - b->pos);
 }
 
 
@@ -77,35 +82,99 @@ ngx_http_beacon_live_title(ngx_uint_t status)
     case NGX_HTTP_NOT_ALLOWED:
         return "Method Not Allowed";
 
-    case NGX_HTTP_SERVICE_UNAVAILABLE:
+    default: /* NGX_HTTP_SERVICE_UNAVAILABLE */
         return "Service Unavailable";
-
-    default:
-        return "Internal Server Error";
     }
 }
 
 
-/* The chain's last buffer is the answer's last. */
+/* Of constant text. */
 
 ngx_int_t
-ngx_http_beacon_live_send(ngx_http_request_t *r, ngx_str_t *type,
-    ngx_chain_t *out, off_t len)
+ngx_http_beacon_live_header(ngx_http_request_t *r, const char *key,
+    const char *value)
 {
-    ngx_int_t                    rc;
-    ngx_chain_t                 *cl;
+    ngx_str_t  k, v;
+
+    k.data = (u_char *) key;
+    k.len = ngx_strlen(key);
+    v.data = (u_char *) value;
+    v.len = ngx_strlen(value);
+
+    return ngx_http_beacon_header(r, &k, &v);
+}
+
+
+/* Those of every answer. */
+
+ngx_int_t
+ngx_http_beacon_live_headers(ngx_http_request_t *r)
+{
+    ngx_http_beacon_view_t      *view;
     ngx_http_beacon_loc_conf_t  *blcf;
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_beacon_module);
+    view = blcf->view;
 
+    /* without it a conditional request could end in 304 or 412 */
     r->disable_not_modified = 1;
 
     if (ngx_http_beacon_live_header(r, "Cache-Control", "no-store") != NGX_OK
         || ngx_http_beacon_live_header(r, "X-Content-Type-Options", "nosniff")
-           != NGX_OK
-        || (blcf->view->cors
-            && ngx_http_beacon_cors(r, blcf->view->cors, 0) != NGX_OK))
+           != NGX_OK)
     {
+        return NGX_ERROR;
+    }
+
+    return view->cors ? ngx_http_beacon_cors(r, view->cors,
+                                             r->method == NGX_HTTP_OPTIONS)
+                      : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_beacon_live_options(ngx_http_request_t *r)
+{
+    r->err_status = 0;
+    r->headers_out.status = NGX_HTTP_NO_CONTENT;
+    r->headers_out.content_length_n = 0;
+    r->header_only = (r == r->main);
+
+    if (ngx_http_beacon_live_header(r, "Allow", "GET, HEAD, OPTIONS") != NGX_OK
+        || ngx_http_beacon_live_headers(r) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_send_header(r);
+}
+
+
+ngx_int_t
+ngx_http_beacon_live_send(ngx_http_beacon_live_ctx_t *ctx)
+{
+    ctx->request->headers_out.status = NGX_HTTP_OK;
+
+    return ngx_http_beacon_live_output(ctx->request,
+                                       &ngx_http_beacon_live_json,
+                                       ctx->text.out,
+                                       ngx_http_beacon_live_len(&ctx->text));
+}
+
+
+/*
+ * NGX_ERROR rather than a status where memory runs out: the connection is
+ * closed, and no error_page can tell the client something else.
+ */
+
+static ngx_int_t
+ngx_http_beacon_live_output(ngx_http_request_t *r, ngx_str_t *type,
+    ngx_chain_t *out, off_t len)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *cl;
+
+    if (ngx_http_beacon_live_headers(r) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -128,18 +197,72 @@ ngx_http_beacon_live_send(ngx_http_request_t *r, ngx_str_t *type,
 }
 
 
-/* Of constant text. */
+/* ---- text */
 
-static ngx_int_t
-ngx_http_beacon_live_header(ngx_http_request_t *r, const char *key,
-    const char *value)
+u_char *
+ngx_http_beacon_live_room(ngx_http_beacon_live_text_t *text, size_t size)
 {
-    ngx_str_t  k, v;
+    size_t        room;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
 
-    k.data = (u_char *) key;
-    k.len = ngx_strlen(key);
-    v.data = (u_char *) value;
-    v.len = ngx_strlen(value);
+    room = NGX_HTTP_BEACON_LIVE_BUFFER;
 
-    return ngx_http_beacon_header(r, &k, &v);
+    if (text->last) {
+        b = text->last->buf;
+
+        if (size <= (size_t) (b->end - b->last)) {
+            return b->last;
+        }
+
+        /* few buffers for a long text */
+        room = ngx_min(2 * (size_t) (b->end - b->start),
+                       NGX_HTTP_BEACON_LIVE_BUFFER_MAX);
+    }
+
+    cl = ngx_alloc_chain_link(text->pool);
+    if (cl == NULL) {
+        return NULL;
+    }
+
+    cl->buf = ngx_create_temp_buf(text->pool, ngx_max(room, size));
+    if (cl->buf == NULL) {
+        return NULL;
+    }
+
+    cl->next = NULL;
+
+    if (text->last) {
+        text->len += text->last->buf->last - text->last->buf->pos;
+        text->last->next = cl;
+
+    } else {
+        text->out = cl;
+    }
+
+    text->last = cl;
+
+    return cl->buf->last;
+}
+
+
+size_t
+ngx_http_beacon_live_len(ngx_http_beacon_live_text_t *text)
+{
+    return text->last
+           ? text->len + (text->last->buf->last - text->last->buf->pos) : 0;
+}
+
+
+u_char *
+ngx_http_beacon_live_time(u_char *p, uint64_t ms)
+{
+    ngx_tm_t  tm;
+
+    ngx_gmtime((time_t) (ms / 1000), &tm);
+
+    return ngx_sprintf(p, "%04d-%02d-%02dT%02d:%02d:%02d.%03uLZ",
+                       tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                       tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
+                       ms % 1000);
 }

@@ -232,6 +232,10 @@ ngx_http_beacon_worker_shutdown(ngx_event_t *rev)
     c->idle = 0;
 
     ngx_http_beacon_worker_release(worker);
+
+    if (worker->live) {
+        ngx_http_beacon_live_shutdown(worker->live);
+    }
 }
 
 
