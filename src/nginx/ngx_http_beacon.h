@@ -468,17 +468,10 @@ ngx_int_t ngx_http_beacon_conf_condition(ngx_conf_t *cf,
  * ngx_http_beacon_privacy.c.  The signals are the main request's, whatever r
  * is.  The hit comes whole; what may not be stored is not in it afterwards.
  */
-extern ngx_conf_enum_t  ngx_http_beacon_ip_modes[];
-extern ngx_conf_enum_t  ngx_http_beacon_gpc_modes[];
-
 ngx_uint_t ngx_http_beacon_signals(ngx_http_request_t *r);
 ngx_int_t ngx_http_beacon_privacy(ngx_http_request_t *r,
     ngx_http_beacon_loc_conf_t *blcf, ngx_http_beacon_worker_t *worker,
     ngx_uint_t signals, beacon_hit_t *hit);
-char *ngx_http_beacon_conf_names(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf);
-char *ngx_http_beacon_merge_privacy(ngx_conf_t *cf,
-    ngx_http_beacon_loc_conf_t *prev, ngx_http_beacon_loc_conf_t *conf);
 
 static ngx_inline ngx_uint_t
 ngx_http_beacon_anonymous(ngx_http_beacon_loc_conf_t *blcf, ngx_uint_t signals)
@@ -486,6 +479,16 @@ ngx_http_beacon_anonymous(ngx_http_beacon_loc_conf_t *blcf, ngx_uint_t signals)
     return blcf->gpc == NGX_HTTP_BEACON_GPC_ANONYMOUS
            && (signals & NGX_HTTP_BEACON_GPC);
 }
+
+
+/* ngx_http_beacon_conf_privacy.c: its directives */
+extern ngx_conf_enum_t  ngx_http_beacon_ip_modes[];
+extern ngx_conf_enum_t  ngx_http_beacon_gpc_modes[];
+
+char *ngx_http_beacon_conf_names(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_beacon_merge_privacy(ngx_conf_t *cf,
+    ngx_http_beacon_loc_conf_t *prev, ngx_http_beacon_loc_conf_t *conf);
 
 
 /*
