@@ -492,6 +492,7 @@ ngx_http_beacon_create_loc_conf(ngx_conf_t *cf)
      *     blcf->prefetch = 0;
      *     blcf->prerender = 0;
      *     blcf->body_dropped = 0;
+     *     blcf->query_dropped = 0;
      *     blcf->main = NULL;
      *     blcf->file = NULL;
      *     blcf->line = 0;

@@ -351,7 +351,7 @@ bad(RING + LOG, 'location / { %s }' % '\n'.join(
     'beacon_field f%d 1;' % i for i in range(65)), 'more than 64', 'f64 1',
     'more fields than a record holds are refused')
 bad(RING + LOG, 'location / { %s }' % '\n'.join(
-    'beacon_flag f%d 1;' % i for i in range(30)), 'more than 29', 'f29 1',
+    'beacon_flag f%d 1;' % i for i in range(30)), 'more than 28', 'f28 1',
     'more flags than a record holds are refused')
 like(check(RING + LOG,
            'location / { beacon gif if=$nope; beacon_site s; }')[1],

@@ -54,6 +54,9 @@ env, ring = capture_env(ring_options='lane_size=4m', http='''
     location = /keep { beacon empty; beacon_keep_args e url site; }
     location = /both { beacon empty; beacon_keep_args e url;
                        beacon_drop_args email; }
+    location /imp { beacon empty; beacon_drop_args email Phone pass; }
+    location /keepimp { beacon empty; beacon_keep_args e url; }
+    location /allimp { beacon empty; }
     location = /few { beacon empty; beacon_drop_args email;
                       beacon_max_args 3; }
     location = /explicit {
@@ -255,6 +258,36 @@ ok(hit_of('/args?' + 'a=b&' * 7000 + 'email=FORBIDDEN'),
 is_(kept(hit_of('/args?email=FORBIDDEN&a=' + 'x' * 30000)),
     {'a': 'x' * 30000}, 'loses what it must')
 
+# ---- in the path, behind it, and in a query that is JSON
+
+for target, path in (
+        ('/imp;a=1;email=FORBIDDEN;b?e=x', '/imp;a=1;b'),
+        ('/imp;%65Mail=FORBIDDEN;Email[0]=FORBIDDEN;c', '/imp;c'),
+        ('/imp;phone=FORBIDDEN/FORBIDDEN?e=x', '/imp'),
+        ('/imp;e;;/x', '/imp;e;;/x'), ('/imp/email/x', '/imp/email/x'),
+        ('/imp#email=FORBIDDEN', '/imp'), ('/imp;a#;email=FORBIDDEN', '/imp;a'),
+        ('/imp?e=x#email=FORBIDDEN', '/imp'),
+        ('/imp#x?email=FORBIDDEN', '/imp'),
+        ('/keepimp;e=1;a=FORBIDDEN;url=2;FORBIDDEN', '/keepimp;e=1;url=2'),
+        ('http://px.example/imp;email=FORBIDDEN', '/imp')):
+    hit = hit_of(target)
+    kept(hit)
+    is_(hit.get('path'), path, 'path: %s' % target)
+is_(hit_of('/allimp;email=1?e=x')['path'], '/allimp;email=1',
+    'where nothing is dropped, the path stays')
+for query in ('{"email":"FORBIDDEN"}', '%7B%22email%22:%22FORBIDDEN%22%7D',
+              '+%5B{"email":"FORBIDDEN&a=b"}]'):
+    for target in ('/args', '/keep'):
+        hit = hit_of(target + '?' + query)
+        is_((kept(hit), hit.get('query'), hit.get('flags')),
+            ({}, None, ['query_dropped']),
+            '%s?%s is left out, and says so' % (target, query[:12]))
+hit = hit_of('/full?{"email":1}')
+is_((hit['args'], hit.get('flags')), ({'{"email":1}': ''}, None),
+    'where nothing is dropped, it stays')
+is_(hit_of('/args?[a]={"b":1}').get('flags'), None,
+    'JSON in a value is no such query')
+
 # ---- the referer
 
 for referer, left in (
@@ -263,6 +296,9 @@ for referer, left in (
         ('https://x/?a=1#email=FORBIDDEN', 'https://x/?a=1'),
         ('https://x/#/?email=FORBIDDEN', 'https://x/'),
         ('https://x/a/b?a=1', 'https://x/a/b?a=1'),
+        ('https://x/i;email=FORBIDDEN;b?a=1', 'https://x/i;b?a=1'),
+        ('https://x/i;email=FORBIDDEN?email=FORBIDDEN', 'https://x/i'),
+        ('https://x/?{"email":"FORBIDDEN"}', 'https://x/'),
         ('https://x/email', 'https://x/email'), ('', None)):
     hit = hit_of('/args', headers={'Referer': referer})
     kept(hit)
@@ -309,13 +345,21 @@ is_(body_of('{"email":"FORBIDDEN"}', 'application/json'),
     ({}, {}, None, None), 'an object may be empty then')
 is_(body_of('{"e":1,"a":"FORBIDDEN","url":2}', 'application/json', '/keep'),
     ({}, {'e': 1, 'url': 2}, None, None), 'keep: JSON')
+is_(body_of('[{"email":"FORBIDDEN","e":1}, {"e":[{"email":2}]},'
+            '{"Email":"FORBIDDEN"}]', 'application/json'),
+    ({}, [{'e': 1}, {'e': [{'email': 2}]}, {}], None, None),
+    'a batch: each of its objects')
+is_(body_of('[{"e":1,"a":"FORBIDDEN"},{"b":"FORBIDDEN"}]', 'text/plain',
+            '/keep'), ({}, [{'e': 1}, {}], None, None), 'keep: a batch')
+is_(body_of('[]', 'application/json'), ({}, [], None, None), 'an empty one')
 hit = hit_of('/args', method='POST', kind='application/json',
              body='{ "b" : 1.50 ,\n"email":"FORBIDDEN", "c" : "\\u00e9" }')
 kept(hit)
 like(ring.raw()[-1], r'"data":\{ "b" : 1\.50 , "c" : "\\u00e9" \}',
      'what stays, stays byte for byte')
 for body in ('{"email":"FORBIDDEN","email":2}', '{"email":"FORBIDDEN"',
-             '[{"email":"FORBIDDEN"}]', '"email=FORBIDDEN"', 'FORBIDDEN',
+             '[{"email":"FORBIDDEN"},1]', '[["email","FORBIDDEN"]]',
+             '["email=FORBIDDEN"]', '"email=FORBIDDEN"', 'FORBIDDEN',
              'email=FORBIDDEN', b'{"a":"\xed\xa0\xbd"}FORBIDDEN',
              '[' * 40 + ']' * 40,
              '{"e":"FORBIDDEN"}'.encode('utf-16')):
@@ -438,7 +482,7 @@ env = Env(workers=1, ring_options='lane_size=256k lanes=2',
     beacon_visitor $beacon_arg_vid;
     beacon_cookie vid;
 ''', server='''
-    location = /p { beacon gif; }
+    location /p { beacon gif; }
     location = /dropped { beacon gif if=$beacon_arg_consent; }
 ''')
 env.start()
@@ -447,6 +491,7 @@ HEADERS = {'X-Real-IP': ADDRESS,
            'Referer': 'https://x/?email=%s&a=%s#%s' % (MARK, SEEN, MARK)}
 BODIES = ((FORM, 'email=%s&a=%s' % (MARK, SEEN)),
           ('application/json', '{"email":"%s","a":"%s"}' % (MARK, SEEN)),
+          ('application/json', '[{"email":"%s"},{"a":"%s"}]' % (MARK, SEEN)),
           ('text/plain', '{"email":"%s"' % MARK),
           ('multipart/form-data; boundary=x', '--x\r\n%s\r\n' % MARK))
 
@@ -455,7 +500,8 @@ def send():
     with env.client() as client:
         for target in ('/p?email=%s&a=%s', '/p?a=%%zz&%%65mail[]=%s&a=%s',
                        '/p?' + 'b=1&' * 1500 + 'email=%s&a=%s',
-                       '/dropped?a=%s&b=%s'):
+                       '/dropped?a=%s&b=%s', '/p;email=%s;a=%s?b=1',
+                       '/p;email=%s?a=%s', '/p?[{"email":"%s"}]&%s'):
             target = target % (MARK, SEEN)
             client.request(target, headers=HEADERS)
             client.request(target + '&vid=' + MARK,

@@ -307,49 +307,195 @@ beacon_filter_query(const beacon_filter_t *filter, beacon_str_t query,
     }
 }
 
-void
-beacon_filter_url(const beacon_filter_t *filter, beacon_str_t url,
-    uint8_t *dst, beacon_str_t *out)
+int
+beacon_filter_is_json(beacon_str_t text)
 {
-    size_t          head;
-    beacon_str_t    query, left;
-    const uint8_t  *p;
+    uint8_t         c;
+    const uint8_t  *p, *last;
 
-    *out = url;
+    last = text.data + text.len;
+
+    for (p = text.data; p < last; /* void */ ) {
+        c = beacon_query_byte(p, last, &p);
+
+        if (c != ' ' && c != '\t' && c != '\r' && c != '\n' && c != '[') {
+            return c == '{';
+        }
+    }
+
+    return 0;
+}
+
+#if defined(__SSE2__)
+
+static inline int
+beacon_filter_marks(const uint8_t *p)
+{
+    __m128i  bytes;
+
+    bytes = _mm_loadu_si128((const __m128i *) p);
+
+    return _mm_movemask_epi8(
+               _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(';')),
+                   _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('?')),
+                                _mm_cmpeq_epi8(bytes, _mm_set1_epi8('#')))));
+}
+
+#endif
+
+/* Is there a ';', '?' or '#'?  Most have none. */
+static inline int
+beacon_filter_marked(beacon_str_t url)
+{
+    const uint8_t  *p, *end;
 
     if (url.len == 0) {
-        return;
+        return 0;
     }
 
-    p = memchr(url.data, '#', url.len);
+    p = url.data;
+    end = p + url.len;
 
-    if (p) {
-        out->len = (size_t) (p - url.data);
+#if defined(__SSE2__)
+    if (url.len >= 16) {
+        for ( /* void */ ; p < end - 16; p += 16) {
+            if (beacon_filter_marks(p)) {
+                return 1;
+            }
+        }
+
+        return beacon_filter_marks(end - 16) != 0;
+    }
+#endif
+
+    for ( /* void */ ; p < end; p++) {
+        if (*p <= '?' && (*p == ';' || *p == '?' || *p == '#')) {
+            return 1;
+        }
     }
 
-    p = memchr(url.data, '?', out->len);
+    return 0;
+}
+
+/* Without a fragment. */
+static void
+beacon_filter_params(const beacon_filter_t *filter, beacon_str_t path,
+    uint8_t *dst, beacon_str_t *out)
+{
+    uint8_t        *to;
+    const uint8_t  *p, *run, *end, *stop;
+
+    *out = path;
+    p = path.len ? memchr(path.data, ';', path.len) : NULL;
 
     if (p == NULL) {
         return;
     }
 
-    head = (size_t) (p + 1 - url.data);
+    run = path.data;
+    end = run + path.len;
+    to = dst;
+
+    for ( /* void */ ; p < end; p = stop) {
+        stop = memchr(p + 1, ';', (size_t) (end - p - 1));
+        stop = stop ? stop : end;
+
+        if (stop - p > 1 && beacon_filter_sequence(filter, p + 1, stop)) {
+            memcpy(to, run, (size_t) (p - run));
+            to += p - run;
+            run = stop;
+            out->data = dst;
+        }
+    }
+
+    if (out->data == dst) {
+        memcpy(to, run, (size_t) (end - run));
+        out->len = (size_t) (to - dst) + (size_t) (end - run);
+    }
+}
+
+void
+beacon_filter_path(const beacon_filter_t *filter, beacon_str_t path,
+    uint8_t *dst, beacon_str_t *out)
+{
+    const uint8_t  *p;
+
+    *out = path;
+
+    if (!beacon_filter_marked(path)) {
+        return;
+    }
+
+    p = memchr(path.data, '#', path.len);
+
+    if (p) {
+        path.len = (size_t) (p - path.data);
+    }
+
+    beacon_filter_params(filter, path, dst, out);
+}
+
+/* One that has some of these. */
+static void
+beacon_filter_address(const beacon_filter_t *filter, beacon_str_t url,
+    uint8_t *dst, beacon_str_t *out)
+{
+    beacon_str_t    query, path, left;
+    const uint8_t  *p;
+
+    p = memchr(url.data, '#', url.len);
+
+    if (p) {
+        url.len = (size_t) (p - url.data);
+    }
+
+    p = url.len ? memchr(url.data, '?', url.len) : NULL;
+
+    path.data = url.data;
+    path.len = p ? (size_t) (p - url.data) : url.len;
+    beacon_filter_params(filter, path, dst, out);
+
+    if (p == NULL) {
+        return;
+    }
+
     query.data = p + 1;
-    query.len = out->len - head;
-    beacon_filter_query(filter, query, dst + head, &left);
+    query.len = url.len - path.len - 1;
 
-    if (left.data == query.data) {
+    if (beacon_filter_is_json(query)) {
+        return;                     /* without it and its '?' */
+    }
+
+    beacon_filter_query(filter, query, dst + path.len + 1, &left);
+
+    if (left.data == query.data && out->data == url.data) {
+        out->len = url.len;
         return;
     }
 
-    if (left.len == 0) {
-        out->len = head - 1;        /* without the '?' */
+    if (left.data != query.data && left.len == 0) {
         return;
     }
 
-    memcpy(dst, url.data, head);
-    out->data = dst;
-    out->len = head + left.len;
+    if (out->data != dst) {
+        memcpy(dst, url.data, out->len);
+        out->data = dst;
+    }
+
+    dst[out->len] = '?';
+    memmove(dst + out->len + 1, left.data, left.len);
+    out->len += 1 + left.len;
+}
+
+void
+beacon_filter_url(const beacon_filter_t *filter, beacon_str_t url,
+    uint8_t *dst, beacon_str_t *out)
+{
+    *out = url;
+
+    if (beacon_filter_marked(url)) {
+        beacon_filter_address(filter, url, dst, out);
+    }
 }
 
 /* As beacon_filter_sequence(), for a member of a JSON object that is valid; a
@@ -422,13 +568,79 @@ beacon_filter_member_end(const uint8_t *p)
     }
 }
 
+static const uint8_t *
+beacon_filter_space(const uint8_t *p)
+{
+    while (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t') {
+        p++;
+    }
+
+    return p;
+}
+
+/* The members of the object at p; returns what is behind it. */
+static const uint8_t *
+beacon_filter_object(beacon_filter_state_t *st, const uint8_t *p)
+{
+    const uint8_t  *stop;
+
+    p++;
+
+    do {
+        stop = beacon_filter_member_end(p);
+
+        if (beacon_filter_member(st->filter, p, stop)) {
+            memcpy(st->to, st->run, (size_t) (p - st->run));
+            st->to += p - st->run;
+
+            if (*stop == '}') {
+                st->to -= (st->to[-1] == ',');
+                st->run = stop;
+
+            } else {
+                st->run = stop + 1;
+            }
+        }
+
+        p = stop + 1;
+    } while (*stop == ',');
+
+    return p;
+}
+
+/* The objects of the array at p.  INVALID: it holds something else, too. */
+static beacon_rc_t
+beacon_filter_array(beacon_filter_state_t *st, const uint8_t *p)
+{
+    p = beacon_filter_space(p + 1);
+
+    if (*p == ']') {
+        return BEACON_OK;
+    }
+
+    for ( ;; ) {
+        if (*p != '{') {
+            return BEACON_INVALID;
+        }
+
+        p = beacon_filter_space(beacon_filter_object(st, p));
+
+        if (*p == ']') {
+            return BEACON_OK;
+        }
+
+        p = beacon_filter_space(p + 1);
+    }
+}
+
 beacon_rc_t
 beacon_filter_json(const beacon_filter_t *filter, beacon_json_t *json,
     beacon_str_t text, uint8_t *dst, beacon_str_t *out)
 {
-    uint8_t        *to;
-    beacon_rc_t     rc;
-    const uint8_t  *p, *end, *run, *stop;
+    size_t                  n;
+    beacon_rc_t             rc;
+    const uint8_t          *p;
+    beacon_filter_state_t   st;
 
     rc = beacon_json_check(json, text);
 
@@ -436,45 +648,27 @@ beacon_filter_json(const beacon_filter_t *filter, beacon_json_t *json,
         return rc;
     }
 
-    for (p = text.data; *p == ' ' || *p == '\n' || *p == '\r' || *p == '\t';
-         p++)
-    {
-        /* void */
-    }
+    st.filter = filter;
+    st.run = text.data;
+    st.end = text.data + text.len;
+    st.to = dst;
 
-    if (*p != '{') {
+    p = beacon_filter_space(text.data);
+
+    if (*p == '{') {
+        (void) beacon_filter_object(&st, p);
+
+    } else if (*p != '[' || beacon_filter_array(&st, p) != BEACON_OK) {
         return BEACON_INVALID;
     }
 
     *out = text;
-    run = text.data;
-    end = run + text.len;
-    to = dst;
-    p++;
 
-    do {
-        stop = beacon_filter_member_end(p);
-
-        if (beacon_filter_member(filter, p, stop)) {
-            out->data = dst;
-            memcpy(to, run, (size_t) (p - run));
-            to += p - run;
-
-            if (*stop == '}') {
-                to -= (to[-1] == ',');
-                run = stop;
-
-            } else {
-                run = stop + 1;
-            }
-        }
-
-        p = stop + 1;
-    } while (*stop == ',');
-
-    if (out->data == dst) {
-        memcpy(to, run, (size_t) (end - run));
-        out->len = (size_t) (to - dst) + (size_t) (end - run);
+    if (st.run != text.data) {
+        n = (size_t) (st.end - st.run);
+        memcpy(st.to, st.run, n);
+        out->data = dst;
+        out->len = (size_t) (st.to - dst) + n;
     }
 
     return BEACON_OK;

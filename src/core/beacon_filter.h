@@ -1,7 +1,7 @@
 /*
  * Takes arguments out by their names (beacon_drop_args, beacon_keep_args): of a
- * query or form, of a referer's query, of the members of a JSON object.  Runs
- * in the worker, before anything is stored.
+ * query or form, of a path's parameters, of a referer, of the members of a JSON
+ * object or of a batch of them.  Runs in the worker, before anything is stored.
  *
  * Names are compared as they are once decoded (%65mail is email, "\u0065mail"
  * too), byte for byte, with one kindness each way that errs on the side of
@@ -50,16 +50,31 @@ void beacon_filter_query(const beacon_filter_t *filter, beacon_str_t query,
     uint8_t *dst, beacon_str_t *out);
 
 /*
- * The same for a URL: its query is what is filtered.  A fragment, which no
- * browser sends and no rule describes, is taken out.  This function can't fail.
+ * Does a query or form begin like JSON?  Scripts send some as one, to need no
+ * preflight; it would be one name, its values and all.  "[email]=" is a query.
+ */
+int beacon_filter_is_json(beacon_str_t text);
+
+/*
+ * The same for a request's path, whose parameters (";email=...") are filtered:
+ * each goes to the next ';' or the path's end.  A fragment, which no browser
+ * sends and no rule describes, is taken out.  This function can't fail.
+ */
+void beacon_filter_path(const beacon_filter_t *filter, beacon_str_t path,
+    uint8_t *dst, beacon_str_t *out);
+
+/*
+ * The same for a URL: its path and its query, which goes as a whole where it
+ * is JSON.  This function can't fail.
  */
 void beacon_filter_url(const beacon_filter_t *filter, beacon_str_t url,
     uint8_t *dst, beacon_str_t *out);
 
 /*
- * The same for a JSON object's own members, not those of what it holds.
- * INVALID: not an object, or not what beacon_json_check() takes for JSON (two
- * equal keys, for one): it cannot be searched.  SYS: no memory.
+ * The same for a JSON object's own members, not those of what it holds, or for
+ * those of each object in an array.  INVALID: neither an object nor an array of
+ * objects alone, or not what beacon_json_check() takes for JSON (two equal
+ * keys, for one): it cannot be searched.  SYS: no memory.
  */
 beacon_rc_t beacon_filter_json(const beacon_filter_t *filter,
     beacon_json_t *json, beacon_str_t text, uint8_t *dst, beacon_str_t *out);

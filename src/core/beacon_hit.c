@@ -421,16 +421,18 @@ beacon_query_arg(beacon_str_t query, beacon_str_t name, uint8_t *buf,
     size_t                 n;
     uint8_t                c;
     const uint8_t         *p, *end;
-    beacon_query_search_t  search = {
-        query.data + query.len, name, buf, value
-    };
+    beacon_query_search_t  search;
 
     if (query.len == 0) {
         return BEACON_AGAIN;
     }
 
     p = query.data;
-    end = search.end;
+    end = p + query.len;
+    search.end = end;
+    search.name = name;
+    search.buf = buf;
+    search.value = value;
     c = name.len ? name.data[0] : '=';
 
     if (beacon_query_may(*p, c) && beacon_query_try(&search, p)) {

@@ -47,7 +47,7 @@
 #define NGX_HTTP_BEACON_PRERENDER      0x04
 
 /* Flags that a worker sets by itself; they have names in the schema, too. */
-#define NGX_HTTP_BEACON_OWN_FLAGS      3
+#define NGX_HTTP_BEACON_OWN_FLAGS      4
 
 
 /* One directive that names a sink. */
@@ -307,6 +307,7 @@ typedef struct {
     uint32_t                    prefetch;   /* bits of the schema's flags */
     uint32_t                    prerender;
     uint32_t                    body_dropped;
+    uint32_t                    query_dropped;
 
     beacon_schema_t            *schema;     /* in main conf's schemas */
     ngx_http_beacon_main_conf_t  *main;

@@ -7,8 +7,6 @@
 
 #include "ngx_http_beacon.h"
 
-#include "beacon_query.h"
-
 
 static ngx_uint_t ngx_http_beacon_signals_from(ngx_list_part_t *part,
     ngx_table_elt_t *h) __attribute__((noinline));
@@ -19,12 +17,13 @@ static void ngx_http_beacon_truncate(ngx_http_request_t *r,
 static ngx_int_t ngx_http_beacon_filter(ngx_http_request_t *r,
     ngx_http_beacon_worker_t *worker, beacon_filter_t *filter,
     beacon_hit_t *hit);
+static ngx_inline u_char *ngx_http_beacon_filter_left(beacon_str_t *str,
+    beacon_str_t *left, u_char *room);
 static u_char *ngx_http_beacon_filter_room(ngx_http_request_t *r,
     ngx_http_beacon_worker_t *worker, size_t len);
 static ngx_int_t ngx_http_beacon_filter_data(ngx_http_request_t *r,
     ngx_http_beacon_worker_t *worker, beacon_filter_t *filter,
     beacon_str_t *body);
-static ngx_uint_t ngx_http_beacon_form_is_json(beacon_str_t *body);
 static ngx_uint_t ngx_http_beacon_form_searchable(ngx_http_request_t *r);
 
 
@@ -168,7 +167,7 @@ ngx_http_beacon_privacy(ngx_http_request_t *r,
     ngx_uint_t signals, beacon_hit_t *hit)
 {
     ngx_int_t         rc;
-    beacon_str_t     *ip;
+    beacon_str_t     *ip, *query;
     beacon_filter_t  *filter;
 
     ip = &hit->strings[BEACON_HIT_IP];
@@ -198,6 +197,13 @@ ngx_http_beacon_privacy(ngx_http_request_t *r,
 
     if (filter == NULL) {
         return NGX_OK;
+    }
+
+    query = &hit->strings[BEACON_HIT_QUERY];
+
+    if (beacon_filter_is_json(*query)) {
+        query->len = 0;
+        hit->flags |= blcf->query_dropped;
     }
 
     rc = ngx_http_beacon_filter(r, worker, filter, hit);
@@ -274,30 +280,34 @@ static ngx_int_t
 ngx_http_beacon_filter(ngx_http_request_t *r, ngx_http_beacon_worker_t *worker,
     beacon_filter_t *filter, beacon_hit_t *hit)
 {
-    u_char        *room;
-    beacon_str_t  *query, *referer, *body, left;
+    u_char        *room, *p;
+    beacon_str_t  *path, *query, *referer, *body, left;
 
+    path = &hit->strings[BEACON_HIT_PATH];
     query = &hit->strings[BEACON_HIT_QUERY];
     referer = &hit->strings[BEACON_HIT_REFERER];
     body = &hit->strings[BEACON_HIT_BODY];
 
-    room = ngx_http_beacon_filter_room(r, worker, query->len);
+    room = ngx_http_beacon_filter_room(r, worker,
+                                       path->len + query->len + referer->len);
     if (room == NULL) {
         return NGX_ERROR;
     }
 
-    beacon_filter_query(filter, *query, room, &left);
-    worker->scratch_used += (left.data == room) ? left.len : 0;
-    *query = left;
+    p = room;
 
-    room = ngx_http_beacon_filter_room(r, worker, referer->len);
-    if (room == NULL) {
-        return NGX_ERROR;
+    beacon_filter_path(filter, *path, p, &left);
+    p = ngx_http_beacon_filter_left(path, &left, p);
+
+    beacon_filter_query(filter, *query, p, &left);
+    p = ngx_http_beacon_filter_left(query, &left, p);
+
+    beacon_filter_url(filter, *referer, p, &left);
+    p = ngx_http_beacon_filter_left(referer, &left, p);
+
+    if (room == worker->scratch + worker->scratch_used) {
+        worker->scratch_used += p - room;
     }
-
-    beacon_filter_url(filter, *referer, room, &left);
-    worker->scratch_used += (left.data == room) ? left.len : 0;
-    *referer = left;
 
     switch (hit->body_kind) {
 
@@ -305,7 +315,7 @@ ngx_http_beacon_filter(ngx_http_request_t *r, ngx_http_beacon_worker_t *worker,
         return NGX_OK;
 
     case BEACON_BODY_FORM:
-        if (ngx_http_beacon_form_is_json(body)
+        if (beacon_filter_is_json(*body)
             || !ngx_http_beacon_form_searchable(r))
         {
             return NGX_DECLINED;
@@ -326,6 +336,17 @@ ngx_http_beacon_filter(ngx_http_request_t *r, ngx_http_beacon_worker_t *worker,
     default:
         return NGX_DECLINED;
     }
+}
+
+
+/* Takes what is left of str; returns where there is room behind it. */
+
+static ngx_inline u_char *
+ngx_http_beacon_filter_left(beacon_str_t *str, beacon_str_t *left, u_char *room)
+{
+    *str = *left;
+
+    return (left->data == room) ? room + left->len : room;
 }
 
 
@@ -376,31 +397,6 @@ ngx_http_beacon_filter_data(ngx_http_request_t *r,
     *body = left;
 
     return NGX_OK;
-}
-
-
-/*
- * Scripts send JSON as a form to need no preflight: it would be one name, its
- * values and all.  "[email]=" is a form.
- */
-
-static ngx_uint_t
-ngx_http_beacon_form_is_json(beacon_str_t *body)
-{
-    uint8_t         c;
-    const uint8_t  *p, *last;
-
-    last = body->data + body->len;
-
-    for (p = body->data; p < last; /* void */ ) {
-        c = beacon_query_byte(p, last, &p);
-
-        if (c != ' ' && c != '\t' && c != '\r' && c != '\n' && c != '[') {
-            return c == '{';
-        }
-    }
-
-    return 0;
 }
 
 

@@ -39,6 +39,8 @@ ngx_http_beacon_schema(ngx_conf_t *cf, ngx_http_beacon_loc_conf_t *blcf)
     if (blcf->anonymous) {
         blcf->body_dropped = ngx_http_beacon_schema_flag(schema,
                                                          "body_dropped");
+        blcf->query_dropped = ngx_http_beacon_schema_flag(schema,
+                                                          "query_dropped");
     }
 
     known = bmcf->schemas.elts;

@@ -1,7 +1,7 @@
 /*
  * The filter against the plainest way to do it: a query taken apart, each name
- * decoded whole, what is left joined again; JSON by what jansson makes of it
- * before and after.
+ * decoded whole, what is left joined again; parameters of a path the same way;
+ * JSON by what jansson makes of it before and after.
  *
  * Input: a byte (bit 0: names are kept, not dropped; the others: what the text
  * is), names with a space between them, a line break, the text.
@@ -141,7 +141,7 @@ fuzz_query(const uint8_t *p, size_t len, uint8_t *left)
 
 /* As many members of both, in the same order, but for those that go. */
 static void
-fuzz_objects(json_t *before, json_t *after)
+fuzz_object(json_t *before, json_t *after)
 {
     void        *a, *b;
     const char  *key;
@@ -163,6 +163,41 @@ fuzz_objects(json_t *before, json_t *after)
     }
 
     fuzz_check(b == NULL);
+}
+
+/* 0: neither an object nor an array of objects. */
+static int
+fuzz_searchable(json_t *value)
+{
+    size_t   i;
+    json_t  *element;
+
+    json_array_foreach(value, i, element) {
+        if (!json_is_object(element)) {
+            return 0;
+        }
+    }
+
+    return json_is_object(value) || json_is_array(value);
+}
+
+static void
+fuzz_objects(json_t *before, json_t *after)
+{
+    size_t   i;
+    json_t  *element;
+
+    if (json_is_object(before)) {
+        fuzz_object(before, after);
+        return;
+    }
+
+    fuzz_check(json_is_array(after)
+               && json_array_size(before) == json_array_size(after));
+
+    json_array_foreach(before, i, element) {
+        fuzz_object(element, json_array_get(after, i));
+    }
 }
 
 static void
@@ -189,12 +224,11 @@ fuzz_json(beacon_str_t text, beacon_rc_t rc, beacon_str_t out)
         return;
     }
 
-    fuzz_check((rc == BEACON_OK) == json_is_object(before));
+    fuzz_check((rc == BEACON_OK) == fuzz_searchable(before));
 
     if (rc == BEACON_OK) {
         after = json_loadb((const char *) out.data, out.len,
                            JSON_ALLOW_NUL, NULL);
-        fuzz_check(json_is_object(after));
         fuzz_objects(before, after);
         json_decref(after);
     }
@@ -202,24 +236,94 @@ fuzz_json(beacon_str_t text, beacon_rc_t rc, beacon_str_t out)
     json_decref(before);
 }
 
-/* A URL's query and nothing else but the fragment. */
+/* What must be left of a path's parameters; returns its length. */
+static size_t
+fuzz_params(const uint8_t *p, size_t len, uint8_t *left)
+{
+    size_t          i, n, out, name;
+    uint8_t        *key;
+    const uint8_t  *end;
+
+    key = malloc(len + 1);
+    end = p + len;
+
+    for (out = 0; p < end && *p != ';'; p++) {
+        left[out++] = *p;
+    }
+
+    for ( /* void */ ; p < end; p += n) {
+        for (n = 1; p + n < end && p[n] != ';'; n++) {
+            /* its length, with the ';' in front of it */
+        }
+
+        for (i = 1; i < n && p[i] != '=' && p[i] != '&'; i++) {
+            /* its name's end */
+        }
+
+        name = fuzz_decode(p + 1, i - 1, key);
+
+        if (n == 1 || !fuzz_goes(key, name)) {
+            memcpy(left + out, p, n);
+            out += n;
+        }
+    }
+
+    free(key);
+
+    return out;
+}
+
+static int
+fuzz_is_json(const uint8_t *p, size_t len)
+{
+    int       found;
+    size_t    i, n;
+    uint8_t  *text;
+
+    text = malloc(len + 1);
+    n = fuzz_decode(p, len, text);
+
+    for (i = 0; i < n && strchr(" \t\r\n[", text[i]) && text[i]; i++) {
+        /* void */
+    }
+
+    found = i < n && text[i] == '{';
+    free(text);
+
+    return found;
+}
+
+/* A path's parameters and a URL's query; no fragment. */
 static void
 fuzz_url(beacon_str_t url, beacon_str_t out, uint8_t *left)
 {
-    size_t          len, head, n;
+    size_t          len, head, n, m;
     const uint8_t  *p;
 
     p = url.len ? memchr(url.data, '#', url.len) : NULL;
     len = p ? (size_t) (p - url.data) : url.len;
     p = len ? memchr(url.data, '?', len) : NULL;
-    head = p ? (size_t) (p - url.data) + 1 : len;
-    memcpy(left, url.data, head);
-    n = head + (p ? fuzz_query(url.data + head, len - head, left + head) : 0);
+    head = p ? (size_t) (p - url.data) : len;
+    n = fuzz_params(url.data, head, left);
 
-    if (n == head && len > head) {
-        n--;
+    if (p && !fuzz_is_json(p + 1, len - head - 1)) {
+        m = fuzz_query(p + 1, len - head - 1, left + n + 1);
+        left[n] = '?';
+        n += (m || len == head + 1) ? m + 1 : 0;
     }
 
+    fuzz_check(n == out.len && memcmp(left, out.data, n) == 0);
+    fuzz_check(out.len != len || out.data == url.data);
+}
+
+static void
+fuzz_path(beacon_str_t path, beacon_str_t out, uint8_t *left)
+{
+    size_t          n;
+    const uint8_t  *p;
+
+    p = path.len ? memchr(path.data, '#', path.len) : NULL;
+    n = fuzz_params(path.data, p ? (size_t) (p - path.data) : path.len, left);
     fuzz_check(n == out.len && memcmp(left, out.data, n) == 0);
 }
 
@@ -267,7 +371,7 @@ fuzz_run(int what, const uint8_t *text, size_t len)
                        fuzz_names, fuzz_keep ? fuzz_nnames : 0);
     src = malloc(len ? len : 1);
     dst = malloc(len ? len : 1);
-    left = malloc(len + 1);
+    left = malloc(len + 2);
     memcpy(src, text, len);
     in.data = src;
     in.len = len;
@@ -284,6 +388,11 @@ fuzz_run(int what, const uint8_t *text, size_t len)
     case 1:
         beacon_filter_url(&filter, in, dst, &out);
         fuzz_url(in, out, left);
+        break;
+
+    case 3:
+        beacon_filter_path(&filter, in, dst, &out);
+        fuzz_path(in, out, left);
         break;
 
     default:

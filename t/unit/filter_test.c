@@ -33,6 +33,7 @@ test_use(const char *drop, const char *keep)
 typedef enum {
     TEST_QUERY,
     TEST_URL,
+    TEST_PATH,
     TEST_JSON
 } test_what_e;
 
@@ -60,6 +61,9 @@ test_is(test_what_e what, const char *text, const char *expected)
         break;
     case TEST_URL:
         beacon_filter_url(&test_filter, in, dst, &out);
+        break;
+    case TEST_PATH:
+        beacon_filter_path(&test_filter, in, dst, &out);
         break;
     default:
         beacon_json_init(&json, 7);
@@ -168,6 +172,59 @@ test_urls(void)
             "https://x/?a=b?email=1");
     test_is(TEST_URL, "?email=1&a", "?a");
     test_is(TEST_URL, "email=1", "email=1");
+    test_is(TEST_URL, "https://x/i;email=1;a=2?email=3&b=4#c",
+            "https://x/i;a=2?b=4");
+    test_is(TEST_URL, "https://x/i;email=1?b=4", "https://x/i?b=4");
+    test_is(TEST_URL, "https://x/i;email=1?", "https://x/i?");
+    test_is(TEST_URL, "https://x/i;email=1?email=2", "https://x/i");
+    test_is(TEST_URL, "https://x/?{\"email\":1}", "https://x/");
+    test_is(TEST_URL, "https://x/;email=1?+%5B%7B%22email%22:1%7D&a=1",
+            "https://x/");
+}
+
+static void
+test_paths(void)
+{
+    test_use("email phone", "");
+    test_is(TEST_PATH, "", "");
+    test_is(TEST_PATH, "/", "/");
+    test_is(TEST_PATH, "/a/email=1/b", "/a/email=1/b");
+    test_is(TEST_PATH, "/a;b=1;c", "/a;b=1;c");
+    test_is(TEST_PATH, "/a;email=1", "/a");
+    test_is(TEST_PATH, "/a;email=1;b=2;PHONE=3;c", "/a;b=2;c");
+    test_is(TEST_PATH, "/a;;email;;%65mail[x]=1;", "/a;;;");
+    test_is(TEST_PATH, "/a;email=1/2;b/c", "/a;b/c");
+    test_is(TEST_PATH, "/a;b=email;emails=1", "/a;b=email;emails=1");
+    test_is(TEST_PATH, "/a#email=1", "/a");
+    test_is(TEST_PATH, "/a;b#;email=1", "/a;b");
+    test_is(TEST_PATH, ";email=1", "");
+
+    test_use("", "a");
+    test_is(TEST_PATH, "/x;a=1;b=2;;c", "/x;a=1;");
+}
+
+static void
+test_is_json(void)
+{
+    static const char *const  json[] = {
+        "{", "{\"a\":1}", " \t\r\n{", "[{", "%5B%7b", "+[+[{"
+    };
+    static const char *const  query[] = {
+        "", "a={", "[a]=1", "[]", "%7", "]{", "\"{", "&{"
+    };
+    size_t  i;
+
+    for (i = 0; i < sizeof(json) / sizeof(json[0]); i++) {
+        ok(beacon_filter_is_json((beacon_str_t) {
+               strlen(json[i]), (const uint8_t *) json[i] }),
+           "a text begins like JSON (%zu)", i);
+    }
+
+    for (i = 0; i < sizeof(query) / sizeof(query[0]); i++) {
+        ok(!beacon_filter_is_json((beacon_str_t) {
+               strlen(query[i]), (const uint8_t *) query[i] }),
+           "\"%s\" does not", query[i]);
+    }
 }
 
 static void
@@ -197,7 +254,21 @@ test_json(void)
     test_is(TEST_JSON, "{\"a\":1,\"a\":2}", NULL);
     test_is(TEST_JSON, "{\"email\":1,\"\\u0065mail\":2}", NULL);
     test_is(TEST_JSON, "{\"email\":1", NULL);
-    test_is(TEST_JSON, "[{\"email\":1}]", NULL);
+    test_is(TEST_JSON, "[{\"email\":1}]", "[{}]");
+    test_is(TEST_JSON, "[]", "[]");
+    test_is(TEST_JSON, " [ ] ", " [ ] ");
+    test_is(TEST_JSON, "[{}, {\"a\":1}]", "[{}, {\"a\":1}]");
+    test_is(TEST_JSON, "[ {\"email\":1,\"a\":[{\"email\":1}]} , "
+                       "{\"b\":2,\"Email\":{}} ]",
+            "[ {\"a\":[{\"email\":1}]} , {\"b\":2} ]");
+    test_is(TEST_JSON, "[{\"a\":1,\"email\":1},{\"email\":1,\"a\":1}]",
+            "[{\"a\":1},{\"a\":1}]");
+    test_is(TEST_JSON, "[{\"email\":1},{\"email\":1}]", "[{},{}]");
+    test_is(TEST_JSON, "[{\"email\":1},2]", NULL);
+    test_is(TEST_JSON, "[\"email\",{}]", NULL);
+    test_is(TEST_JSON, "[[{\"email\":1}]]", NULL);
+    test_is(TEST_JSON, "[null]", NULL);
+    test_is(TEST_JSON, "[{\"email\":1}", NULL);
     test_is(TEST_JSON, "\"{email}\"", NULL);
     test_is(TEST_JSON, "17", NULL);
     test_is(TEST_JSON, "email=x", NULL);
@@ -243,6 +314,8 @@ main(void)
     test_spellings();
     test_kept();
     test_urls();
+    test_paths();
+    test_is_json();
     test_json();
     test_long();
 
