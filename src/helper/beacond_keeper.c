@@ -428,6 +428,8 @@ beacond_keeper_run(void *data)
     uint64_t           idle;
     beacond_engine_t  *engine = data;
 
+    pthread_setname_np(pthread_self(), "keeper");
+
     for ( ;; ) {
         idle = beacond_keeper_turn(engine);
 

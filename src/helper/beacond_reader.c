@@ -238,6 +238,7 @@ beacond_reader_run(void *data)
     beacond_reader_t  *reader = data;
     beacond_engine_t  *engine = reader->engine;
 
+    pthread_setname_np(pthread_self(), "reader");
     pause = BEACOND_PAUSE_MIN;
 
     pthread_mutex_lock(&engine->mutex);

@@ -313,10 +313,14 @@ void *
 beacond_sinker_run(void *data)
 {
     bool                       given, force;
+    char                       name[16];
     uint64_t                   now;
     beacond_hand_t             hand;
     beacond_sinker_t          *sinker = data;
     const beacond_sink_ops_t  *ops = sinker->sink.ops;
+
+    snprintf(name, sizeof(name), "%s", sinker->sink.name);
+    pthread_setname_np(pthread_self(), name);
 
     if (!beacond_sinker_begin(sinker)) {
         return NULL;

@@ -283,6 +283,7 @@ beacond_spooler_run(void *data)
     beacon_rc_t        rc;
     beacond_engine_t  *engine = data;
 
+    pthread_setname_np(pthread_self(), "spool");
     pthread_mutex_lock(&engine->mutex);
 
     while (!engine->spool_quit) {
