@@ -36,6 +36,8 @@ def trial(what, *errors, api=Mock.PRODUCE, doubles=0, fatal=False,
     if fatal:
         ok(wait_until(lambda: rig.sink('kafka').get('producers', 0) > 1, 5),
            '%s: another producer is made within 5 s' % what)
+        ok('topic "hits":' not in rig.error_text(),
+           '%s: that is no fault of the topic' % what)
     if not ok(rig.wait(name='kafka', seconds=40), '%s: all is done' % what):
         diag(rig.books())
         rig.show_errors()

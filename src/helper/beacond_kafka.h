@@ -97,12 +97,22 @@ struct beacond_kafka_msg_s {
     uint64_t                ended_ns;
     uint64_t                place;      /* of its frame or line in a file */
     beacond_kafka_topic_t  *topic;
-    beacond_message_t      *copy;       /* HELD: one allocation */
+    beacond_message_t       message;    /* SENT, HELD: it stands in data */
     beacond_kafka_msg_t    *older;      /* of all that are used */
     beacond_kafka_msg_t    *newer;
     beacond_kafka_msg_t    *before;     /* of those held for the topic */
     beacond_kafka_msg_t    *behind;
+
+    uint8_t                *data;       /* kept from one use to the next */
+    size_t                  size;
 };
+
+/* Producers that are ended with messages out read them to their last. */
+typedef struct {
+    _Atomic uint32_t        users;
+    uint32_t                n;
+    beacond_kafka_msg_t     msgs[];
+} beacond_kafka_window_t;
 
 typedef enum {
     BEACOND_TOPIC_FINE,
@@ -162,7 +172,7 @@ struct beacond_kafka_s {
                                            messages already */
     beacond_kafka_msg_t     *first;     /* of the hit that they end in */
 
-    beacond_kafka_msg_t     *msgs;      /* [window] */
+    beacond_kafka_window_t  *window;
     beacond_kafka_msg_t     *free;
     beacond_kafka_msg_t     *oldest;
     beacond_kafka_msg_t     *newest;
@@ -170,6 +180,7 @@ struct beacond_kafka_s {
     uint32_t                 out;       /* SENT */
     uint32_t                 held;
     uint32_t                 ended;
+    uint32_t                 behind;    /* of them, at the last checkpoint */
     size_t                   held_bytes;
     uint64_t                 seq;
     uint64_t                 ok_ns;     /* something was delivered */
@@ -205,7 +216,6 @@ struct beacond_kafka_s {
     uint64_t                 copied_ns; /* a copy in the spool's directory */
     bool                     copy_due;  /* it is not the last */
     bool                     copied;    /* there may be one */
-    bool                     full_of_holes;     /* not all could be told */
     char                    *text;      /* the last checkpoint */
     size_t                   text_len;
 
@@ -276,22 +286,29 @@ void beacond_kafka_message(beacond_kafka_t *kafka,
 /* beacond_kafka_window.c */
 
 beacon_rc_t beacond_kafka_window_create(beacond_kafka_t *kafka);
-void beacond_kafka_window_destroy(beacond_kafka_t *kafka);
+
+/* A user less; the last one's is the memory's end.  From any thread. */
+void beacond_kafka_window_leave(void *window);
 
 /* NULL: the window is full. */
 beacond_kafka_msg_t *beacond_kafka_msg_get(beacond_kafka_t *kafka,
     beacond_kafka_topic_t *topic, beacond_msg_source_e source);
 void beacond_kafka_msg_put(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
 
-/* OK: SENT, or what the answer was is seen to.  FULL: not now; as it was. */
+/* Copies the message into msg, where it is as long as msg is used.  SYS: no
+   memory. */
+beacon_rc_t beacond_kafka_keep(beacond_kafka_msg_t *msg,
+    const beacond_message_t *message);
+
+/* What is kept: OK: it is SENT, or what the answer was is seen to.  FULL: not
+   now; as it was. */
 beacon_rc_t beacond_kafka_send(beacond_kafka_t *kafka,
-    beacond_kafka_msg_t *msg, const beacond_message_t *message);
+    beacond_kafka_msg_t *msg);
 
 /* Sends what is held for a topic, n messages at most. */
 void beacond_kafka_resend(beacond_kafka_t *kafka,
     beacond_kafka_topic_t *topic, uint32_t n);
-void beacond_kafka_hold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    const beacond_message_t *message);
+void beacond_kafka_hold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
 void beacond_kafka_unhold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
 
 /* The fate of a live message. */
@@ -308,8 +325,7 @@ void beacond_kafka_well(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic);
 void beacond_kafka_trouble(beacond_kafka_t *kafka);
 
 /* A live message of a parked topic: to its file, or lost, or held. */
-void beacond_kafka_park(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    const beacond_message_t *message);
+void beacond_kafka_park(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
 
 /* Where there is no room for it: lost, but only if somebody else has it.
    false: it has to wait. */

@@ -25,7 +25,7 @@
 
 #define BEACOND_KAFKA_AGE   (100 * BEACOND_MS)  /* of what has ended */
 #define BEACOND_KAFKA_COPY  (1000 * BEACOND_MS)
-#define BEACOND_KAFKA_HOLE  (1000 * BEACOND_MS)
+#define BEACOND_KAFKA_HOLE  (5000 * BEACOND_MS)
 #define BEACOND_KAFKA_PATH  (PATH_MAX + 80)
 
 /* Loading. */
@@ -248,22 +248,16 @@ beacond_kafka_compose(beacond_kafka_t *kafka,
     return BEACON_OK;
 }
 
-/*
- * What has ended, in the order in which it came.  A partition's reports come
- * together, so most holes are filled by the next one: what lies behind a hole
- * is not told at once, but when it has waited for a second, or the window
- * wants its place.
- */
+/* What has ended, in the order in which it came; patient: but for what lies
+   behind a hole for less than 5 s. */
 static size_t
-beacond_kafka_gather(beacond_kafka_t *kafka, bool force)
+beacond_kafka_pick(beacond_kafka_t *kafka, bool patient)
 {
-    bool                  ended, patient;
+    bool                  ended;
     size_t                n = 0, left = kafka->ended;
-    uint64_t              since;
+    uint64_t              since = kafka->now - BEACOND_KAFKA_HOLE;
     beacond_kafka_msg_t  *msg;
 
-    patient = !force && kafka->used <= kafka->conf->window / 2;
-    since = kafka->now - BEACOND_KAFKA_HOLE;
     kafka->holes++;
 
     for (msg = kafka->oldest; msg != NULL && left > 0; msg = msg->newer) {
@@ -287,6 +281,29 @@ beacond_kafka_gather(beacond_kafka_t *kafka, bool force)
         }
 
         msg->piece.told = false;
+    }
+
+    return n;
+}
+
+/*
+ * A partition's reports come together, so most holes are filled by the next
+ * one, and holes are what makes a checkpoint long: what lies behind one waits,
+ * unless it keeps the window from what librdkafka could send.
+ */
+static size_t
+beacond_kafka_gather(beacond_kafka_t *kafka, bool force)
+{
+    size_t    n;
+    uint32_t  window = kafka->conf->window;
+
+    n = beacond_kafka_pick(kafka, !force);
+
+    if (!force && n < window / 16
+        && (kafka->ended > window / 2
+            || (kafka->used > window / 4 * 3 && kafka->out < window / 4)))
+    {
+        n = beacond_kafka_pick(kafka, false);
     }
 
     return n;
@@ -354,15 +371,13 @@ beacond_kafka_due(const beacond_kafka_t *kafka, bool force)
         return false;
     }
 
-    return force || (kafka->ended >= kafka->conf->window / 4
-                     && !kafka->full_of_holes)
+    return force || kafka->ended - kafka->behind >= kafka->conf->window / 8
            || kafka->now - kafka->ended_ns >= BEACOND_KAFKA_AGE;
 }
 
 void
 beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
 {
-    uint32_t               n;
     beacon_rc_t            rc;
     beacond_settled_t      settled = { kafka->pieces, 0, 0, 0 };
     beacond_checkpoint_t   engine;
@@ -395,9 +410,8 @@ beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
     BEACOND_POINT("kafka.after_checkpoint");
 
     beacond_sink_settle(kafka->sink, &settled);
-    n = kafka->ended;
     beacond_kafka_told(kafka, settled.npieces);
-    kafka->full_of_holes = kafka->ended > n / 2;
+    kafka->behind = kafka->ended;
     kafka->unparked -= settled.unparked_done;
     kafka->unparked_lost = 0;
     kafka->leftover = kafka->unparked;

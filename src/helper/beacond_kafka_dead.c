@@ -329,8 +329,10 @@ beacond_dead_send(beacond_kafka_t *kafka, const char *line, size_t len)
 
     msg->alone = true;
     msg->place = kafka->dead_place;
-    rc = beacond_producer_send(kafka->alone, topic->handle[1], &message, msg,
-                               &reason);
+    rc = beacond_kafka_keep(msg, &message) == BEACON_OK
+         ? beacond_producer_send(kafka->alone, topic->handle[1],
+                                 &msg->message, msg, &reason)
+         : BEACON_FULL;
 
     if (rc == BEACON_OK) {
         msg->state = BEACOND_MSG_SENT;

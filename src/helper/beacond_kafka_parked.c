@@ -321,7 +321,9 @@ beacond_parked_send_one(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
 
     msg->alone = topic->alone;
     msg->place = topic->place;
-    rc = beacond_producer_send(producer, handle, &message, msg, &reason);
+    rc = beacond_kafka_keep(msg, &message) == BEACON_OK
+         ? beacond_producer_send(producer, handle, &msg->message, msg, &reason)
+         : BEACON_FULL;
 
     if (rc != BEACON_OK) {
         beacond_kafka_msg_put(kafka, msg);

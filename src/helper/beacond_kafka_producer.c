@@ -22,6 +22,8 @@ struct beacond_producer_s {
     beacond_producer_ops_t       ops;
     bool                         fatal;
     char                         reason[256];
+    void                       (*done)(void *data);
+    void                        *done_data;
 };
 
 /* Callbacks; all of them from within beacond_producer_poll(). */
@@ -49,24 +51,33 @@ beacond_producer_what(rd_kafka_resp_err_t err)
     }
 }
 
+/* A fatal error comes with reports that name it as their message's own, and
+   before the error itself. */
+static bool
+beacond_producer_failed(beacond_producer_t *producer)
+{
+    producer->fatal |= rd_kafka_fatal_error(producer->rk, producer->reason,
+                                            sizeof(producer->reason)) != 0;
+
+    return producer->fatal;
+}
+
 static void
 beacond_producer_report(rd_kafka_t *rk, const rd_kafka_message_t *rkm,
     void *opaque)
 {
-    beacond_message_t    message;
+    beacond_report_e     what = beacond_producer_what(rkm->err);
     beacond_producer_t  *producer = opaque;
 
     (void) rk;
     BEACOND_POINT("kafka.report");
-    message.value = rkm->payload;
-    message.len = rkm->len;
-    message.key = rkm->key;
-    message.key_len = rkm->key_len;
-    message.time_ms = rkm->err ? rd_kafka_message_timestamp(rkm, NULL) : 0;
-    producer->ops.report(producer->ops.data, rkm->_private,
-                         beacond_producer_what(rkm->err),
-                         rkm->err ? rd_kafka_err2str(rkm->err) : "",
-                         &message);
+
+    if (what != BEACOND_DELIVERED && beacond_producer_failed(producer)) {
+        what = BEACOND_PURGED;
+    }
+
+    producer->ops.report(producer->ops.data, rkm->_private, what,
+                         rkm->err ? rd_kafka_err2str(rkm->err) : "");
 }
 
 static void
@@ -76,9 +87,9 @@ beacond_producer_error(rd_kafka_t *rk, int err, const char *reason,
     char                 text[256];
     beacond_producer_t  *producer = opaque;
 
-    if (err == RD_KAFKA_RESP_ERR__FATAL) {
-        producer->fatal = true;
-        rd_kafka_fatal_error(rk, producer->reason, sizeof(producer->reason));
+    (void) rk;
+
+    if (err == RD_KAFKA_RESP_ERR__FATAL && beacond_producer_failed(producer)) {
         reason = producer->reason;
     }
 
@@ -184,32 +195,32 @@ beacond_producer_create(const beacond_conf_kafka_t *conf,
 static void *
 beacond_producer_end(void *data)
 {
-    rd_kafka_destroy(data);
+    beacond_producer_t  *producer = data;
+
+    rd_kafka_destroy(producer->rk);
+    producer->done(producer->done_data);
+    free(producer);
 
     return NULL;
 }
 
 void
-beacond_producer_destroy(beacond_producer_t *producer)
+beacond_producer_destroy(beacond_producer_t *producer,
+    void (*done)(void *data), void *data)
 {
     pthread_t  thread;
 
-    if (producer == NULL) {
-        return;
-    }
-
     /* nobody polls any more, so no callback looks for us */
 
-    if (pthread_create(&thread, NULL, beacond_producer_end, producer->rk)
-        == 0)
-    {
+    producer->done = done;
+    producer->done_data = data;
+
+    if (pthread_create(&thread, NULL, beacond_producer_end, producer) == 0) {
         pthread_detach(thread);
 
     } else {
-        rd_kafka_destroy(producer->rk);
+        (void) beacond_producer_end(producer);
     }
-
-    free(producer);
 }
 
 void *
@@ -287,7 +298,7 @@ beacond_producer_refused(beacond_producer_t *producer,
         return BEACON_FULL;
 
     case RD_KAFKA_RESP_ERR__FATAL:
-        producer->fatal = true;
+        (void) beacond_producer_failed(producer);
         return BEACON_FULL;
 
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
@@ -314,7 +325,6 @@ beacond_producer_send(beacond_producer_t *producer, void *topic,
 
     const rd_kafka_vu_t  vus[] = {
         { .vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic },
-        { .vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY },
         { .vtype = RD_KAFKA_VTYPE_VALUE,
           .u.mem = { (void *) message->value, message->len } },
         { .vtype = RD_KAFKA_VTYPE_KEY,

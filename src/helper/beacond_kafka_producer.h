@@ -33,9 +33,9 @@ typedef enum {
 typedef struct {
     void  *data;
 
-    /* message is valid during the call only; reason too */
+    /* reason is valid during the call only */
     void (*report)(void *data, void *opaque, beacond_report_e what,
-        const char *reason, const beacond_message_t *message);
+        const char *reason);
 
     /* Something about the cluster that is not well. */
     void (*trouble)(void *data, const char *reason);
@@ -52,8 +52,10 @@ beacond_producer_t *beacond_producer_create(const beacond_conf_kafka_t *conf,
     const beacond_producer_ops_t *ops, bool alone, beacon_err_t *err);
 
 /* What was not delivered is forgotten.  Does not wait: a thread of its own
-   takes what librdkafka needs to end. */
-void beacond_producer_destroy(beacond_producer_t *producer);
+   takes what librdkafka needs to end; then, from that thread, done(data): no
+   message's value is read any more. */
+void beacond_producer_destroy(beacond_producer_t *producer,
+    void (*done)(void *data), void *data);
 
 /* A topic, to be released before its producer is destroyed.  NULL: the reason
    is in err. */
@@ -62,8 +64,9 @@ void *beacond_producer_topic(beacond_producer_t *producer, const char *name,
 void beacond_producer_release(void *topic);
 
 /*
- * Copies the message into the queue.  FULL: not now; poll.  INVALID: it is too
- * large.  AGAIN: the topic cannot be used; *reason is static.
+ * Puts the message in the queue; its value has to stay until it comes back, or
+ * its producer is done.  FULL: not now; poll.  INVALID: it is too large.
+ * AGAIN: the topic cannot be used; *reason is static.
  */
 beacon_rc_t beacond_producer_send(beacond_producer_t *producer, void *topic,
     const beacond_message_t *message, void *opaque, const char **reason);

@@ -2,7 +2,6 @@
 
 #include "beacond_kafka.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define BEACOND_KAFKA_STUCK  (1000 * BEACOND_MS)        /* looked for */
@@ -88,21 +87,20 @@ beacond_kafka_lose(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
 }
 
 void
-beacond_kafka_park(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    const beacond_message_t *message)
+beacond_kafka_park(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
 {
     beacon_rc_t             rc;
     beacond_kafka_topic_t  *topic = msg->topic;
 
     rc = topic->held > 0 ? BEACON_AGAIN
-         : beacond_kafka_parked_put(kafka, topic, message,
+         : beacond_kafka_parked_put(kafka, topic, &msg->message,
                                     msg->first->piece.fate != BEACOND_PARKED);
 
     if (rc == BEACON_OK) {
         beacond_kafka_end(kafka, msg, BEACOND_PARKED);
 
     } else if (rc != BEACON_FULL || !beacond_kafka_lose(kafka, msg)) {
-        beacond_kafka_hold(kafka, msg, message);
+        beacond_kafka_hold(kafka, msg);
     }
 }
 
@@ -111,12 +109,10 @@ static void
 beacond_kafka_park_held(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
 {
     beacon_rc_t           rc;
-    beacond_message_t    *copy;
     beacond_kafka_msg_t  *msg;
 
     while ((msg = topic->head) != NULL) {
-        copy = msg->copy;
-        rc = beacond_kafka_parked_put(kafka, topic, copy,
+        rc = beacond_kafka_parked_put(kafka, topic, &msg->message,
                                       msg->first->piece.fate
                                       != BEACOND_PARKED);
 
@@ -133,8 +129,6 @@ beacond_kafka_park_held(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
             beacond_kafka_unhold(kafka, msg);
             (void) beacond_kafka_lose(kafka, msg);
         }
-
-        free(copy);
     }
 }
 

@@ -2,40 +2,54 @@
 
 #include "beacond_kafka.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define BEACOND_KAFKA_ROUND  512
+#define BEACOND_KAFKA_KEPT   2048       /* bytes of a place that is free */
 
 beacon_rc_t
 beacond_kafka_window_create(beacond_kafka_t *kafka)
 {
-    uint32_t  i, n = kafka->conf->window;
+    uint32_t                 i, n = kafka->conf->window;
+    beacond_kafka_window_t  *window;
 
-    kafka->msgs = calloc(n, sizeof(beacond_kafka_msg_t));
+    window = calloc(1, sizeof(beacond_kafka_window_t)
+                       + n * sizeof(beacond_kafka_msg_t));
+    kafka->window = window;
     kafka->pieces = calloc(n, sizeof(beacond_piece_t *));
 
-    if (kafka->msgs == NULL || kafka->pieces == NULL) {
+    if (window == NULL || kafka->pieces == NULL) {
         return BEACON_SYS;
     }
 
+    window->users = 1;
+    window->n = n;
+
     for (i = n; i-- > 0; /* void */ ) {
-        kafka->msgs[i].newer = kafka->free;
-        kafka->free = &kafka->msgs[i];
+        window->msgs[i].newer = kafka->free;
+        kafka->free = &window->msgs[i];
     }
 
     return BEACON_OK;
 }
 
 void
-beacond_kafka_window_destroy(beacond_kafka_t *kafka)
+beacond_kafka_window_leave(void *data)
 {
-    beacond_kafka_msg_t  *msg;
+    uint32_t                 i;
+    beacond_kafka_window_t  *window = data;
 
-    for (msg = kafka->oldest; msg != NULL; msg = msg->newer) {
-        free(msg->copy);
+    if (window == NULL || --window->users > 0) {
+        return;
     }
 
-    free(kafka->msgs);
-    free(kafka->pieces);
+    for (i = 0; i < window->n; i++) {
+        free(window->msgs[i].data);
+    }
+
+    free(window);
 }
 
 beacond_kafka_msg_t *
@@ -49,7 +63,7 @@ beacond_kafka_msg_get(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
     }
 
     kafka->free = msg->newer;
-    memset(msg, 0, sizeof(beacond_kafka_msg_t));
+    memset(msg, 0, offsetof(beacond_kafka_msg_t, data));
     msg->topic = topic;
     msg->source = source;
     msg->first = msg;
@@ -87,6 +101,12 @@ beacond_kafka_msg_put(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
         kafka->newest = msg->older;
     }
 
+    if (msg->size > BEACOND_KAFKA_KEPT) {
+        free(msg->data);
+        msg->data = NULL;
+        msg->size = 0;
+    }
+
     msg->state = BEACOND_MSG_FREE;
     msg->newer = kafka->free;
     kafka->free = msg;
@@ -119,55 +139,45 @@ beacond_kafka_end(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     }
 }
 
-/* Copies that wait. */
+/* What waits. */
 
-static beacond_message_t *
-beacond_kafka_copy(const beacond_message_t *message)
+beacon_rc_t
+beacond_kafka_keep(beacond_kafka_msg_t *msg, const beacond_message_t *message)
 {
-    uint8_t            *p;
-    beacond_message_t  *copy;
+    size_t    size = message->len + message->key_len;
+    uint8_t  *data;
 
-    copy = malloc(sizeof(beacond_message_t) + message->len + message->key_len);
+    if (size > msg->size) {
+        size += BEACOND_KAFKA_ROUND - size % BEACOND_KAFKA_ROUND;
+        data = malloc(size);
 
-    if (copy == NULL) {
-        return NULL;
+        if (data == NULL) {
+            return BEACON_SYS;
+        }
+
+        free(msg->data);
+        msg->data = data;
+        msg->size = size;
     }
 
-    *copy = *message;
-    p = (uint8_t *) (copy + 1);
-    memcpy(p, message->value, message->len);
-    copy->value = p;
+    msg->message = *message;
+    msg->message.value = memcpy(msg->data, message->value, message->len);
 
     if (message->key_len > 0) {
-        memcpy(p + message->len, message->key, message->key_len);
-        copy->key = p + message->len;
+        msg->message.key = memcpy(msg->data + message->len, message->key,
+                                  message->key_len);
     }
 
-    return copy;
+    return BEACON_OK;
 }
 
 /* In the order in which they came, whatever the order in which librdkafka
    hands them back. */
 void
-beacond_kafka_hold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    const beacond_message_t *message)
+beacond_kafka_hold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
 {
     beacond_kafka_msg_t    *last;
     beacond_kafka_topic_t  *topic = msg->topic;
-
-    msg->copy = beacond_kafka_copy(message);
-
-    if (msg->copy == NULL) {
-
-        /* it is in ring or spool, and stays there until the next helper */
-
-        beacond_kafka_error(kafka, &kafka->lost_limit, "no memory to keep a "
-                            "message");
-        msg->state = BEACOND_MSG_SENT;
-        kafka->out++;
-        topic->out++;
-        return;
-    }
 
     msg->state = BEACOND_MSG_HELD;
 
@@ -196,10 +206,10 @@ beacond_kafka_hold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
 
     topic->held++;
     kafka->held++;
-    kafka->held_bytes += message->len + message->key_len;
+    kafka->held_bytes += msg->message.len + msg->message.key_len;
 }
 
-/* Out of the list; the copy is the caller's to free. */
+/* Out of the list. */
 void
 beacond_kafka_unhold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
 {
@@ -221,26 +231,25 @@ beacond_kafka_unhold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
 
     topic->held--;
     kafka->held--;
-    kafka->held_bytes -= msg->copy->len + msg->copy->key_len;
-    msg->copy = NULL;
+    kafka->held_bytes -= msg->message.len + msg->message.key_len;
 }
 
 /* Sending. */
 
 static void
 beacond_kafka_bury(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    const beacond_message_t *message, const char *reason)
+    const char *reason)
 {
     beacon_rc_t  rc;
 
-    rc = beacond_kafka_dead_put(kafka, msg->topic, message, reason);
+    rc = beacond_kafka_dead_put(kafka, msg->topic, &msg->message, reason);
 
     if (rc == BEACON_OK) {
         beacond_kafka_end(kafka, msg, BEACOND_PARKED);
 
     } else if (rc != BEACON_FULL || !beacond_kafka_lose(kafka, msg)) {
         msg->topic->retry_ns = kafka->now + BEACOND_KAFKA_PROBE;
-        beacond_kafka_hold(kafka, msg, message);
+        beacond_kafka_hold(kafka, msg);
     }
 }
 
@@ -266,7 +275,7 @@ beacond_kafka_handle(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
    INVALID: it is too large. */
 static beacon_rc_t
 beacond_kafka_give_away(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    const beacond_message_t *message, const char **reason)
+    const char **reason)
 {
     void                   *handle;
     beacon_rc_t             rc;
@@ -287,7 +296,7 @@ beacond_kafka_give_away(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     }
 
     BEACOND_POINT("kafka.before_send");
-    rc = beacond_producer_send(producer, handle, message, msg, reason);
+    rc = beacond_producer_send(producer, handle, &msg->message, msg, reason);
 
     if (rc == BEACON_OK) {
         BEACOND_POINT("kafka.after_send");
@@ -304,30 +313,29 @@ beacond_kafka_give_away(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
 }
 
 beacon_rc_t
-beacond_kafka_send(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    const beacond_message_t *message)
+beacond_kafka_send(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
 {
     beacon_rc_t             rc;
     const char             *reason = "";
     beacond_kafka_topic_t  *topic = msg->topic;
 
     if (topic->state == BEACOND_TOPIC_PARKED) {
-        beacond_kafka_park(kafka, msg, message);
+        beacond_kafka_park(kafka, msg);
         return BEACON_OK;
     }
 
     if (topic->state == BEACOND_TOPIC_FAILING || topic->held > 0) {
-        beacond_kafka_hold(kafka, msg, message);
+        beacond_kafka_hold(kafka, msg);
         return BEACON_OK;
     }
 
-    rc = beacond_kafka_give_away(kafka, msg, message, &reason);
+    rc = beacond_kafka_give_away(kafka, msg, &reason);
 
     if (rc == BEACON_INVALID) {
-        beacond_kafka_bury(kafka, msg, message, reason);
+        beacond_kafka_bury(kafka, msg, reason);
 
     } else if (rc == BEACON_AGAIN) {
-        beacond_kafka_hold(kafka, msg, message);
+        beacond_kafka_hold(kafka, msg);
     }
 
     return rc == BEACON_FULL ? BEACON_FULL : BEACON_OK;
@@ -339,24 +347,20 @@ beacond_kafka_resend(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
 {
     beacon_rc_t           rc;
     const char           *reason = "";
-    beacond_message_t    *copy;
     beacond_kafka_msg_t  *msg;
 
     while (n-- > 0 && (msg = topic->head) != NULL) {
-        rc = beacond_kafka_give_away(kafka, msg, msg->copy, &reason);
+        rc = beacond_kafka_give_away(kafka, msg, &reason);
 
         if (rc == BEACON_FULL || rc == BEACON_AGAIN) {
             break;
         }
 
-        copy = msg->copy;
         beacond_kafka_unhold(kafka, msg);
 
         if (rc == BEACON_INVALID) {
-            beacond_kafka_bury(kafka, msg, copy, reason);
+            beacond_kafka_bury(kafka, msg, reason);
         }
-
-        free(copy);
 
         if (topic->head == msg) {
             break;              /* it is held again */
@@ -369,21 +373,20 @@ beacond_kafka_resend(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
 /* A batch that is too large says nothing of its messages: each alone, then. */
 static void
 beacond_kafka_too_large(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    const beacond_message_t *message, const char *reason)
+    const char *reason)
 {
     if (msg->alone) {
-        beacond_kafka_bury(kafka, msg, message, reason);
+        beacond_kafka_bury(kafka, msg, reason);
         return;
     }
 
     msg->alone = true;
-    beacond_kafka_hold(kafka, msg, message);
+    beacond_kafka_hold(kafka, msg);
 }
 
 static void
 beacond_kafka_report_live(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    beacond_report_e what, const char *reason,
-    const beacond_message_t *message)
+    beacond_report_e what, const char *reason)
 {
     beacond_kafka_topic_t  *topic = msg->topic;
 
@@ -395,23 +398,23 @@ beacond_kafka_report_live(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
         break;
 
     case BEACOND_TOO_LARGE:
-        beacond_kafka_too_large(kafka, msg, message, reason);
+        beacond_kafka_too_large(kafka, msg, reason);
         break;
 
     case BEACOND_FAILED:
         beacond_kafka_failed(kafka, topic, reason);
-        beacond_kafka_hold(kafka, msg, message);
+        beacond_kafka_hold(kafka, msg);
         break;
 
     default:
-        beacond_kafka_hold(kafka, msg, message);
+        beacond_kafka_hold(kafka, msg);
         break;
     }
 }
 
 static void
 beacond_kafka_report(void *data, void *opaque, beacond_report_e what,
-    const char *reason, const beacond_message_t *message)
+    const char *reason)
 {
     beacond_kafka_t        *kafka = data;
     beacond_kafka_msg_t    *msg = opaque;
@@ -429,7 +432,7 @@ beacond_kafka_report(void *data, void *opaque, beacond_report_e what,
     }
 
     if (msg->source == BEACOND_MSG_LIVE) {
-        beacond_kafka_report_live(kafka, msg, what, reason, message);
+        beacond_kafka_report_live(kafka, msg, what, reason);
         return;
     }
 
@@ -442,7 +445,7 @@ beacond_kafka_report(void *data, void *opaque, beacond_report_e what,
 
         /* one letter more that waits, one frame less */
 
-        if (beacond_kafka_dead_put(kafka, topic, message, reason)
+        if (beacond_kafka_dead_put(kafka, topic, &msg->message, reason)
             == BEACON_OK)
         {
             beacond_kafka_parked_report(kafka, msg, BEACOND_PARKED);

@@ -56,6 +56,17 @@ beacond_kafka_make(beacond_kafka_t *kafka, bool alone)
     return producer;
 }
 
+static void
+beacond_kafka_end_producer(beacond_kafka_t *kafka,
+    beacond_producer_t *producer)
+{
+    if (producer != NULL) {
+        kafka->window->users++;
+        beacond_producer_destroy(producer, beacond_kafka_window_leave,
+                                 kafka->window);
+    }
+}
+
 /* One that is past use gives back what it has, and goes. */
 static void
 beacond_kafka_part(beacond_kafka_t *kafka, beacond_producer_t **producer,
@@ -72,7 +83,7 @@ beacond_kafka_part(beacond_kafka_t *kafka, beacond_producer_t **producer,
 
     if (*ending && beacond_producer_out(*producer) == 0) {
         beacond_kafka_topics_release(kafka, which);
-        beacond_producer_destroy(*producer);
+        beacond_kafka_end_producer(kafka, *producer);
         *producer = NULL;
         *ending = false;
         kafka->retry_ns = kafka->now + BEACOND_KAFKA_MAKE;
@@ -150,9 +161,10 @@ beacond_sink_kafka_destroy(beacond_sink_t *sink)
     }
 
     beacond_kafka_topics_destroy(kafka);
-    beacond_producer_destroy(kafka->producer);
-    beacond_producer_destroy(kafka->alone);
-    beacond_kafka_window_destroy(kafka);
+    beacond_kafka_end_producer(kafka, kafka->producer);
+    beacond_kafka_end_producer(kafka, kafka->alone);
+    beacond_kafka_window_leave(kafka->window);
+    free(kafka->pieces);
 
     if (!kafka->beside) {
         beacond_sink_spool_give(sink, kafka->taken + kafka->reserved);
@@ -274,13 +286,31 @@ beacond_kafka_line(beacond_kafka_t *kafka, const beacond_batch_t *batch,
     }
 
     beacond_kafka_message(kafka, batch, line, key, sizeof(key), &message);
-    rc = beacond_kafka_send(kafka, msg, &message);
+    rc = beacond_kafka_keep(msg, &message) == BEACON_OK
+         ? beacond_kafka_send(kafka, msg) : BEACON_FULL;
 
     if (rc != BEACON_OK) {
         beacond_kafka_msg_put(kafka, msg);
     }
 
     return rc;
+}
+
+/* Waits for reports, which make room; false: there are none. */
+static bool
+beacond_kafka_wait(beacond_kafka_t *kafka)
+{
+    uint32_t  out = kafka->out;
+
+    if (out == 0) {
+        return false;
+    }
+
+    beacond_kafka_poll(kafka, BEACOND_KAFKA_BUSY);
+    kafka->now = beacond_clock_ns();
+    beacond_kafka_checkpoint(kafka, false);
+
+    return kafka->out < out && beacond_kafka_room(kafka);
 }
 
 static beacon_rc_t
@@ -291,11 +321,12 @@ beacond_sink_kafka_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     kafka->now = beacond_clock_ns();
 
     while (kafka->part < batch->nlines) {
-        if (beacond_kafka_line(kafka, batch, kafka->part) != BEACON_OK) {
+        if (beacond_kafka_line(kafka, batch, kafka->part) == BEACON_OK) {
+            kafka->part++;
+
+        } else if (!beacond_kafka_wait(kafka)) {
             return BEACON_AGAIN;
         }
-
-        kafka->part++;
     }
 
     kafka->part = 0;
