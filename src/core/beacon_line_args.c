@@ -160,7 +160,7 @@ beacon_line_args_are(beacon_str_t args, beacon_str_t name, beacon_str_t value,
     end = args.data + args.len;
 
     while (p < end && *p == '"') {
-        q = beacon_line_string(p + 1, end);
+        q = beacon_line_string(p + 1, end, beacon_block_of('\"'));
 
         if (q == NULL || end - q < 3 || q[1] != ':' || q[2] != '"') {
             return 0;
@@ -168,7 +168,7 @@ beacon_line_args_are(beacon_str_t args, beacon_str_t name, beacon_str_t value,
 
         key = beacon_line_means(p + 1, q, name);
         p = q + 3;
-        q = beacon_line_string(p, end);
+        q = beacon_line_string(p, end, beacon_block_of('\"'));
 
         if (q == NULL) {
             return 0;
@@ -194,7 +194,7 @@ beacon_line_repeated(const uint8_t *p, const uint8_t *end, beacon_str_t name,
     const uint8_t  *q;
 
     for ( /* void */ ; p < end && *p == '"'; p += 2) {
-        q = beacon_line_string(p + 1, end);
+        q = beacon_line_string(p + 1, end, beacon_block_of('\"'));
 
         if (q == NULL || end - q < 4 || memcmp(q, "\":[\"", 4) != 0) {
             return 0;
@@ -203,7 +203,7 @@ beacon_line_repeated(const uint8_t *p, const uint8_t *end, beacon_str_t name,
         key = beacon_line_means(p + 1, q, name);
 
         for (p = q + 3; p < end && *p == '"'; p = q + 2) {
-            q = beacon_line_string(p + 1, end);
+            q = beacon_line_string(p + 1, end, beacon_block_of('\"'));
 
             if (q == NULL || end - q < 2) {
                 return 0;

@@ -1,6 +1,9 @@
 /*
- * What looks through a line's bytes: 16 at a time where there are vectors, one
- * after the other at an end.  None looks behind "end".
+ * What looks through a line's bytes, a block at a time: 32 with AVX2 (the
+ * including file defines BEACON_LINE_AVX2), 16 with SSE2 and where there are no
+ * vectors.  None looks behind "end"; near it, the block that ends there is
+ * looked at: so a block must stand before, as a line's head does before all of
+ * its strings.
  */
 
 #ifndef BEACON_LINE_SCAN_H
@@ -10,39 +13,45 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__SSE2__) && !defined(BEACON_PORTABLE)
+#if defined(BEACON_LINE_AVX2)
+
+#include <immintrin.h>
+
+#define BEACON_TARGET      __attribute__((target("avx2")))
+#define BEACON_LINE_BLOCK  32
+
+typedef __m256i  beacon_block_t;
+
+#define beacon_block(p)                                                       \
+    _mm256_loadu_si256((const __m256i *) (const void *) (p))
+#define beacon_block_or(a, b)    _mm256_or_si256(a, b)
+#define beacon_block_of(c)       _mm256_set1_epi8(c)
+/* 0xff where they are equal, else 0 */
+#define beacon_block_equal(a, b) _mm256_cmpeq_epi8(a, b)
+/* of such blocks: bit i is byte i */
+#define beacon_block_bits(block)                                              \
+    ((uint32_t) _mm256_movemask_epi8(block))
+
+#elif defined(__SSE2__) && !defined(BEACON_PORTABLE)
 
 #include <emmintrin.h>
 
+#define BEACON_TARGET
+#define BEACON_LINE_BLOCK  16
+
 typedef __m128i  beacon_block_t;
 
-static inline beacon_block_t
-beacon_block(const uint8_t *p)
-{
-    return _mm_loadu_si128((const __m128i *) (const void *) p);
-}
-
-static inline beacon_block_t
-beacon_block_or(beacon_block_t a, beacon_block_t b)
-{
-    return _mm_or_si128(a, b);
-}
-
-/* 0xff where it is c, else 0. */
-static inline beacon_block_t
-beacon_block_is(beacon_block_t block, char c)
-{
-    return _mm_cmpeq_epi8(block, _mm_set1_epi8(c));
-}
-
-/* Of such blocks: bit i is byte i. */
-static inline uint32_t
-beacon_block_bits(beacon_block_t block)
-{
-    return (uint32_t) _mm_movemask_epi8(block);
-}
+#define beacon_block(p)                                                       \
+    _mm_loadu_si128((const __m128i *) (const void *) (p))
+#define beacon_block_or(a, b)      _mm_or_si128(a, b)
+#define beacon_block_of(c)         _mm_set1_epi8(c)
+#define beacon_block_equal(a, b)   _mm_cmpeq_epi8(a, b)
+#define beacon_block_bits(block)   ((uint32_t) _mm_movemask_epi8(block))
 
 #else
+
+#define BEACON_TARGET
+#define BEACON_LINE_BLOCK  16
 
 typedef struct {
     uint8_t  bytes[16];
@@ -71,15 +80,25 @@ beacon_block_or(beacon_block_t a, beacon_block_t b)
 }
 
 static inline beacon_block_t
-beacon_block_is(beacon_block_t block, char c)
+beacon_block_of(char c)
+{
+    beacon_block_t  block;
+
+    memset(block.bytes, c, sizeof(block.bytes));
+
+    return block;
+}
+
+static inline beacon_block_t
+beacon_block_equal(beacon_block_t a, beacon_block_t b)
 {
     int  i;
 
     for (i = 0; i < 16; i++) {
-        block.bytes[i] = (block.bytes[i] == (uint8_t) c) ? 0xff : 0;
+        a.bytes[i] = (a.bytes[i] == b.bytes[i]) ? 0xff : 0;
     }
 
-    return block;
+    return a;
 }
 
 static inline uint32_t
@@ -109,64 +128,97 @@ beacon_line_escaped(const uint8_t *p)
     return (p - q) & 1;
 }
 
-/* The first of these bytes, or end. */
-static inline const uint8_t *
-beacon_line_either(const uint8_t *p, const uint8_t *end, char a, char b)
+/* Bit i: p[i] is this byte; or one of two. */
+static inline BEACON_TARGET uint32_t
+beacon_line_one(const uint8_t *p, beacon_block_t c)
+{
+    return beacon_block_bits(beacon_block_equal(beacon_block(p), c));
+}
+
+static inline BEACON_TARGET uint32_t
+beacon_line_two(const uint8_t *p, beacon_block_t a, beacon_block_t b)
+{
+    beacon_block_t  block;
+
+    block = beacon_block(p);
+
+    return beacon_block_bits(beacon_block_or(beacon_block_equal(block, a),
+                                             beacon_block_equal(block, b)));
+}
+
+/* The bits of the block that ends at "end", of its bytes from p on. */
+#define beacon_line_left(bits, p, end)                                        \
+    ((bits) >> (BEACON_LINE_BLOCK - ((end) - (p))))
+
+/* The first of these bytes of a text in a line, or end. */
+static inline BEACON_TARGET const uint8_t *
+beacon_line_either(const uint8_t *p, const uint8_t *end, beacon_block_t a,
+    beacon_block_t b)
 {
     uint32_t        bits;
-    beacon_block_t  block;
-    const uint8_t  *start;
+    const uint8_t  *last;
 
-    for (start = p; p < end; p += 16) {
-        if (end - p < 16) {
-            if (end - start < 16) {
-                while (p < end && *p != (uint8_t) a && *p != (uint8_t) b) {
-                    p++;
-                }
+    last = end - BEACON_LINE_BLOCK;
 
-                return p;
-            }
-
-            p = end - 16;
-        }
-
-        block = beacon_block(p);
-        bits = beacon_block_bits(beacon_block_or(beacon_block_is(block, a),
-                                                 beacon_block_is(block, b)));
+    for ( /* void */ ; p <= last; p += BEACON_LINE_BLOCK) {
+        bits = beacon_line_two(p, a, b);
 
         if (bits) {
-            return p + __builtin_ctz(bits);
+            return p + (unsigned) __builtin_ctz(bits);
         }
     }
 
-    return end;
+    if (p == end) {
+        return end;
+    }
+
+    bits = beacon_line_left(beacon_line_two(last, a, b), p, end);
+
+    return bits ? p + (unsigned) __builtin_ctz(bits) : end;
+}
+
+/* The next quote, escaped or not; NULL: there is none. */
+static inline BEACON_TARGET const uint8_t *
+beacon_line_quote(const uint8_t *p, const uint8_t *end, beacon_block_t quote)
+{
+    uint32_t        bits;
+    const uint8_t  *last;
+
+    last = end - BEACON_LINE_BLOCK;
+
+    for ( /* void */ ; p <= last; p += BEACON_LINE_BLOCK) {
+        bits = beacon_line_one(p, quote);
+
+        if (bits) {
+            return p + (unsigned) __builtin_ctz(bits);
+        }
+    }
+
+    if (p == end) {
+        return NULL;
+    }
+
+    bits = beacon_line_left(beacon_line_one(last, quote), p, end);
+
+    return bits ? p + (unsigned) __builtin_ctz(bits) : NULL;
 }
 
 /* The quote that ends the string in which p stands; NULL: none does. */
-const uint8_t *beacon_line_string_far(const uint8_t *p, const uint8_t *end);
-
-/* Inline for what is short. */
-static inline const uint8_t *
-beacon_line_string(const uint8_t *p, const uint8_t *end)
+static inline BEACON_TARGET const uint8_t *
+beacon_line_string(const uint8_t *p, const uint8_t *end, beacon_block_t quote)
 {
-    uint32_t  bits;
+    for ( ;; ) {
+        p = beacon_line_quote(p, end, quote);
 
-    if (end - p >= 16) {
-        bits = beacon_block_bits(beacon_block_is(beacon_block(p), '"'));
-
-        if (bits) {
-            p += __builtin_ctz(bits);
-
-            if (p[-1] != '\\') {
-                return p;
-            }
-
-        } else {
-            p += 16;
+        if (p == NULL
+            || __builtin_expect(p[-1] != '\\', 1)
+            || !beacon_line_escaped(p))
+        {
+            return p;
         }
-    }
 
-    return beacon_line_string_far(p, end);
+        p++;
+    }
 }
 
 #endif /* BEACON_LINE_SCAN_H */

@@ -19,6 +19,15 @@ const uint32_t  beacon_live_keys_most[BEACON_LIVE_KINDS] = {
     256, 128, 256, 64
 };
 
+/* What is rare stays out of the way of what is not. */
+static void beacon_live_key_add(beacon_live_writer_t *w, uint32_t site,
+    unsigned kind, uint32_t hash, beacon_str_t text, uint32_t step)
+    __attribute__((noinline));
+static void beacon_live_key_step(beacon_live_writer_t *w,
+    beacon_live_key_t *slot, uint32_t then, uint32_t step)
+    __attribute__((noinline));
+
+
 /* ---- the site's list; readers see "older" */
 
 static void
@@ -97,7 +106,7 @@ beacon_live_keys_unlink(beacon_live_writer_t *w, uint32_t index)
 
 /* ---- slots */
 
-static uint32_t
+static inline uint32_t
 beacon_live_key_find(const beacon_live_writer_t *w, uint32_t site,
     unsigned kind, uint32_t hash, beacon_str_t text)
 {
@@ -209,7 +218,7 @@ static void
 beacon_live_key_add(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     uint32_t hash, beacon_str_t text, uint32_t step)
 {
-    uint32_t               i, index;
+    uint32_t               index;
     beacon_live_key_t     *slot;
     beacon_live_own_t     *own;
     beacon_live_pool_t    *pool;
@@ -230,14 +239,8 @@ beacon_live_key_add(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     BEACON_LIVE_SET(slot->step_hits, 1);
     BEACON_LIVE_SET(slot->minute_hits, 1);
 
-    for (i = 0; i < BEACON_LIVE_RECENT; i++) {
-        BEACON_LIVE_SET(slot->recent[i], 0);
-    }
-
-    for (i = 0; i < BEACON_LIVE_MINUTES + 1; i++) {
-        BEACON_LIVE_SET(slot->minutes[i], 0);
-    }
-
+    beacon_live_zero(slot->recent, sizeof(slot->recent)
+                                   + sizeof(slot->minutes));
     beacon_live_copy(slot->text, text.data, text.len);
     beacon_live_end(&slot->serial);
 
@@ -312,7 +315,10 @@ beacon_live_count_key(beacon_live_writer_t *w, uint32_t site, unsigned kind,
         return;
     }
 
-    text.len = beacon_line_cut(text, BEACON_LIVE_KEY_TEXT);
+    if (text.len > BEACON_LIVE_KEY_TEXT) {
+        text.len = beacon_line_cut(text, BEACON_LIVE_KEY_TEXT);
+    }
+
     hash = beacon_live_hash(w->live.is.seed, beacon_live_key_salt(site, kind),
                             text);
     index = beacon_live_key_find(w, site, kind, hash, text);

@@ -7,6 +7,12 @@
 
 #include "beacon_live_counts.h"
 
+/* What is rare stays out of the way of what is not. */
+static uint32_t beacon_live_visitor_add(beacon_live_writer_t *w,
+    const beacon_live_count_t *count, uint32_t hash, uint32_t step)
+    __attribute__((noinline));
+
+
 /* ---- the site's list, newest first; readers see "older" */
 
 static void
@@ -61,11 +67,40 @@ beacon_live_visitors_unlink(beacon_live_writer_t *w, uint32_t index)
     }
 }
 
+/* One who is not there yet goes to the front: as the two above. */
+static inline void
+beacon_live_visitors_front(beacon_live_writer_t *w, beacon_live_site_t *site,
+    uint32_t number, uint32_t index)
+{
+    beacon_live_own_t         *own, *all;
+    beacon_live_counts_t      *counts;
+    beacon_live_own_counts_t  *list;
+
+    counts = w->counts;
+    all = counts->visitors.own;
+    own = &all[index];
+    list = &counts->sites[number];
+
+    all[own->newer].older = own->older;
+    BEACON_LIVE_SET(counts->visitor[own->newer].older, own->older);
+
+    if (own->older) {
+        all[own->older].newer = own->newer;
+    }
+
+    all[list->visitors].newer = index;
+    own->older = list->visitors;
+    own->newer = 0;
+    list->visitors = index;
+    BEACON_LIVE_SET(counts->visitor[index].older, own->older);
+    BEACON_LIVE_SET(site->visitors, index);
+}
+
 
 /* ---- slots */
 
 /* The visitor's slot; 0: not known. */
-static uint32_t
+static inline uint32_t
 beacon_live_visitor_find(const beacon_live_writer_t *w, uint32_t site,
     uint32_t hash, beacon_str_t id)
 {
@@ -248,8 +283,7 @@ beacon_live_count_visitor(beacon_live_writer_t *w, beacon_live_count_t *count,
     }
 
     if (counts->visitors.own[index].newer) {
-        beacon_live_visitors_unlink(w, index);
-        beacon_live_visitors_push(w, count->site, index);
+        beacon_live_visitors_front(w, site, count->site, index);
     }
 }
 

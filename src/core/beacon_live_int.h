@@ -143,6 +143,20 @@ beacon_live_copy(void *dst, const void *src, size_t len)
 #endif
 }
 
+static inline void
+beacon_live_zero(void *dst, size_t len)
+{
+#if defined(__SANITIZE_THREAD__)
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+        __atomic_store_n((uint8_t *) dst + i, 0, __ATOMIC_RELAXED);
+    }
+#else
+    memset(dst, 0, len);
+#endif
+}
+
 
 /* ---- seqlocks: one writer, readers who do not wait for him */
 
@@ -238,8 +252,18 @@ void beacon_live_table_destroy(beacon_live_table_t *table);
  * The candidates of a hash: begin with *at = hash; 0: there are no more.
  * The caller compares what they are.
  */
-uint32_t beacon_live_table_next(const beacon_live_table_t *table,
-    uint32_t hash, uint32_t *at);
+static inline uint32_t
+beacon_live_table_next(const beacon_live_table_t *table, uint32_t hash,
+    uint32_t *at)
+{
+    const beacon_live_entry_t  *entry;
+
+    do {
+        entry = &table->entries[(*at)++ & table->mask];
+    } while (entry->index != 0 && entry->hash != hash);
+
+    return entry->index;
+}
 
 /* Never more than half of the slots.  An index is in it once. */
 void beacon_live_table_add(beacon_live_table_t *table, uint32_t hash,
@@ -499,6 +523,9 @@ int beacon_live_has_slot(const beacon_live_t *live,
 
 /* ---- undo, beacon_live_undo.c */
 
+#define BEACON_LIVE_UNDO_ROOM                                                 \
+    (BEACON_LIVE_UNDO - sizeof(beacon_live_undo_t))
+
 /*
  * Before bytes of the file change for the hit that is being counted.  ptr: into
  * the head's counters, a site, a visitor, a key; len: within that one thing.
@@ -507,8 +534,31 @@ int beacon_live_has_slot(const beacon_live_t *live,
  *
  * The undo area is emptied at the hit's commit; nobody else does it.
  */
-int beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr,
-    size_t len);
+static inline int
+beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr, size_t len)
+{
+    uint64_t                   used, need;
+    beacon_live_undo_entry_t  *entry;
+
+    used = atomic_load_explicit(&w->undo->used, memory_order_relaxed);
+    need = sizeof(beacon_live_undo_entry_t) + ((len + 7) & ~(size_t) 7);
+
+    if (used > BEACON_LIVE_UNDO_ROOM || need > BEACON_LIVE_UNDO_ROOM - used) {
+        return 0;
+    }
+
+    entry = (void *) ((uint8_t *) (w->undo + 1) + used);
+    entry->offset = (uint64_t) ((const uint8_t *) ptr
+                                - (const uint8_t *) w->head);
+    entry->len = len;
+    memcpy(entry + 1, ptr, len);
+
+    beacon_live_in_order();
+    atomic_store_explicit(&w->undo->used, used + need, memory_order_relaxed);
+    beacon_live_in_order();
+
+    return 1;
+}
 
 void beacon_live_undo_begin(beacon_live_writer_t *w);
 void beacon_live_undo_clear(beacon_live_writer_t *w);

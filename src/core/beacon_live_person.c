@@ -118,85 +118,97 @@ beacon_live_person_parts(const beacon_live_visitor_t *slot,
 }
 
 static inline int
-beacon_live_person_equal(beacon_str_t a, beacon_str_t b)
+beacon_live_person_equal(const uint8_t *data, size_t len, beacon_str_t str)
 {
-    return a.len == b.len
-           && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+    return len == str.len && (len == 0 || memcmp(data, str.data, len) == 0);
 }
 
 /* The page alone, which is last. */
 static void
 beacon_live_person_page(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
-    beacon_str_t old, beacon_str_t page)
+    size_t at, beacon_str_t page)
 {
-    uint8_t  *dst;
+    size_t  old;
 
-    dst = slot->text + (old.data - slot->text);
-    page.len = beacon_line_cut(page, (size_t) (slot->text
-                                               + BEACON_LIVE_VISITOR_TEXT
-                                               - dst));
+    old = slot->lens[BEACON_LIVE_PERSON_PAGE];
+    page.len = beacon_line_cut(page, BEACON_LIVE_VISITOR_TEXT - at);
 
-    if (beacon_live_person_equal(old, page)) {
+    if (beacon_live_person_equal(slot->text + at, old, page)) {
         return;
     }
 
-    if (old.len) {
-        (void) beacon_live_undo_save(w, dst, old.len);
+    if (old) {
+        (void) beacon_live_undo_save(w, slot->text + at, old);
     }
 
-    beacon_live_copy(dst, page.data, page.len);
+    beacon_live_copy(slot->text + at, page.data, page.len);
     BEACON_LIVE_SET(slot->lens[BEACON_LIVE_PERSON_PAGE], (uint16_t) page.len);
+}
+
+/* More than the page. */
+static void
+beacon_live_person_change(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
+    const beacon_live_count_t *count)
+{
+    beacon_str_t               parts[BEACON_LIVE_PERSON_PARTS];
+    beacon_live_visitor_t      was;
+    const beacon_line_view_t  *view;
+
+    (void) beacon_live_undo_save(w, slot->text, sizeof(slot->text));
+
+    was = *slot;
+
+    if (!beacon_live_person_parts(&was, parts)) {
+        beacon_live_person_new(slot, count);
+        return;
+    }
+
+    view = count->view;
+    parts[BEACON_LIVE_PERSON_FLAGS] = count->put->parts->flags;
+
+    if (parts[BEACON_LIVE_PERSON_ENTRY].len == 0) {
+        parts[BEACON_LIVE_PERSON_ENTRY] = view->page;
+        parts[BEACON_LIVE_PERSON_REFERRER] = view->referrer;
+    }
+
+    if (view->country.len) {
+        parts[BEACON_LIVE_PERSON_COUNTRY] = view->country;
+    }
+
+    if (view->page.len) {
+        parts[BEACON_LIVE_PERSON_PAGE] = view->page;
+    }
+
+    beacon_live_person_set(slot, parts);
 }
 
 void
 beacon_live_person_again(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
     const beacon_live_count_t *count)
 {
-    beacon_str_t           old[BEACON_LIVE_PERSON_PARTS], flags, page, country;
-    beacon_live_visitor_t  was;
+    size_t                     country, flags, page;
+    const uint16_t            *lens;
+    const beacon_line_view_t  *view;
 
-    if (!beacon_live_person_parts(slot, old)) {
-        (void) beacon_live_undo_save(w, slot->text, sizeof(slot->text));
-        beacon_live_person_new(slot, count);
-        return;
-    }
+    view = count->view;
+    lens = slot->lens;
+    country = (size_t) lens[BEACON_LIVE_PERSON_ID]
+              + lens[BEACON_LIVE_PERSON_ENTRY]
+              + lens[BEACON_LIVE_PERSON_REFERRER];
+    flags = country + lens[BEACON_LIVE_PERSON_COUNTRY];
+    page = flags + lens[BEACON_LIVE_PERSON_FLAGS];
 
-    flags = count->put->parts->flags;
-    page = count->view->page.len ? count->view->page
-                                 : old[BEACON_LIVE_PERSON_PAGE];
-    country = count->view->country.len ? count->view->country
-                                       : old[BEACON_LIVE_PERSON_COUNTRY];
-
-    if ((old[BEACON_LIVE_PERSON_ENTRY].len || page.len == 0)
-        && beacon_live_person_equal(old[BEACON_LIVE_PERSON_FLAGS], flags)
-        && beacon_live_person_equal(old[BEACON_LIVE_PERSON_COUNTRY], country))
+    if (page + lens[BEACON_LIVE_PERSON_PAGE] > BEACON_LIVE_VISITOR_TEXT
+        || (lens[BEACON_LIVE_PERSON_ENTRY] == 0 && view->page.len)
+        || !beacon_live_person_equal(slot->text + flags, page - flags,
+                                     count->put->parts->flags)
+        || (view->country.len
+            && !beacon_live_person_equal(slot->text + country, flags - country,
+                                         view->country)))
     {
-        if (count->view->page.len) {
-            beacon_live_person_page(w, slot, old[BEACON_LIVE_PERSON_PAGE],
-                                    page);
-        }
+        beacon_live_person_change(w, slot, count);
 
-        return;
+    } else if (view->page.len) {
+        beacon_live_person_page(w, slot, page, view->page);
     }
-
-    (void) beacon_live_undo_save(w, slot->text, sizeof(slot->text));
-
-    was = *slot;
-    (void) beacon_live_person_parts(&was, old);
-    old[BEACON_LIVE_PERSON_FLAGS] = flags;
-
-    if (old[BEACON_LIVE_PERSON_ENTRY].len == 0) {
-        old[BEACON_LIVE_PERSON_ENTRY] = page;
-        old[BEACON_LIVE_PERSON_REFERRER] = count->view->referrer;
-    }
-
-    if (count->view->country.len) {
-        old[BEACON_LIVE_PERSON_COUNTRY] = country;
-    }
-
-    if (count->view->page.len) {
-        old[BEACON_LIVE_PERSON_PAGE] = page;
-    }
-
-    beacon_live_person_set(slot, old);
 }

@@ -25,30 +25,53 @@ beacon_live_word(const uint8_t *p)
     return word;
 }
 
-/* After wyhash (Wang Yi): sixteen bytes a multiplication, both sides keyed. */
+static inline uint64_t
+beacon_live_half(const uint8_t *p)
+{
+    uint32_t  half;
+
+    memcpy(&half, p, sizeof(half));
+
+    return half;
+}
+
+/* After wyhash (Wang Yi): sixteen bytes a multiplication, both sides keyed; the
+   last ones may overlap those before, as the length is in the hash. */
 uint32_t
 beacon_live_hash(const uint64_t seed[2], uint64_t salt, beacon_str_t text)
 {
     size_t          left;
-    uint64_t        hash, tail[2];
-    const uint8_t  *p;
+    uint64_t        hash, first, last;
+    const uint8_t  *p, *end;
 
     p = text.data;
+    end = p + text.len;
     hash = seed[0] ^ beacon_live_mix(salt ^ 0xa0761d6478bd642f, seed[1]);
 
-    for (left = text.len; left > 16; left -= 16, p += 16) {
-        hash = beacon_live_mix(beacon_live_word(p) ^ seed[1],
-                               beacon_live_word(p + 8) ^ hash);
+    if (text.len >= 16) {
+        for (left = text.len; left > 16; left -= 16, p += 16) {
+            hash = beacon_live_mix(beacon_live_word(p) ^ seed[1],
+                                   beacon_live_word(p + 8) ^ hash);
+        }
+
+        first = beacon_live_word(end - 16);
+        last = beacon_live_word(end - 8);
+
+    } else if (text.len >= 8) {
+        first = beacon_live_word(p);
+        last = beacon_live_word(end - 8);
+
+    } else if (text.len >= 4) {
+        first = beacon_live_half(p);
+        last = beacon_live_half(end - 4);
+
+    } else {
+        first = text.len ? (uint64_t) p[0] << 16
+                           | (uint64_t) p[text.len / 2] << 8 | end[-1] : 0;
+        last = 0;
     }
 
-    tail[0] = 0;
-    tail[1] = 0;
-
-    if (left) {
-        memcpy(tail, p, left);
-    }
-
-    hash = beacon_live_mix(tail[0] ^ seed[1], tail[1] ^ hash);
+    hash = beacon_live_mix(first ^ seed[1], last ^ hash);
     hash = beacon_live_mix(hash ^ text.len, seed[1] ^ 0xe7037ed1a0b428db);
 
     return (uint32_t) (hash ^ (hash >> 32));
@@ -71,21 +94,6 @@ beacon_live_table_destroy(beacon_live_table_t *table)
 {
     free(table->entries);
     table->entries = NULL;
-}
-
-uint32_t
-beacon_live_table_next(const beacon_live_table_t *table, uint32_t hash,
-    uint32_t *at)
-{
-    const beacon_live_entry_t  *entry;
-
-    for ( ;; ) {
-        entry = &table->entries[(*at)++ & table->mask];
-
-        if (entry->index == 0 || entry->hash == hash) {
-            return entry->index;
-        }
-    }
 }
 
 static void

@@ -2,8 +2,6 @@
 
 #include "beacon_live_int.h"
 
-#define BEACON_LIVE_UNDO_ROOM                                                 \
-    (BEACON_LIVE_UNDO - sizeof(beacon_live_undo_t))
 #define BEACON_LIVE_UNDO_MOST                                                 \
     (BEACON_LIVE_UNDO / sizeof(beacon_live_undo_entry_t))
 
@@ -29,32 +27,6 @@ beacon_live_undo_clear(beacon_live_writer_t *w)
     beacon_live_in_order();
     atomic_store_explicit(&w->undo->used, 0, memory_order_relaxed);
     beacon_live_in_order();
-}
-
-int
-beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr, size_t len)
-{
-    uint64_t                   used, need;
-    beacon_live_undo_entry_t  *entry;
-
-    used = atomic_load_explicit(&w->undo->used, memory_order_relaxed);
-    need = sizeof(beacon_live_undo_entry_t) + ((len + 7) & ~(size_t) 7);
-
-    if (used > BEACON_LIVE_UNDO_ROOM || need > BEACON_LIVE_UNDO_ROOM - used) {
-        return 0;
-    }
-
-    entry = (void *) ((uint8_t *) (w->undo + 1) + used);
-    entry->offset = (uint64_t) ((const uint8_t *) ptr
-                                - (const uint8_t *) w->head);
-    entry->len = len;
-    memcpy(entry + 1, ptr, len);
-
-    beacon_live_in_order();
-    atomic_store_explicit(&w->undo->used, used + need, memory_order_relaxed);
-    beacon_live_in_order();
-
-    return 1;
 }
 
 
