@@ -220,4 +220,14 @@ for args, status, want in (
 is_(h2('/click?site=shop')[0], ['HTTP/2', '302'], 'HTTP/2: a click is')
 is_(len(ring.new()), 2, 'both are recorded')
 
+# ---- a full ring says so to scripts, too
+
+for _ in range(2000):
+    r = env.get('/list?site=shop&x=' + 'y' * 5000, {'Origin': SHOP})
+    if r.status != 204 and r.status != 200:
+        break
+is_((r.status, r.header('x-beacon-error'), cors(r)),
+    (503, 'full', {**LISTED, 'expose-headers': 'X-Beacon-Error'}),
+    'a script reads that the ring is full')
+
 done_testing()

@@ -5,6 +5,7 @@ what is not."""
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -187,6 +188,40 @@ with env.client() as client:
         time.sleep(0.002)
     is_(client.response().status, 200, 'a request byte by byte is taken')
 is_([h.get('body') for h in ring.new()], ['hello'], 'that one alone is a hit')
+
+# ---- slow clients, and many of them
+
+slow = []
+fds = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(fds[1], 8192), fds[1]))
+many, many_ring = capture_env(ring_options='lane_size=2m', values={
+    'CONNECTIONS': '4096'})
+many.start()
+for n in range(2000):
+    client = many.client()
+    client.send('GET /px.gif?site=slow HTTP/1.1\r\nHost: a\r\n' if n % 2
+                else post('Content-Length: 100', body='hello').replace(
+                    '/p ', '/px.gif?site=slow '))
+    slow.append(client)
+statuses = []
+for n in range(1000):
+    for client in slow[2 * n:2 * n + 2]:
+        client.send('X')
+    if n % 10:
+        statuses.append(many.get('/px.gif?site=shop&n=%d' % n).status)
+    else:
+        statuses.append(many.post('/px.gif?site=shop&n=%d' % n, 'a=b').status)
+is_(statuses.count(200), 1000,
+    '1,000 requests beside 2,000 slow connections: all are taken')
+is_([h['site'] for h in many_ring.new()], ['shop'] * 1000,
+    'and recorded, and nothing else is')
+for client in slow[:1000]:
+    client.send('\r\n\r\n' + 'x' * 100)
+got = [client.response().status for client in slow[:1000]]
+is_(got, [200] * 1000, 'those that come to an end are taken, too')
+is_(len(many_ring.new()), 1000, 'and recorded')
+for client in slow:
+    client.close()
 
 # ---- too much
 

@@ -2,6 +2,7 @@
 """beacon_status before there is a helper: its shape, its books, its manners."""
 
 import os
+import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -77,6 +78,12 @@ is_((r.status, r.body), (200, b''), 'HEAD is answered without the body')
 for method in ('POST', 'PUT', 'DELETE'):
     is_(env.get('/status', method=method).body, b'fine',
         '%s is refused, as nginx refuses' % method)
+
+with open(os.path.join(TOP, 'README.md'), encoding='utf-8') as file:
+    table = file.read().split('| `X-Beacon-Error`, and', 1)[1].split('\n\n')[0]
+named = re.findall(r'(?m)^\| `(\w+)`', table)
+is_(sorted(named), sorted([*status['capture']['rejected'], 'full']),
+    'README has each reason of a refusal in its one table')
 
 ok(env.stop(), 'nginx stops')
 env.start()

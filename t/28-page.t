@@ -60,6 +60,13 @@ PAGES = '''
                               proxy_pass http://127.0.0.1:%%BACK%%/missing; }
     location = /proxy-dead { %%BEACON%% error_page 502 504 /error.txt;
                              proxy_pass http://127.0.0.1:%%DEAD%%; }
+    location = /cached { %%BEACON%% proxy_cache pages;
+                         proxy_cache_key $server_port$uri;
+                         proxy_cache_valid 10m;
+                         proxy_pass http://127.0.0.1:%%BACK%%; }
+    location = /streamed { %%BEACON%% proxy_buffering off;
+                           proxy_http_version 1.1;
+                           proxy_pass http://127.0.0.1:%%BACK%%; }
     location = /accel { %%BEACON%%
                         proxy_pass http://127.0.0.1:%%BACK%%/accel; }
     location = /ws { %%BEACON%% proxy_pass http://127.0.0.1:%%WS%%;
@@ -83,6 +90,8 @@ env, ring = capture_env(values={
     ring_options='lane_size=64k', http='''
     default_type text/plain;
     gzip on; gzip_types text/plain; gzip_min_length 100;
+    proxy_cache_path %%ROOT%%/cache keys_zone=pages:1m use_temp_path=off;
+    large_client_header_buffers 4 32k;
     log_format result '$request_uri $status $beacon_result $beacon_id';
     server {
         listen 127.0.0.1:%%PLAIN%%;
@@ -95,6 +104,8 @@ env, ring = capture_env(values={
         location = /accel { add_header X-Accel-Redirect /file.txt;
                             return 200; }
         location = /missing { return 404; }
+        location = /streamed { ssi on; ssi_types text/plain;
+                               root %%ROOT%%/www; try_files /ssi2.txt =404; }
         location = /ok { return 200 "ok $request_method $content_length"; }
         location / { add_header ETag '"x"'; return 200 "behind\\n"; }
     }
@@ -141,6 +152,7 @@ os.mkdir(www, 0o755)
 os.mkdir(os.path.join(www, 'dir'), 0o755)
 for name, data in (('file.txt', b'a file\n' * 100), ('big.bin', b'x' * 300000),
                    ('error.txt', b'an error\n'), ('dir/index.html', b'index'),
+                   ('ssi2.txt', b'x<!--#echo var="uri" -->' * 1000),
                    ('ssi.txt', b'[<!--#include virtual="/file.txt" -->]'
                                b'[<!--#include virtual="/pixel" -->]'
                                b'[<!--#include virtual="/proxy" -->]')):
@@ -219,12 +231,15 @@ for target in ('/big.bin', '/empty.gif', '/return', '/moved', '/teapot',
                '/try-on', '/rewritten', '/rewritten-here', '/if', '/dir/',
                '/dir', '/dir/none', '/ssi.txt', '/mirror', '/auth',
                '/auth-pixel', '/proxy', '/proxy-error', '/proxy-dead',
-               '/accel', '/twice'):
+               '/cached', '/streamed', '/accel', '/twice'):
     hit = same(target)
     is_((hit.get('path'), hit.get('args'), hit.get('method')),
         (target, {'site': 'shop'}, 'GET'), 'as it was asked for')
 env.allow('connect.. failed')
 same('/closed', 0)
+hit = same('/cached', name='a page from the cache')
+is_(hit.get('path'), '/cached', 'as often as it is asked for')
+same('/cached', headers={'If-None-Match': '"x"'}, name='a 304 from the cache')
 for query in ('?site=shop&x=1', '?site=shop&y=1'):
     same('/if', query=query, name='an if: ' + query)
 
@@ -282,6 +297,14 @@ for target in ('/file.txt', '/return', '/proxy', '/missing-page', '/ssi.txt',
         '%s of a bad site is what it was' % target)
     is_(ring.new(), [], 'and not recorded')
     is_(count.since().get('site', 0) >= 1, True, 'and counted as rejected')
+long = '?site=shop&x=' + 'y' * 9000
+for target in ('/file.txt', '/return', '/proxy', '/missing-page', '/dir/'):
+    plain = page(PLAIN, target + long)
+    count.since()
+    is_(page(env.port, target + long), plain,
+        '%s of a record too large is what it was' % target)
+    is_((ring.new(), count.since()), ([], {'size': 1}),
+        'and counted as rejected, not recorded')
 for target, want in (('/args?a=1', 'rewritten'), ('/args2?a=1', 'rewritten'),
                      ('/from?site=shop', 'rewritten')):
     ring.new()

@@ -58,7 +58,7 @@ pid %%ROOT%%/nginx.pid;
 lock_file %%ROOT%%/nginx.lock;
 error_log %%ROOT%%/error.log %%LEVEL%%;
 events {
-    worker_connections 1024;
+    worker_connections %%CONNECTIONS%%;
 }
 '''
 
@@ -178,7 +178,7 @@ class Env:
             'HELPER': o['helper'] or self.helper, 'SINKS': '\n'.join(sinks),
             'RING_OPTIONS': o['ring_options'], 'WORKERS': str(self.workers),
             'DAEMON': o['daemon'], 'LEVEL': o['level'],
-            'SHUTDOWN': o['shutdown'],
+            'SHUTDOWN': o['shutdown'], 'CONNECTIONS': '1024',
             'USER': 'user %s;' % self.user if self.user else '',
             'SANITIZER_ENV': '\n'.join(
                 'env %s;' % name for name in os.environ
