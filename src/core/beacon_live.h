@@ -129,7 +129,8 @@ typedef struct {
     uint32_t  hits[BEACON_LIVE_STEPS];
     uint64_t  all;                      /* hits in them */
     uint64_t  visitors;                 /* last seen in them: all of those
-                                           that hit in them */
+                                           that hit in them (who was put out
+                                           by others and came back: twice) */
 } beacon_live_now_t;
 
 /*
@@ -149,8 +150,9 @@ typedef struct {
 /*
  * The keys of a kind with most hits in that window, most first, ties by text;
  * *n: room, then how many there are.  A window of more than RECENT - 1 steps
- * leaves out the part of its oldest minute.  Of kinds with more keys than the
- * store keeps, those count that came last.
+ * leaves out the part of its oldest minute.  A site keeps 256 pages, 128
+ * referrers, 256 countries, 64 campaigns; beyond that those that are hit
+ * seldom make room, and what they had is not counted any more.
  */
 beacon_rc_t beacon_live_top(const beacon_live_t *live,
     const beacon_live_info_t *site, beacon_live_kind_e kind, uint64_t now_ms,

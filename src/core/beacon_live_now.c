@@ -141,34 +141,54 @@ beacon_live_span(uint32_t end, uint32_t steps)
     return span;
 }
 
+static inline uint64_t
+beacon_live_key_range(const uint32_t *counts, uint32_t from, uint32_t to)
+{
+    uint64_t  sum;
+
+    sum = 0;
+
+    for ( /* void */ ; to - from >= 4; from += 4) {
+        sum += (uint64_t) counts[from] + counts[from + 1]
+               + ((uint64_t) counts[from + 2] + counts[from + 3]);
+    }
+
+    for ( /* void */ ; from < to; from++) {
+        sum += counts[from];
+    }
+
+    return sum;
+}
+
 /* Of number "at" there are "running", of the size - 1 before it counts[]. */
 static uint64_t
 beacon_live_key_sum(const uint32_t *counts, uint32_t size, uint32_t at,
     uint32_t running, const beacon_live_span_t *span)
 {
-    uint32_t  n, slot;
-    uint64_t  sum;
+    uint32_t  n, newest, end;
 
     if ((int32_t) (at - span->first) < 0) {
         return 0;
     }
 
+    newest = at - 1;
     n = at - span->first;
     n = (n < size) ? n : size - 1;
 
-    if ((int32_t) (at - span->last) > 0) {
-        running = 0;                    /* hit since the end was looked at */
+    if ((int32_t) (at - span->last) > 0) {      /* hit since that was known */
+        running = 0;
+        end = newest - span->last;
+        n = (n > end) ? n - end : 0;
+        newest -= end;
     }
 
-    for (sum = running, slot = at % size; n; n--, at--) {
-        slot = slot ? slot - 1 : size - 1;
+    end = newest % size + 1;
 
-        if ((int32_t) (at - 1 - span->last) <= 0) {
-            sum += counts[slot];
-        }
-    }
-
-    return sum;
+    return running + (n <= end
+                      ? beacon_live_key_range(counts, end - n, end)
+                      : beacon_live_key_range(counts, 0, end)
+                        + beacon_live_key_range(counts, size - (n - end),
+                                                size));
 }
 
 static uint64_t
