@@ -66,7 +66,7 @@ DEPS_DEMO  = $(DEPS_BUILD) python3 tzdata
 DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
              dpkg-dev patch e2fsprogs fuse3 libfuse3-dev faketime iproute2 \
              procps spin valgrind chromium chromium-driver python3-selenium \
-             python3-zmq \
+             python3-jsonschema python3-zmq \
              $(DEPS_KAFKA)
 DEPS_KAFKA = maven openjdk-17-jdk-headless openssl
 DEPS_LINT  = $(DEPS_BUILD) libfuse3-dev python3 clang-tidy cppcheck git
@@ -267,7 +267,7 @@ install: all                            ## install (DESTDIR=, PREFIX=/usr)
 	install -D -m 755 $(B)/beacond $(DESTDIR)$(PREFIX)/sbin/beacond
 	install -d $(DESTDIR)$(EXAMPLES)
 	install -m 644 conf/*.conf conf/*.service conf/*.properties \
-	    $(DESTDIR)$(EXAMPLES)
+	    conf/*.json $(DESTDIR)$(EXAMPLES)
 
 clean:                                  ## remove build/
 	rm -rf build
