@@ -79,12 +79,25 @@ beacon_live_chunks_free(beacon_live_writer_t *w, uint32_t site)
     own->chunks = 0;
 }
 
+/* What readers may still find: nothing, where only the end of a hit is left
+   that was never committed. */
+uint64_t
+beacon_live_first(const beacon_live_writer_t *w, uint32_t site)
+{
+    uint64_t                       first;
+    const beacon_live_own_site_t  *own;
+
+    own = &w->site[site];
+    first = w->chunk[own->oldest].first;
+
+    return own->oldest && first <= own->last ? first : own->last + 1;
+}
+
 /* The oldest of a site is taken from it, and nobody's. */
 static uint32_t
 beacon_live_chunk_take(beacon_live_writer_t *w, uint32_t site)
 {
     uint32_t                 chunk, next;
-    uint64_t                 first;
     beacon_live_site_t      *s;
     beacon_live_own_site_t  *own;
 
@@ -93,7 +106,6 @@ beacon_live_chunk_take(beacon_live_writer_t *w, uint32_t site)
 
     chunk = own->oldest;
     next = w->chunk[chunk].next;
-    first = next ? w->chunk[next].first : own->last + 1;
 
     own->oldest = next;
     own->chunks--;
@@ -103,7 +115,7 @@ beacon_live_chunk_take(beacon_live_writer_t *w, uint32_t site)
         BEACON_LIVE_PUBLISH(s->newest, 0);
     }
 
-    BEACON_LIVE_PUBLISH(s->first, first);
+    BEACON_LIVE_PUBLISH(s->first, beacon_live_first(w, site));
     BEACON_LIVE_PUBLISH(s->oldest, next);
     BEACON_LIVE_PUBLISH(s->chunks, own->chunks);
 
@@ -216,7 +228,7 @@ beacon_live_chunk_link(beacon_live_writer_t *w, uint32_t site, uint32_t chunk)
                             chunk);
     } else {
         own->oldest = chunk;
-        BEACON_LIVE_PUBLISH(s->first, w->chunk[chunk].first);
+        BEACON_LIVE_PUBLISH(s->first, beacon_live_first(w, site));
         BEACON_LIVE_PUBLISH(s->oldest, chunk);
     }
 

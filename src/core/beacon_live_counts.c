@@ -95,8 +95,8 @@ beacon_live_counts_visitor(beacon_live_writer_t *w, uint32_t index)
         || !beacon_live_person_parts(slot, parts)
         || parts[BEACON_LIVE_PERSON_ID].len > BEACON_LIVE_ID_MAX)
     {
+        w->stats.repaired += !beacon_live_was_going(w, slot->site);
         BEACON_LIVE_SET(slot->site, 0);
-        w->stats.repaired++;
         return 0;
     }
 
@@ -133,8 +133,8 @@ beacon_live_counts_key(beacon_live_writer_t *w, uint32_t index)
         || counts->sites[slot->site].nkeys[slot->kind]
            >= beacon_live_keys_most[slot->kind])
     {
+        w->stats.repaired += !beacon_live_was_going(w, slot->site);
         BEACON_LIVE_SET(slot->site, 0);
-        w->stats.repaired++;
         return 0;
     }
 

@@ -360,6 +360,7 @@ typedef struct {
     uint32_t  newer;                    /* by last hit */
     uint32_t  older;                    /*   of free slots: the next */
     uint32_t  tenant;
+    uint32_t  going;                    /* at open: it was changing hands */
     uint32_t  hash;
     uint32_t  name_len;                 /* 0: free */
     uint8_t   name[BEACON_SITE_MAX];
@@ -397,6 +398,15 @@ struct beacon_live_writer_s {
 };
 
 
+/* At open, 1: what says that it is this site's is no damage; whoever was about
+   to free it was killed. */
+static inline int
+beacon_live_was_going(const beacon_live_writer_t *w, uint32_t site)
+{
+    return site < w->live.is.sites_max && w->site[site].going;
+}
+
+
 /* ---- chunks, beacon_live_chunks.c */
 
 #define BEACON_LIVE_OVERFLOW  1         /* its slot */
@@ -412,6 +422,9 @@ struct beacon_live_writer_s {
  */
 uint32_t beacon_live_chunk_add(beacon_live_writer_t *w, uint32_t site,
     uint64_t first, uint64_t keep, uint32_t least);
+
+/* The oldest sequence of a site that may be stored, or its last + 1. */
+uint64_t beacon_live_first(const beacon_live_writer_t *w, uint32_t site);
 
 /* All chunks of a site that goes. */
 void beacon_live_chunks_free(beacon_live_writer_t *w, uint32_t site);

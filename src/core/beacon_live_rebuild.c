@@ -92,8 +92,7 @@ beacon_live_site_clear(beacon_live_writer_t *w, uint32_t site)
         return;
     }
 
-    /* odd: whoever was at work on it was killed, which is no damage */
-
+    w->site[site].going = s->tenant & 1;
     w->stats.repaired += (s->tenant & 1) == 0;
     last = s->last;
 
@@ -165,7 +164,7 @@ beacon_live_chunk_load(beacon_live_writer_t *w, uint32_t chunk)
         return 1;
     }
 
-    w->stats.repaired += own->site != 0;
+    w->stats.repaired += own->site != 0 && !beacon_live_was_going(w, own->site);
 
     return 0;
 }
@@ -381,7 +380,7 @@ beacon_live_rebuild_site(beacon_live_writer_t *w, uint32_t site)
         beacon_live_rebuild_last(w, own);
     }
 
-    first = own->oldest ? w->chunk[own->oldest].first : own->last + 1;
+    first = beacon_live_first(w, site);
     own->share = own->chunks ? own->chunks : 1;
     own->weight = (uint64_t) own->chunks * BEACON_LIVE_CHUNK << 8;
 

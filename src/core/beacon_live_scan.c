@@ -258,10 +258,14 @@ beacon_live_scan_since(beacon_live_scan_t *scan, uint64_t seq, uint64_t found)
     scan->since = seq;
 }
 
-/* The next hit behind since, ascending; AGAIN: none. */
+/*
+ * The next hit behind since, ascending; AGAIN: none up to last.  A hit that is
+ * committed while "last" does not say so is not there yet: nobody gets a cursor
+ * that is ahead of it.
+ */
 static beacon_rc_t
-beacon_live_scan_find(beacon_live_scan_t *scan, beacon_live_record_t *record,
-    size_t *need, unsigned *hops)
+beacon_live_scan_find(beacon_live_scan_t *scan, uint64_t last,
+    beacon_live_record_t *record, size_t *need, unsigned *hops)
 {
     uint32_t                 chunk, offset;
     uint64_t                 seq, serial;
@@ -284,7 +288,7 @@ beacon_live_scan_find(beacon_live_scan_t *scan, beacon_live_record_t *record,
 
         rc = beacon_live_scan_hit(scan, hops, &fragment, &hit, need);
 
-        if (rc == BEACON_OK) {
+        if (rc == BEACON_OK && seq <= last) {
             beacon_live_scan_record(scan, seq, &hit, record);
             beacon_live_scan_since(scan, seq, 1);
             return BEACON_OK;
@@ -301,13 +305,13 @@ beacon_live_scan_find(beacon_live_scan_t *scan, beacon_live_record_t *record,
             continue;
         }
 
-        /* it may have an end when it is looked at again */
+        /* it may have an end, or be there, when it is looked at again */
 
         scan->chunk = chunk;
         scan->serial = serial;
         scan->offset = offset;
 
-        return rc;
+        return rc == BEACON_OK ? BEACON_AGAIN : rc;
     }
 
     return rc;
@@ -340,7 +344,7 @@ beacon_live_scan(beacon_live_scan_t *scan, beacon_live_record_t *record,
     last = beacon_live_last(scan->live, &scan->site);
     hops = 0;
 
-    rc = beacon_live_scan_find(scan, record, need, &hops);
+    rc = beacon_live_scan_find(scan, last, record, need, &hops);
 
     /* what was read is the site's only if it still has the slot */
 
