@@ -71,7 +71,9 @@ enum {
 };
 
 /* Longer ids are told apart by their hash alone. */
-#define BEACON_LIVE_ID_MAX  64
+#define BEACON_LIVE_ID_MAX    64
+/* No longer one was cut: the longest escape has 12 bytes. */
+#define BEACON_LIVE_ID_WHOLE  (BEACON_LIVE_ID_MAX - 12)
 
 /* Where the parts stand in a slot, or in a copy of it; 0: they can't. */
 int beacon_live_person_parts(const beacon_live_visitor_t *slot,

@@ -287,6 +287,16 @@ beacon_live_key_read(const beacon_live_t *live, uint32_t index, uint32_t site,
     return BEACON_AGAIN;
 }
 
+/* A key that was damaged, or is another site's, has another hash. */
+static int
+beacon_live_key_whole(const beacon_live_t *live, const beacon_live_key_t *key)
+{
+    return beacon_live_hash(live->is.seed,
+                            beacon_live_key_salt(key->site, key->kind),
+                            (beacon_str_t) { key->len, key->text })
+           == key->hash;
+}
+
 /* 1: all of the list; 0: the way was lost. */
 static int
 beacon_live_top_walk(const beacon_live_t *live, uint32_t site, uint32_t index,
@@ -313,7 +323,9 @@ beacon_live_top_walk(const beacon_live_t *live, uint32_t site, uint32_t index,
             return 0;
         }
 
-        if (rc == BEACON_OK && hits && hits >= least) {
+        if (rc == BEACON_OK && hits && hits >= least
+            && beacon_live_key_whole(live, &key))
+        {
             beacon_live_top_add(top, room, n, hits, &key);
         }
 

@@ -2,8 +2,10 @@
 
 #include "beacon_live_counts.h"
 
-/* Visitors that one call passes; who is elsewhere by then is left out. */
+/* Visitors that one call passes, and how often it begins anew when the way was
+   lost; who is elsewhere by then is left out. */
 #define BEACON_LIVE_PASSED  4096
+#define BEACON_LIVE_ANEW    8
 
 /*
  * OK: a visitor of the site.  AGAIN: he changes, and goes on changing.
@@ -35,15 +37,22 @@ beacon_live_person_read(const beacon_live_t *live, uint32_t index,
     return BEACON_AGAIN;
 }
 
-/* 0: its strings can't be. */
+/* 0: its strings can't be, or its id is damaged or another site's, which an id
+   that was not cut tells by its hash. */
 static int
-beacon_live_person(const beacon_live_visitor_t *slot, uint32_t index,
+beacon_live_person(const beacon_live_t *live,
+    const beacon_live_visitor_t *slot, uint32_t index,
     beacon_live_person_t *person)
 {
-    unsigned       i;
-    beacon_str_t   parts[BEACON_LIVE_PERSON_PARTS];
+    unsigned      i;
+    beacon_str_t  parts[BEACON_LIVE_PERSON_PARTS];
 
-    if (!beacon_live_person_parts(slot, parts)) {
+    if (!beacon_live_person_parts(slot, parts)
+        || (parts[BEACON_LIVE_PERSON_ID].len <= BEACON_LIVE_ID_WHOLE
+            && beacon_live_hash(live->is.seed, slot->site,
+                                parts[BEACON_LIVE_PERSON_ID])
+               != slot->hash))
+    {
         return 0;
     }
 
@@ -113,22 +122,27 @@ beacon_live_next_visitor(const beacon_live_t *live,
     const beacon_live_info_t *info, uint32_t *at, uint64_t *before,
     beacon_live_person_t *person)
 {
-    uint32_t               index, passed;
+    uint32_t               index, passed, anew;
     beacon_rc_t            rc;
     beacon_live_visitor_t  slot;
 
+    anew = 0;
     index = beacon_live_person_next(live, info, *at, *before);
 
     for (passed = 0; index && passed < BEACON_LIVE_PASSED; passed++) {
         rc = beacon_live_person_read(live, index, info->index, &slot);
 
         if (rc == BEACON_CORRUPT) {
+            if (++anew == BEACON_LIVE_ANEW) {
+                break;
+            }
+
             index = beacon_live_person_next(live, info, 0, *before);
             continue;
         }
 
         if (rc == BEACON_OK && slot.seq < *before
-            && beacon_live_person(&slot, index, person))
+            && beacon_live_person(live, &slot, index, person))
         {
             *at = index;
             *before = slot.seq;
@@ -191,7 +205,7 @@ beacon_live_visitor(const beacon_live_t *live, const beacon_live_info_t *info,
         index = beacon_live_person_find(live, info, id, &slot);
 
         if (index) {
-            return beacon_live_person(&slot, index, person)
+            return beacon_live_person(live, &slot, index, person)
                    && beacon_live_person_tenant(live, info) ? BEACON_OK
                                                             : BEACON_INVALID;
         }

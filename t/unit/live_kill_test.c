@@ -120,12 +120,12 @@ kill_same(live_t *l)
     beacon_live_person_t  p;
 
     number = beacon_live_mark(l->writer);
-    info = live_site(l, "shop");
 
     if (number == 0) {
         return 1;
     }
 
+    info = live_site(l, "shop");
     end = (uint32_t) (kill_hit(number).time_ms / 10000);
     memset(pages, 0, sizeof(pages));
     memset(seen, 0, sizeof(seen));

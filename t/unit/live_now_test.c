@@ -458,108 +458,12 @@ test_caps(void)
     live_remove(&l);
 }
 
-/* Bits of the indexes flip; whatever is read then, it ends. */
-static void
-test_damage(void)
-{
-    int                   within;
-    live_t                l;
-    uint32_t              i, n, k, at, nseqs;
-    uint64_t              now, before, seqs[20], from, to;
-    uint8_t              *bytes;
-    live_hit_t            hit;
-    char                  page[64], visitor[64];
-    beacon_live_top_t     top[20];
-    beacon_live_now_t     counted;
-    beacon_live_info_t    info;
-    beacon_live_person_t  person;
-
-    live_make(&l, BEACON_LIVE_SIZE_MIN);
-    memset(&hit, 0, sizeof(hit));
-    hit.visitor = visitor;
-    hit.page = page;
-    now = NOW_START;
-
-    for (i = 0; i < 2000; i++) {
-        snprintf(page, sizeof(page), "/%s/%u", i & 1 ? "shop" : "news",
-                 i % 50);
-        snprintf(visitor, sizeof(visitor), "v%u", i % 300);
-        hit.site = now_sites[!(i & 1)];
-        (void) live_put(&l, &hit, now + i * 100);
-    }
-
-    now += 200000;
-    info = live_site(&l, "shop");
-    beacon_live_detach(&l.live);
-    beacon_live_close(l.writer);
-    live_open(&l);
-    within = 1;
-
-    bytes = live_bytes(&l);
-    from = l.live.is.sites_at;
-    to = l.live.is.chunks_at;
-
-    for (i = 0; i < 20000; i++) {
-        bytes[from + live_random(1 << 30) % (to - from)]
-            ^= (uint8_t) (1 << live_random(8));
-        n = 20;
-        (void) beacon_live_now(&l.live, &info, now, 3600, &counted);
-
-        if (beacon_live_top(&l.live, &info, BEACON_LIVE_PAGE_KEY, now, 3600,
-                            top, &n)
-            == BEACON_OK)
-        {
-            for (k = 0; k < n; k++) {
-                within &= top[k].len <= BEACON_LIVE_KEY_TEXT;
-            }
-        }
-
-        at = 0;
-        before = UINT64_MAX;
-
-        for (k = 0; k < 50 && beacon_live_next_visitor(&l.live, &info, &at,
-                                                       &before, &person)
-                              == BEACON_OK; k++)
-        {
-            within &= person.page.data >= person.text
-                      && person.page.data + person.page.len
-                         <= person.text + sizeof(person.text);
-        }
-
-        nseqs = 20;
-        (void) beacon_live_visitor(&l.live, &info, live_str("v7"), &person);
-        (void) beacon_live_trail(&l.live, &info, &person, seqs, &nseqs);
-    }
-
-    ok(within, "readers_of_damaged_indexes_come_to_an_end");
-
-    munmap(bytes, l.live.size);
-    live_close(&l);
-    live_open(&l);
-
-    for (i = 0; i < 2000; i++) {
-        snprintf(page, sizeof(page), "/%u", i % 50);
-        hit.site = "shop";
-        (void) live_put(&l, &hit, now + i);
-    }
-
-    info = live_site(&l, "shop");
-    n = 20;
-    ok(beacon_live_now(&l.live, &info, now + 2000, 60, &counted) == BEACON_OK
-       && beacon_live_top(&l.live, &info, BEACON_LIVE_PAGE_KEY, now + 2000, 60,
-                          top, &n) == BEACON_OK && n > 10,
-       "a_writer_that_opens_them_goes_on");
-
-    live_remove(&l);
-}
-
 int
 main(void)
 {
     test_model();
     test_clock();
     test_caps();
-    test_damage();
 
     return done_testing();
 }
