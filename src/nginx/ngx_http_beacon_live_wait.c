@@ -34,7 +34,7 @@ static void ngx_http_beacon_live_turns(ngx_event_t *ev);
 #define NGX_HTTP_BEACON_LIVE_TICK   50
 
 /* Requests that get a turn in one round of the event loop. */
-#define NGX_HTTP_BEACON_LIVE_TURNS  16
+#define NGX_HTTP_BEACON_LIVE_TURNS  8
 
 
 void

@@ -20,7 +20,7 @@ worker_processes 1;
 user root;
 pid %(dir)s/nginx.pid;
 error_log %(dir)s/error.log notice;
-events { worker_connections 512; }
+events { worker_connections %(connections)d; }
 http {
     access_log off;
     keepalive_requests 100000000;
@@ -40,6 +40,7 @@ http {
         }
         location = /px.gif { beacon gif; beacon_site $beacon_arg_site; }
         location = /status { beacon_status; }
+        %(server)s
     }
 }
 """
@@ -48,7 +49,8 @@ http {
 class System:
     """One worker; everything in the place's directories."""
 
-    def __init__(self, place, lane="16m", http=""):
+    def __init__(self, place, lane="16m", http="", server="",
+                 connections=512):
         need(BEACOND, MODULE, LOAD)
         self.place = place
         self.port = free_port()
@@ -61,7 +63,8 @@ class System:
             f.write(CONF % {
                 "module": MODULE, "dir": self.dir, "disk": place.disk,
                 "log_format": LOG_FORMAT, "lane": lane, "helper": BEACOND,
-                "port": self.port, "http": http})
+                "port": self.port, "http": http, "server": server,
+                "connections": connections})
         self.nginx = place.start([NGINX, "-p", self.dir, "-c", conf,
                                   "-e", self.dir + "/error.log"])
         until("nginx", lambda: listening(self.port), 20, proc=self.nginx)
