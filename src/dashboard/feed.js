@@ -5,9 +5,10 @@ import {$, country, hide, hits, isolate, make} from './text.js';
 import {motion, place, say, short} from './text.js';
 
 const ROWS = 500;
+const MARKS = 20;                       // lines between hits that wait
 const TICK = 250;                       // ms: a row each, at most
-const CALM = 4;                         // rows that may wait their turn
-const SLOW = 4;                         // ticks between rows, when more do
+const CALM = 4;                         // rows that may wait their turn; when
+const SLOW = 4;                         // more do, a row every so many ticks
 
 export class Feed {
     // open(hit): a row was chosen
@@ -18,6 +19,7 @@ export class Feed {
         this.queue = [];                // not shown yet, oldest first
         this.more = 0;                  // hits before those: only counted
         this.paused = false;
+        this.counting = false;          // more than a person reads
         this.ticks = 0;
         this.hits = new WeakMap();      // row -> hit
         this.pointer = false;
@@ -55,7 +57,7 @@ export class Feed {
     }
 
     get waiting() {
-        return this.queue.length + this.more;
+        return this.more + this.queue.filter(item => !item.mark).length;
     }
 
     get held() {
@@ -66,8 +68,15 @@ export class Feed {
     add(hit) {
         this.queue.push(hit);
         if (this.queue.length > ROWS)
-            this.more += this.queue.splice(0, ROWS / 2).length;
+            this.count(this.queue.splice(0, ROWS / 2));
         this.run();
+    }
+
+    // These will not be shown, only counted; what happened between them is.
+    count(items) {
+        const marks = items.filter(item => item.mark);
+        this.more += items.length - marks.length;
+        this.queue.unshift(...marks.slice(-MARKS));
     }
 
     // A line between hits: what happened there.
@@ -84,7 +93,7 @@ export class Feed {
 
     tick() {
         this.tell();
-        if (!this.waiting) {
+        if (!this.queue.length && !this.more) {
             clearInterval(this.timer);
             this.timer = null;
             return;
@@ -92,26 +101,21 @@ export class Feed {
         if (this.held || document.hidden)
             return;
         this.ticks++;
-        if (this.waiting <= CALM) {
-            this.show(this.queue.splice(0, 1), this.calm);
-            this.calm = true;
+        this.counting ||= this.waiting > CALM;
+        if (!this.counting) {
+            this.show(this.queue.splice(0, 1));
         } else if (this.ticks % SLOW === 0) {
-            // marks are never only counted
-            const at = this.queue.findIndex(item => item.mark);
-            const skipped = at < 0 ? this.queue.length - 1 : at;
-            this.more += this.queue.splice(0, skipped).length;
-            this.show(this.queue.splice(0, 1), false);
-            this.calm = false;
+            this.counting = this.waiting > CALM;
+            this.count(this.queue.splice(0, this.queue.length - 1));
+            this.show(this.queue.splice(0), false);
         }
     }
 
     // What waits, at once: of many the newest.
     flush() {
-        const marks = this.queue.slice(0, -20).filter(item => item.mark);
-        const rest = this.queue.slice(-20);
-        this.more += this.queue.length - rest.length - marks.length;
-        this.queue = [];
-        this.show([...marks, ...rest], false);
+        const newest = this.queue.splice(-20);
+        this.count(this.queue.splice(0));
+        this.show([...this.queue.splice(0), ...newest], false);
         this.tell();
         this.box.scrollTop = 0;
     }

@@ -615,6 +615,17 @@ document.addEventListener('visibilitychange', () => {
     }
 });
 
+// A page that the browser keeps for "back" keeps none of the few connections
+// that a browser has to a host.
+addEventListener('pagehide', () => {
+    here.over.abort();
+    here.stream?.stop();
+});
+addEventListener('pageshow', event => {
+    if (event.persisted)
+        start(here.site, here.filter);
+});
+
 let seconds = 0;
 setInterval(() => {
     if (document.hidden)
