@@ -34,6 +34,8 @@ done = subprocess.run([DEMO], env=environment(DEMO_SECONDS='3'),
                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                       stderr=subprocess.STDOUT, text=True, check=False)
 is_(done.returncode, 0, 'the demo ends well') or diag(done.stdout)
+like(done.stdout, r'is running.*\n\n  the page +http://127\.0\.0\.1:\d+/live/',
+     'it says first where the page is')
 like(done.stdout, r'the pixel +http://127\.0\.0\.1:\d+/px\.gif\?site=',
      'it says where the pixel is')
 like(done.stdout, r'the status +http://127\.0\.0\.1:\d+/beacon-status',
@@ -49,18 +51,31 @@ child = subprocess.Popen([DEMO], env=environment(DEMO_SECONDS=''),
                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True)
 output = ''
+seen = {}
 for text in child.stdout:
     output += text
+    page = re.search(r'the page +http://127\.0\.0\.1:(\d+)/live/', text)
+    if page:
+        port = int(page.group(1))
     hint = re.search(r'kill -9 (\d+)', text)
     if hint:
         os.kill(int(hint.group(1)), signal.SIGKILL)
-    if len(re.findall(r'^\{"v":1,"id":.*\}$', output, re.M)) == 6:
+    if len(re.findall(r'^\{"v":1,"id":.*\}$', output, re.M)) == 30:
+        with Client(port) as client:
+            seen['page'] = client.request('/live/').status
+            seen['sites'] = {row['site'] for row in client.request(
+                '/live/v1/sites').json()['sites']}
+            seen['now'] = client.request('/live/v1/shop/now').json()
         child.send_signal(signal.SIGINT)
 output += child.stdout.read()
 is_(child.wait(), 0, 'Ctrl-C ends it well, though its helper was killed') \
     or diag(output)
 like(output, r'accepted +(\d+)  =  \1 done \+ 0 lost \+ 0 pending',
      'nothing is missing then')
+is_(seen['page'], 200, 'the dashboard was there')
+is_subset({'shop', 'news'}, seen['sites'], 'with several sites')
+ok(all(seen['now']['top'][kind] for kind in ('page', 'referrer', 'country')),
+   'pages, referrers and countries') or diag(seen['now'])
 is_(left() - before, set(), 'nothing is left of its directories')
 
 done_testing()
