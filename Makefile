@@ -74,7 +74,7 @@ DEPS_BENCH = $(DEPS_TEST) wrk rsyslog rsyslog-kafka
 
 .PHONY: help all module beacond unit tools fuzzers build-tests thread-unit \
         deps deps-kafka deps-test deps-lint deps-bench demo test soak lint \
-        fuzz bench test-nginx-new install clean
+        fuzz bench screenshots test-nginx-new install clean
 
 help:                                   ## print the targets
 	@sed -nE 's/^([a-z-]+):.*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -193,6 +193,7 @@ deps-kafka:
 deps-test:
 	@t/lib/deps $(DEPS_TEST)
 	@t/lib/kafka_jars
+	@t/lib/axe_core
 
 deps-lint:
 	@t/lib/deps $(DEPS_LINT)
@@ -228,6 +229,10 @@ endif
 test: deps-test                         ## run the tests (TESTS=t/10*.t JOBS=2)
 	@$(MAKE) -s -j2 build-tests
 	@$(PROVE) $(TESTS)
+
+screenshots: deps-test                  ## the dashboard as PNG in build/
+	@$(MAKE) -s all
+	@BEACON_BUILD=$(B) t/lib/screenshots
 
 SOAK_TESTS ?= t/[3-9]*.t
 soak: deps-test                         ## run the faults as often as promised
