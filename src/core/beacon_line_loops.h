@@ -551,7 +551,11 @@ BEACON_LINE_VIEW(const beacon_line_parts_t *parts, beacon_line_view_t *view)
     beacon_str_t    text;
     const uint8_t  *cut;
 
-    memset(view, 0, sizeof(beacon_line_view_t));
+    view->page_host = (beacon_str_t) { 0, NULL };
+    view->page = (beacon_str_t) { 0, NULL };
+    view->referrer_host = (beacon_str_t) { 0, NULL };
+    view->referrer = (beacon_str_t) { 0, NULL };
+    view->campaign = (beacon_str_t) { 0, NULL };
 
     text = parts->field_page.len ? parts->field_page
            : parts->arg_url.len ? parts->arg_url : parts->referer;
@@ -573,7 +577,5 @@ BEACON_LINE_VIEW(const beacon_line_parts_t *parts, beacon_line_view_t *view)
                                  &view->referrer);
     }
 
-    if (parts->field_country.len) {
-        view->country = parts->field_country;
-    }
+    view->country = parts->field_country;
 }

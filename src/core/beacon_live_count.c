@@ -72,13 +72,11 @@ beacon_live_count_step(beacon_live_writer_t *w,
 void
 beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count)
 {
-    uint32_t                   step;
-    beacon_live_site_t        *site;
-    beacon_live_step_t        *running;
-    const beacon_line_view_t  *view;
+    uint32_t             step;
+    beacon_live_site_t  *site;
+    beacon_live_step_t  *running;
 
-    site = beacon_live_site(&w->live, count->site);
-    view = count->view;
+    site = beacon_live_site_at(&w->live, count->site);
     step = beacon_live_count_step(w, count, site);
 
     running = &site->steps[step % BEACON_LIVE_STEPS];
@@ -86,13 +84,5 @@ beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count)
     BEACON_LIVE_SET(running->hits, running->hits + 1);
 
     beacon_live_count_visitor(w, count, site, step);
-
-    beacon_live_count_key(w, count->site, BEACON_LIVE_PAGE_KEY, view->page,
-                          step);
-    beacon_live_count_key(w, count->site, BEACON_LIVE_REFERRER_KEY,
-                          view->referrer, step);
-    beacon_live_count_key(w, count->site, BEACON_LIVE_COUNTRY_KEY,
-                          view->country, step);
-    beacon_live_count_key(w, count->site, BEACON_LIVE_CAMPAIGN_KEY,
-                          view->campaign, step);
+    beacon_live_count_keys(w, count->site, count->view, step);
 }

@@ -44,7 +44,7 @@ beacon_live_keys_older(beacon_live_writer_t *w, uint32_t site, unsigned kind,
 
     } else {
         counts->sites[site].keys[kind] = older;
-        BEACON_LIVE_SET(beacon_live_site(&w->live, site)->keys[kind], older);
+        BEACON_LIVE_SET(beacon_live_site_at(&w->live, site)->keys[kind], older);
     }
 }
 
@@ -53,7 +53,7 @@ beacon_live_keys_number(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     uint32_t n)
 {
     ((beacon_live_counts_t *) w->counts)->sites[site].nkeys[kind] = n;
-    BEACON_LIVE_SET(beacon_live_site(&w->live, site)->nkeys[kind], n);
+    BEACON_LIVE_SET(beacon_live_site_at(&w->live, site)->nkeys[kind], n);
 }
 
 void
@@ -301,19 +301,13 @@ beacon_live_key_step(beacon_live_writer_t *w, beacon_live_key_t *slot,
     BEACON_LIVE_SET(slot->step, step);
 }
 
-void
-beacon_live_count_key(beacon_live_writer_t *w, uint32_t site, unsigned kind,
-    beacon_str_t text, uint32_t step)
+static inline void
+beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
+    uint32_t site, unsigned kind, beacon_str_t text, uint32_t step)
 {
-    uint32_t               index, hash;
-    beacon_live_key_t     *slot;
-    beacon_live_own_t     *own;
-    beacon_live_pool_t    *pool;
-    beacon_live_counts_t  *counts;
-
-    if (text.len == 0) {
-        return;
-    }
+    uint32_t             index, hash;
+    beacon_live_key_t   *slot;
+    beacon_live_own_t   *own;
 
     if (text.len > BEACON_LIVE_KEY_TEXT) {
         text.len = beacon_line_cut(text, BEACON_LIVE_KEY_TEXT);
@@ -328,9 +322,7 @@ beacon_live_count_key(beacon_live_writer_t *w, uint32_t site, unsigned kind,
         return;
     }
 
-    counts = w->counts;
-    pool = &counts->keys;
-    own = &pool->own[index];
+    own = &counts->keys.own[index];
     slot = &counts->key[index];
 
     if (own->step == step) {
@@ -343,8 +335,8 @@ beacon_live_count_key(beacon_live_writer_t *w, uint32_t site, unsigned kind,
         beacon_live_key_step(w, slot, own->step, step);
         own->weight = beacon_live_key_weight(own, step);
         own->step = step;
-        beacon_live_pool_unlink(pool, index);
-        beacon_live_pool_push(pool, index);
+        beacon_live_pool_unlink(&counts->keys, index);
+        beacon_live_pool_push(&counts->keys, index);
     }
 
     BEACON_LIVE_SET(slot->step_hits, slot->step_hits + 1);
@@ -352,6 +344,26 @@ beacon_live_count_key(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     beacon_live_end(&slot->serial);
 
     own->weight += own->weight < BEACON_LIVE_KEY_HEAVIEST;
+}
+
+void
+beacon_live_count_keys(beacon_live_writer_t *w, uint32_t site,
+    const beacon_line_view_t *view, uint32_t step)
+{
+    unsigned             kind;
+    const beacon_str_t  *texts[BEACON_LIVE_KINDS];
+
+    texts[BEACON_LIVE_PAGE_KEY] = &view->page;
+    texts[BEACON_LIVE_REFERRER_KEY] = &view->referrer;
+    texts[BEACON_LIVE_COUNTRY_KEY] = &view->country;
+    texts[BEACON_LIVE_CAMPAIGN_KEY] = &view->campaign;
+
+    for (kind = 0; kind < BEACON_LIVE_KINDS; kind++) {
+        if (texts[kind]->len) {
+            beacon_live_count_key(w, w->counts, site, kind, *texts[kind],
+                                  step);
+        }
+    }
 }
 
 void

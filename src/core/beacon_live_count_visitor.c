@@ -29,7 +29,7 @@ beacon_live_visitors_older(beacon_live_writer_t *w, uint32_t site,
 
     } else {
         counts->sites[site].visitors = older;
-        BEACON_LIVE_SET(beacon_live_site(&w->live, site)->visitors, older);
+        BEACON_LIVE_SET(beacon_live_site_at(&w->live, site)->visitors, older);
     }
 }
 

@@ -52,7 +52,7 @@ beacon_live_counts_sites(beacon_live_writer_t *w)
             continue;
         }
 
-        site = beacon_live_site(&w->live, index);
+        site = beacon_live_site_at(&w->live, index);
         counts->sites[index].step = site->step;
         counts->sites[index].base = site->base;
     }
@@ -253,7 +253,7 @@ beacon_live_counts_heads(beacon_live_writer_t *w)
     const beacon_live_own_counts_t  *own;
 
     for (index = 1; index < w->live.is.sites_max; index++) {
-        site = beacon_live_site(&w->live, index);
+        site = beacon_live_site_at(&w->live, index);
         own = &((beacon_live_counts_t *) w->counts)->sites[index];
 
         if (own->visitors == 0 && site->visitors) {
@@ -346,7 +346,7 @@ beacon_live_counts_site(beacon_live_writer_t *w, uint32_t index)
     uint32_t              i;
     beacon_live_site_t   *site;
 
-    site = beacon_live_site(&w->live, index);
+    site = beacon_live_site_at(&w->live, index);
     memset(&((beacon_live_counts_t *) w->counts)->sites[index], 0,
            sizeof(beacon_live_own_counts_t));
 

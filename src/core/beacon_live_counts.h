@@ -121,8 +121,8 @@ void beacon_live_person_again(beacon_live_writer_t *w,
 
 /* ---- a site's keys, beacon_live_count_key.c */
 
-void beacon_live_count_key(beacon_live_writer_t *w, uint32_t site,
-    unsigned kind, beacon_str_t text, uint32_t step);
+void beacon_live_count_keys(beacon_live_writer_t *w, uint32_t site,
+    const beacon_line_view_t *view, uint32_t step);
 void beacon_live_keys_push(beacon_live_writer_t *w, uint32_t site,
     unsigned kind, uint32_t index);
 void beacon_live_keys_forget(beacon_live_writer_t *w, uint32_t site);
