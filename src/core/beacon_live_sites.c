@@ -210,7 +210,19 @@ beacon_live_site_evict(beacon_live_writer_t *w, uint32_t site)
 uint32_t
 beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name)
 {
-    uint32_t  site;
+    uint32_t                       site;
+    const beacon_live_own_site_t  *own;
+
+    /* hits often come in a row; slot 0 has no name */
+
+    site = w->newest_site;
+    own = &w->site[site];
+
+    if (own->name_len == name.len && name.len
+        && memcmp(own->name, name.data, name.len) == 0)
+    {
+        return site;
+    }
 
     site = beacon_live_site_find(w, name);
 

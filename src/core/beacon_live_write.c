@@ -167,17 +167,21 @@ beacon_live_fragment_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
 
     fragment.length = (uint32_t) ((sizeof(fragment) + bytes + 7)
                                   & ~(size_t) 7);
+    fragment.crc = 0;
     fragment.site = hit->site;
     fragment.bytes = (uint16_t) bytes;
     fragment.first = hit->first;
     fragment.last = hit->left == 0;
     fragment.seq = hit->seq;
-    fragment.crc = beacon_crc32c((uint32_t) own->serial, &fragment.site,
-                                 sizeof(fragment)
-                                 - offsetof(beacon_live_fragment_t, site));
-    fragment.crc = beacon_crc32c(fragment.crc, at + sizeof(fragment), bytes);
 
     beacon_live_copy(at, &fragment, sizeof(fragment));
+    fragment.crc = beacon_crc32c((uint32_t) own->serial,
+                                 at + offsetof(beacon_live_fragment_t, site),
+                                 sizeof(fragment)
+                                 - offsetof(beacon_live_fragment_t, site)
+                                 + bytes);
+    beacon_live_copy(at + offsetof(beacon_live_fragment_t, crc), &fragment.crc,
+                     sizeof(fragment.crc));
 
     hit->first = 0;
     hit->offset += fragment.length;
@@ -230,7 +234,8 @@ beacon_live_hit_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
 
 /* All that is known of the site and changes with the hit. */
 static void
-beacon_live_hit_count(beacon_live_writer_t *w, beacon_live_count_t *count)
+beacon_live_hit_count(beacon_live_writer_t *w, beacon_live_count_t *count,
+    uint64_t missing)
 {
     beacon_live_site_t  *s;
 
@@ -244,7 +249,10 @@ beacon_live_hit_count(beacon_live_writer_t *w, beacon_live_count_t *count)
     BEACON_LIVE_POINT("live.counting");
 
     beacon_live_add(&w->head->hits, 1);
-    beacon_live_add(&w->head->missing, count->put->missing);
+    if (missing) {
+        beacon_live_add(&w->head->missing, missing);
+    }
+
     beacon_live_set_mark(w, count->put->mark);
     BEACON_LIVE_SET(s->hits, s->hits + 1);
     BEACON_LIVE_SET(s->last_ms, count->put->time_ms);
@@ -260,8 +268,9 @@ beacon_live_hit_head(beacon_live_hit_t *head, const beacon_live_count_t *count,
 {
     const beacon_str_t  *member;
 
-    memset(head, 0, sizeof(beacon_live_hit_t));
-
+    head->reserved = 0;
+    head->ip_offset = 0;
+    head->ip_len = 0;
     head->time_ms = count->put->time_ms;
     head->short_len = (uint32_t) brief;
     head->line_len = (uint32_t) count->put->line.len;
@@ -280,9 +289,9 @@ beacon_live_hit_head(beacon_live_hit_t *head, const beacon_live_count_t *count,
 
 static beacon_rc_t
 beacon_live_too_large(beacon_live_writer_t *w, uint32_t site,
-    const beacon_live_put_t *put)
+    uint64_t missing, uint64_t mark)
 {
-    beacon_live_missed(w, site, put->missing + 1, put->mark);
+    beacon_live_missed(w, site, missing + 1, mark);
     w->stats.too_large++;
 
     return BEACON_FULL;
@@ -302,9 +311,9 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
     uint64_t now_ms)
 {
     size_t                   brief;
+    uint64_t                 missing;
     beacon_live_hit_t        head;
     beacon_line_view_t       view;
-    beacon_live_put_t        one;
     beacon_live_count_t      count;
     beacon_live_writing_t    hit;
     beacon_live_own_site_t  *own;
@@ -315,20 +324,18 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
     own = &w->site[hit.site];
     beacon_live_site_hit(w, hit.site);
 
-    one = *put;
+    /* more than there can be is a mistake, not a gap */
 
-    if (one.missing >= BEACON_LIVE_SEQ_MAX - own->last) {
-        one.missing = 0;
-    }
+    missing = put->missing < BEACON_LIVE_SEQ_MAX - own->last ? put->missing : 0;
 
     if (!beacon_live_fits(put)) {
-        return beacon_live_too_large(w, hit.site, &one);
+        return beacon_live_too_large(w, hit.site, missing, put->mark);
     }
 
     beacon_line_view(put->parts, &view);
     brief = beacon_line_short(put->parts, &view, put->visitor, w->brief);
 
-    hit.seq = own->last + 1 + one.missing;
+    hit.seq = own->last + 1 + missing;
     hit.chunk = 0;
     hit.first = 1;
     hit.left = sizeof(head) + brief + put->line.len;
@@ -337,21 +344,22 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
         || hit.seq > BEACON_LIVE_SEQ_MAX
         || !beacon_live_make_room(w, &hit))
     {
-        return beacon_live_too_large(w, hit.site, &one);
+        return beacon_live_too_large(w, hit.site, missing, put->mark);
     }
 
     own->bytes += hit.left;
 
-    memset(&count, 0, sizeof(count));
-    count.site = hit.site;
-    count.chunk = hit.chunk;
-    count.offset = hit.offset;
-    count.seq = hit.seq;
-    count.now_ms = now_ms;
-    count.put = &one;
-    count.view = &view;
+    count = (beacon_live_count_t) {
+        .site = hit.site,
+        .chunk = hit.chunk,
+        .offset = hit.offset,
+        .seq = hit.seq,
+        .now_ms = now_ms,
+        .put = put,
+        .view = &view
+    };
 
-    beacon_live_hit_count(w, &count);
+    beacon_live_hit_count(w, &count, missing);
     beacon_live_hit_head(&head, &count, brief);
 
     hit.piece = 0;
