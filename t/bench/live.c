@@ -4,10 +4,14 @@
  *     live put HITS DIR           hits of one busy site and some others
  *     live now WINDOW ROUNDS DIR  now and four top lists of ten, of a busy site
  *                                 whose lists of keys are full
+ *     live fill HITS SITES MIB DIR  a store of that size, with hits of so many
+ *                                 sites, for
+ *     live scan ROUNDS DIR        who reads ten new hits of one of them
  *
  * DIR: a directory on tmpfs, in which a store is made.  For instructions run
- * it under callgrind with --toggle-collect=bench_puts or bench_nows, whose
- * total is that of the number it prints; it prints nanoseconds, too.
+ * it under callgrind with --toggle-collect=bench_puts, bench_nows or
+ * bench_scans, whose total is that of the number it prints; it prints
+ * nanoseconds, too.
  */
 
 #include "beacon_live.h"
@@ -112,6 +116,8 @@ static void bench_puts(beacon_live_writer_t *writer, const bench_line_t *lines,
 static void bench_nows(const beacon_live_t *live,
     const beacon_live_info_t *site, uint64_t now_ms, uint32_t window, size_t n)
     __attribute__((noinline, noclone));
+static size_t bench_scans(const beacon_live_t *live, beacon_str_t name,
+    uint64_t since, uint8_t *buf) __attribute__((noinline, noclone));
 
 static void
 bench_puts(beacon_live_writer_t *writer, const bench_line_t *lines, size_t n,
@@ -249,6 +255,101 @@ bench_now(const char *dir, uint64_t now_ms, uint32_t window, size_t rounds)
     return 0;
 }
 
+/* What a request does for hits?since=, but for its answer. */
+static size_t
+bench_scans(const beacon_live_t *live, beacon_str_t name, uint64_t since,
+    uint8_t *buf)
+{
+    size_t                n, need;
+    beacon_live_info_t    site;
+    beacon_live_scan_t    scan;
+    beacon_live_record_t  record;
+
+    if (beacon_live_find(live, name, &site) != BEACON_OK) {
+        exit(1);
+    }
+
+    beacon_live_scan_begin(&scan, live, &site, since, buf,
+                           BEACON_LIVE_HIT_MAX);
+
+    for (n = 0; beacon_live_scan(&scan, &record, &need) == BEACON_OK; n++) {
+        /* void */
+    }
+
+    return n;
+}
+
+static int
+bench_fill_sites(const char *dir, const bench_line_t *lines, uint64_t hits,
+    uint32_t sites, uint64_t size)
+{
+    char                   name[16];
+    uint64_t               i, now_ms;
+    beacon_err_t           err;
+    beacon_live_put_t      put;
+    beacon_line_parts_t    parts;
+    beacon_live_writer_t  *writer;
+
+    if (beacon_live_open(&writer, dir, size, 300, &err) != BEACON_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+
+    memset(&put, 0, sizeof(put));
+    put.parts = &parts;
+    now_ms = BENCH_START;
+
+    for (i = 0; i < hits; i++) {
+        put.line = lines[i % BENCH_LINES].line;
+        (void) beacon_line_parts(put.line, &parts);
+
+        put.site.len = (size_t) sprintf(name, "site%u",
+                                        (unsigned) (i % sites));
+        put.site.data = (const uint8_t *) name;
+        put.visitor = parts.visitor;
+        put.time_ms = now_ms + i / 20;
+        (void) beacon_live_put(writer, &put, put.time_ms);
+    }
+
+    beacon_live_close(writer);
+
+    return 0;
+}
+
+static int
+bench_scan(const char *dir, size_t rounds)
+{
+    size_t               i, n;
+    uint8_t             *buf;
+    uint64_t             start;
+    beacon_err_t         err;
+    beacon_live_t        live;
+    beacon_live_info_t   site;
+
+    buf = malloc(BEACON_LIVE_HIT_MAX);
+
+    if (buf == NULL || beacon_live_attach(&live, dir, &err) != BEACON_OK
+        || beacon_live_find(&live, beacon_string("site0"), &site) != BEACON_OK)
+    {
+        return 1;
+    }
+
+    start = bench_time();
+
+    for (i = 0, n = 0; i < rounds; i++) {
+        n += bench_scans(&live, beacon_string("site0"), site.last - 10, buf);
+    }
+
+    printf("scans=%zu hits=%zu ns=%.0f stored=%llu\n", rounds, n,
+           (double) (bench_time() - start) / (double) rounds,
+           (unsigned long long) (site.last + 1 - site.first));
+
+    beacon_live_detach(&live);
+    free(buf);
+
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -258,11 +359,24 @@ main(int argc, char **argv)
     static bench_line_t    lines[BENCH_LINES];
     beacon_live_writer_t  *writer;
 
+    if (argc == 4 && strcmp(argv[1], "scan") == 0) {
+        return bench_scan(argv[3], (size_t) atol(argv[2]));
+    }
+
+    if (argc == 6 && strcmp(argv[1], "fill") == 0) {
+        bench_make(lines);
+        return bench_fill_sites(argv[5], lines, (uint64_t) atoll(argv[2]),
+                                (uint32_t) atol(argv[3]),
+                                (uint64_t) atoll(argv[4]) << 20);
+    }
+
     if (argc < 4
         || beacon_live_open(&writer, argv[argc - 1], BENCH_SIZE, 300, &err)
            != BEACON_OK)
     {
-        fprintf(stderr, "live put HITS DIR | live now WINDOW ROUNDS DIR\n");
+        fprintf(stderr, "live put HITS DIR | live now WINDOW ROUNDS DIR\n"
+                        "live fill HITS SITES MIB DIR | live scan ROUNDS DIR"
+                        "\n");
         return 2;
     }
 
