@@ -17,7 +17,7 @@ from beacon_rig import FaultDisk, Rig           # noqa: E402
 
 kafka = Cluster(nodes=3).start()
 only = os.environ.get(
-    'ONLY', 'leader disk letters unreadable moved bytes').split()
+    'ONLY', 'leader disk frozen letters unreadable moved bytes').split()
 
 
 class KafkaRig(Rig):
@@ -91,22 +91,31 @@ if 'leader' in only:
     is_(rig.stop(), 0, 'the helper ends well')
     rig.remove()
 
+
+def fault_disk(rig):
+    """The spool's, by FUSE; None where that is not possible."""
+    if os.geteuid() != 0:
+        return None
+    point = os.path.join(rig.top, 'fuse')
+    os.mkdir(point)
+    disk = FaultDisk(point)
+    if disk.server is None:
+        return None
+    rig.disks.append(disk)
+    rig.spool = os.path.join(point, 'spool')
+    os.mkdir(rig.spool)
+    return disk
+
+
 # ---- the disk takes nothing, the rest of the spool's promise stands
 
 if 'disk' in only:
     kafka.create('d-s1')
     rig = rig_of('d-')
-    disk = None
-    if os.geteuid() == 0:
-        point = os.path.join(rig.top, 'fuse')
-        os.mkdir(point)
-        disk = FaultDisk(point)
-    if disk is None or disk.server is None:
+    disk = fault_disk(rig)
+    if disk is None:
         skip('no FUSE here', 6)
     else:
-        rig.disks.append(disk)
-        rig.spool = os.path.join(point, 'spool')
-        os.mkdir(rig.spool)
         rig.start()
         rig.push(2000, sites=2)
         ok(settles(rig, done=1000, parked_hits=1000, lost=0),
@@ -125,6 +134,29 @@ if 'disk' in only:
         is_(sink['done'] + sink['lost'], 6000, 'the books balance')
         is_(len(numbers('d-s0')) + len(numbers('d-s1')), sink['done'],
             'what is done arrived')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+# ---- the spool's disk freezes while nothing of the sink's is there
+
+if 'frozen' in only:
+    kafka.create('f-s0')
+    rig = rig_of('f-')
+    disk = fault_disk(rig)
+    if disk is None:
+        skip('no FUSE here', 4)
+    else:
+        rig.start()
+        rig.push(50)
+        ok(settles(rig, done=50, pending=0, lost=0), 'hits go out')
+        disk.freeze()
+        rig.push(3000, rate=1000)
+        ok(settles(rig, seconds=30, done=3050, lost=0),
+           "they do while the spool's disk is frozen")
+        disk.freeze(False)
+        rig.push(50)
+        ok(settles(rig, done=3100, pending=0, lost=0), 'and afterwards')
+        is_(len(numbers('f-s0')), 3100, 'all are in the topic')
     is_(rig.stop(), 0, 'the helper ends well')
     rig.remove()
 

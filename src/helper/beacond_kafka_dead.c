@@ -399,7 +399,11 @@ beacond_kafka_dead_turn(beacond_kafka_t *kafka)
     size_t  len;
 
     if (!kafka->dead_retry) {
-        if (kafka->now - kafka->dead_ns < BEACOND_DEAD_LOOK) {
+        /* without letters it has no business with the spool's disk */
+
+        if (kafka->dead_end == 0
+            || kafka->now - kafka->dead_ns < BEACOND_DEAD_LOOK)
+        {
             return;
         }
 
