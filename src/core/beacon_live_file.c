@@ -393,6 +393,34 @@ beacon_live_file_view(const beacon_live_file_t *file, beacon_live_t *live)
 
 /* Those that there were. */
 
+/* One store that was set aside is kept, not all that ever were. */
+static void
+beacon_live_file_forget(int dirfd)
+{
+    int             fd;
+    DIR            *d;
+    uint64_t        epoch;
+    struct dirent  *entry;
+
+    fd = openat(dirfd, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    d = fd != -1 ? fdopendir(fd) : NULL;
+
+    if (d == NULL) {
+        if (fd != -1) {
+            (void) close(fd);
+        }
+        return;
+    }
+
+    while ((entry = readdir(d)) != NULL) {
+        if (beacon_live_named(entry->d_name, ".aside", &epoch)) {
+            (void) unlinkat(dirfd, entry->d_name, 0);
+        }
+    }
+
+    (void) closedir(d);
+}
+
 /* Its readers look for another; who can't be read has none. */
 static void
 beacon_live_file_retire(int dirfd, const char *name, uint64_t epoch)
@@ -411,6 +439,7 @@ beacon_live_file_retire(int dirfd, const char *name, uint64_t epoch)
     }
 
     if (rc == BEACON_CORRUPT) {
+        beacon_live_file_forget(dirfd);
         beacon_live_name(aside, epoch, ".aside");
         (void) renameat(dirfd, name, dirfd, aside);
 

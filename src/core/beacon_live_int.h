@@ -325,8 +325,8 @@ void beacon_live_file_close(beacon_live_file_t *file);
 void beacon_live_file_view(const beacon_live_file_t *file,
     beacon_live_t *live);
 
-/* Retires and removes all stores in dir but this one; those that can't be
-   read are renamed to live.<epoch>.aside. */
+/* Retires and removes all stores in dir but this one; of those that can't be
+   read the last is kept, as live.<epoch>.aside. */
 void beacon_live_file_sweep(const char *dir, uint64_t epoch);
 
 

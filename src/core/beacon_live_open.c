@@ -159,6 +159,14 @@ beacon_live_open(beacon_live_writer_t **writer, const char *dir, uint64_t size,
     if (rc == BEACON_AGAIN) {
         rc = beacon_live_file_create(dir, size, present, &file, err);
 
+        if (rc == BEACON_SYS && errno == ENOSPC) {
+
+            /* the old one's place; not before all its readers have left it */
+
+            beacon_live_file_sweep(dir, 0);
+            rc = beacon_live_file_create(dir, size, present, &file, err);
+        }
+
         if (rc == BEACON_OK) {
             rc = beacon_live_start(w, &file, present, err);
         }

@@ -20,7 +20,8 @@ typedef struct beacon_live_writer_s  beacon_live_writer_t;
  * being written, rebuilds every index.  Otherwise makes one, and retires the
  * one that there was (another size: removed; another layout, or damaged in its
  * head: renamed to live.<epoch>.aside).  INVALID: no such size.  SYS: errno
- * (ENOSPC: the tmpfs is too small); err says more.
+ * (ENOSPC: the tmpfs is too small, or readers have not yet left the old one,
+ * which is retired then: try again); err says more.
  */
 beacon_rc_t beacon_live_open(beacon_live_writer_t **writer, const char *dir,
     uint64_t size, uint32_t present, beacon_err_t *err);
