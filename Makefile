@@ -41,6 +41,8 @@ TOOLS     = $(patsubst t/tools/%.c,$(B)/%,$(filter-out $(if \
             $(wildcard /usr/include/fuse3/fuse.h),,%/fault_fs.c), \
             $(wildcard t/tools/*.c)))
 BENCH     = $(patsubst t/bench/%.c,$(B)/bench/%,$(wildcard t/bench/*.c))
+PRELOAD   = $(patsubst t/tools/preload/%.c,$(B)/%.so, \
+            $(wildcard t/tools/preload/*.c))
 FUZZERS   = $(patsubst t/fuzz/%.c,build/fuzz/%,$(wildcard t/fuzz/*_fuzz.c))
 
 # Debian's own nginx and the sources of its nginx-dev, unless another is wanted:
@@ -64,7 +66,7 @@ DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libjansson-dev \
              librdkafka-dev libjemalloc-dev libzmq3-dev libjs-dygraphs
 DEPS_DEMO  = $(DEPS_BUILD) python3 tzdata
 DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
-             dpkg-dev patch e2fsprogs fuse3 libfuse3-dev faketime iproute2 \
+             dpkg-dev patch e2fsprogs fuse3 libfuse3-dev iproute2 \
              procps spin valgrind chromium chromium-driver python3-selenium \
              python3-jsonschema python3-zmq \
              $(DEPS_KAFKA)
@@ -135,7 +137,7 @@ $(B)/unit/%: t/unit/%.c t/unit/tap.h $(LIBS)
 	$(CC) $(ALLFLAGS) -Isrc/helper -It/unit $(LDFLAGS) -o $@ $< $(LIBS) \
 	    $(SYSLIBS)
 
-tools: $(TOOLS) $(B)/load $(B)/no_threads.so ## build what tests call
+tools: $(TOOLS) $(B)/load $(PRELOAD) ## build what tests call
 $(B)/%.so: t/tools/preload/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CSTD) $(CFLAGS) -fPIC -shared -o $@ $<
@@ -231,7 +233,7 @@ test: deps-test                         ## run the tests (TESTS=t/10*.t JOBS=2)
 	@$(PROVE) $(TESTS)
 
 screenshots: deps-test                  ## the dashboard as PNG in build/
-	@$(MAKE) -s all
+	@$(MAKE) -s all tools
 	@BEACON_BUILD=$(B) t/lib/screenshots
 
 SOAK_TESTS ?= t/[3-9]*.t

@@ -2,64 +2,22 @@
 """Clocks that step: the helper's, nginx's, a year back, an hour on.  Ids stay
 in order, nothing is lost, nothing stalls."""
 
-import atexit
-import glob
 import os
-import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
+from beacon_clock import MAIN, Clock            # noqa: E402
 from beacon_fault import Trial, external        # noqa: E402
 
 if os.path.basename(BUILD) != 'build':
-    skip_all('faketime and the sanitizers wait for each other at start')
+    skip_all('a sanitizer wants to be the first that is loaded')
 
 seed()
 
-LIBRARY = next((path for path in (
-    '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1',
-    '/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1')
-    if os.path.exists(path)), None)
-if not LIBRARY:
-    skip_all('faketime is not installed')
-
-
-def traces():
-    """What the library keeps on tmpfs, and leaves where it is killed."""
-    return set(glob.glob('/dev/shm/*faketime_s??_*'))
-
-
-def sweep(before):
-    for name in traces() - before:
-        os.unlink(name)
-
-
-atexit.register(sweep, traces())
-
-
-class Clock:
-    """A file that says how far off the clocks of its users are."""
-
-    def __init__(self, env):
-        self.path = os.path.join(env.root, 'clock')
-        self.step('+0')
-
-    def step(self, offset):
-        with open(self.path + '.new', 'w', encoding='ascii') as file:
-            file.write(offset + '\n')
-        os.chmod(self.path + '.new', 0o644)
-        os.rename(self.path + '.new', self.path)
-
-    def environ(self):
-        return {'LD_PRELOAD': LIBRARY, 'FAKETIME_NO_CACHE': '1',
-                'FAKETIME_TIMESTAMP_FILE': self.path,
-                'FAKETIME_DONT_FAKE_MONOTONIC': '1',
-                'DONT_FAKE_MONOTONIC': '1'}
-
-
-STEPS = ('-365d', '+0', '+1h', '-2h')
+DAY = 86400
+STEPS = (-365 * DAY, 0, 3600, -7200)
 
 # ---- the helper's clock
 
@@ -67,10 +25,8 @@ trial = Trial(helper='external', load={'rate': 1500})
 env = trial.env
 clock = Clock(env)
 env.start(ready=False)
-os.environ.update(clock.environ())
-child = external(env)
-for name in clock.environ():
-    del os.environ[name]
+with clock:
+    child = external(env)
 ok(wait_until(env.helper_pid), 'the helper starts with a clock of its own')
 trial.begin()
 stalled = []
@@ -88,16 +44,11 @@ env.finish()
 
 # ---- nginx's clock (and the helper's with it)
 
-trial = Trial(main=''.join('env %s;\n' % name for name in (
-    'LD_PRELOAD', 'FAKETIME_NO_CACHE', 'FAKETIME_TIMESTAMP_FILE',
-    'FAKETIME_DONT_FAKE_MONOTONIC', 'DONT_FAKE_MONOTONIC')),
-    load={'rate': 1500})
+trial = Trial(main=MAIN, load={'rate': 1500})
 env = trial.env
 clock = Clock(env)
-os.environ.update(clock.environ())
-env.start()
-for name in clock.environ():
-    del os.environ[name]
+with clock:
+    env.start()
 trial.begin()
 stalled = []
 for step in STEPS:
