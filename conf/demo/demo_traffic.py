@@ -67,11 +67,9 @@ class Person:
         if self.page and random.random() < 0.2:
             args['e'] = random.choice(events)
         else:
-            if self.page:
-                self.referrer = self.page
+            args['ref'] = self.referrer if not self.page else ''
             self.page = 'https://%s%s' % (self.host, choose(pages))
             args['e'] = 'pageview'
-            args['ref'] = self.referrer
         args['url'] = self.page
         if self.campaign:
             args['url'] += '?utm_campaign=' + self.campaign

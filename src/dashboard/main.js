@@ -350,7 +350,10 @@ async function tick() {
 function show(answer) {
     here.now = answer;
     if (!here.paused) {
-        say($('visitors'), number(answer.visitors));
+        const count = number(answer.visitors);
+        say($('visitors'), count);
+        // long ones are smaller
+        $('visitors').style.setProperty('--length', count.length);
         say($('rate'), number(rate(answer)));
         bars.show(answer.top || {});
         chart.take(answer.series);

@@ -130,9 +130,9 @@ class Browser:
         """What the console said since it was asked last, as text."""
         return [entry['message'] for entry in self.driver.get_log('browser')]
 
-    def size(self, width, height, scale=1):
+    def size(self, width, height, scale=1, mobile=False):
         self.command('Emulation.setDeviceMetricsOverride', width=width,
-                     height=height, deviceScaleFactor=scale, mobile=False)
+                     height=height, deviceScaleFactor=scale, mobile=mobile)
 
     def media(self, **features):
         """prefers_color_scheme='dark', prefers_reduced_motion='reduce'"""
