@@ -109,6 +109,13 @@ static ngx_command_t  ngx_http_beacon_commands[] = {
       0,
       NULL },
 
+    { ngx_string("beacon_spy_collect"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_beacon_conf_collect,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("beacon_live"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE123,
       ngx_http_beacon_conf_live,

@@ -20,6 +20,7 @@ static const beacond_conf_type_t  beacond_conf_types[] = {
     { "kafka", true, beacond_conf_check_kafka },
     { "spy", false, beacond_conf_check_spy },
     { "live", false, beacond_conf_check_live },
+    { "collect", false, beacond_conf_check_collect },
     { NULL, false, NULL }
 };
 

@@ -46,6 +46,8 @@ void beacond_conf_check_spy(beacond_conf_check_t *check, const json_t *sink,
     const beacond_conf_t *conf);
 void beacond_conf_check_live(beacond_conf_check_t *check, const json_t *sink,
     const beacond_conf_t *conf);
+void beacond_conf_check_collect(beacond_conf_check_t *check,
+    const json_t *sink, const beacond_conf_t *conf);
 void beacond_conf_check_ids(beacond_conf_check_t *check, const json_t *sink,
     const beacond_conf_t *conf);
 

@@ -274,5 +274,6 @@ extern const beacond_sink_ops_t beacond_sink_ids;
 extern const beacond_sink_ops_t beacond_sink_kafka;
 extern const beacond_sink_ops_t beacond_sink_spy;
 extern const beacond_sink_ops_t beacond_sink_live;
+extern const beacond_sink_ops_t beacond_sink_collect;
 
 #endif /* BEACOND_SINK_H */

@@ -8,5 +8,6 @@ const beacond_sink_ops_t *const  beacond_sinks[] = {
     &beacond_sink_kafka,
     &beacond_sink_spy,
     &beacond_sink_live,
+    &beacond_sink_collect,
     NULL
 };

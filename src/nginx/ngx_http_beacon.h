@@ -54,7 +54,7 @@
 
 typedef struct {
     ngx_str_t                   type;       /* "log", "ids", "kafka",
-                                               "live", "spy" */
+                                               "live", "spy", "collect" */
     ngx_str_t                   name;
     ngx_str_t                   path;       /* the template; ids: the file */
     ngx_str_t                   timezone;   /* "UTC" unless said */
@@ -108,7 +108,7 @@ typedef struct {
 } ngx_http_beacon_live_t;
 
 
-/* beacon_spy */
+/* beacon_spy, beacon_spy_collect */
 
 #define NGX_HTTP_BEACON_ENDPOINTS    16
 
@@ -121,6 +121,8 @@ typedef struct {
 typedef struct {
     ngx_array_t                 endpoints;  /* of ngx_http_beacon_endpoint_t;
                                                empty: ipc in the ring */
+    ngx_array_t                 sites;      /* of ngx_str_t; empty: all */
+    ngx_uint_t                  collect;
     ngx_uint_t                  ip;
     ngx_uint_t                  insecure;
     ngx_str_t                   curve;      /* full, terminated; .data NULL:
@@ -402,6 +404,8 @@ char *ngx_http_beacon_conf_kafka_file(ngx_conf_t *cf, ngx_command_t *cmd,
 
 /* ngx_http_beacon_conf_spy.c */
 char *ngx_http_beacon_conf_spy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_beacon_conf_collect(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 /* ngx_http_beacon_live_conf.c */
 char *ngx_http_beacon_conf_live(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -404,6 +404,32 @@ ngx_http_beacon_conf_durable(ngx_http_beacon_main_conf_t *bmcf)
 }
 
 
+/* Who collects feeds puts them into the live store. */
+
+static ngx_int_t
+ngx_http_beacon_conf_stored(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf)
+{
+    ngx_uint_t               i;
+    ngx_http_beacon_spy_t   *spy;
+    ngx_http_beacon_sink_t  *sink;
+
+    sink = bmcf->sinks.elts;
+
+    for (i = 0; i < bmcf->sinks.nelts && bmcf->live == NULL; i++) {
+        spy = sink[i].spy;
+
+        if (spy && spy->collect) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"beacon_spy_collect\" in %V needs a "
+                          "\"beacon_live\"", &spy->at);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 /* The end of http{}, before locations are merged. */
 
 char *
@@ -428,6 +454,10 @@ ngx_http_beacon_conf_init(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf)
 
     if (bmcf->threads == 0) {
         bmcf->threads = 1;
+    }
+
+    if (ngx_http_beacon_conf_stored(cf, bmcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
     }
 
     if (bmcf->ring.data == NULL) {

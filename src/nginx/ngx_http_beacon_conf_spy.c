@@ -1,5 +1,6 @@
 /*
- * beacon_spy.  What stands in a curve file is for beacond -t to judge.
+ * beacon_spy, beacon_spy_collect.  What stands in a curve file is for
+ * beacond -t to judge.
  */
 
 #include "ngx_http_beacon.h"
@@ -7,10 +8,14 @@
 #include "beacon_endpoint.h"
 
 
+static char *ngx_http_beacon_conf_spy_sink(ngx_conf_t *cf,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_str_t *type, ngx_uint_t collect);
 static char *ngx_http_beacon_conf_spy_arg(ngx_conf_t *cf,
     ngx_http_beacon_sink_t *sink, ngx_str_t *value);
 static char *ngx_http_beacon_conf_spy_endpoint(ngx_conf_t *cf,
     ngx_http_beacon_spy_t *spy, ngx_str_t *value, ngx_uint_t bind);
+static char *ngx_http_beacon_conf_spy_sites(ngx_conf_t *cf,
+    ngx_http_beacon_spy_t *spy, ngx_str_t *value);
 static char *ngx_http_beacon_conf_spy_curve(ngx_conf_t *cf,
     ngx_http_beacon_spy_t *spy, ngx_str_t *value);
 static char *ngx_http_beacon_conf_spy_safe(ngx_conf_t *cf,
@@ -23,17 +28,35 @@ static char *ngx_http_beacon_conf_spy_safe(ngx_conf_t *cf,
 char *
 ngx_http_beacon_conf_spy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_beacon_main_conf_t  *bmcf = conf;
+    static ngx_str_t  type = ngx_string("spy");
 
+    return ngx_http_beacon_conf_spy_sink(cf, conf, &type, 0);
+}
+
+
+/* beacon_spy_collect [bind=ENDPOINT]... [connect=ENDPOINT]... [name=]
+   [sites=SITE,...] [curve=FILE] [insecure] */
+
+char *
+ngx_http_beacon_conf_collect(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    static ngx_str_t  type = ngx_string("collect");
+
+    return ngx_http_beacon_conf_spy_sink(cf, conf, &type, 1);
+}
+
+
+static char *
+ngx_http_beacon_conf_spy_sink(ngx_conf_t *cf,
+    ngx_http_beacon_main_conf_t *bmcf, ngx_str_t *type, ngx_uint_t collect)
+{
     char                    *rv;
     ngx_str_t               *value;
     ngx_uint_t               i;
     ngx_http_beacon_spy_t   *spy;
     ngx_http_beacon_sink_t  *sink;
 
-    static ngx_str_t  type = ngx_string("spy");
-
-    sink = ngx_http_beacon_conf_sink(cf, bmcf, &type);
+    sink = ngx_http_beacon_conf_sink(cf, bmcf, type);
     if (sink == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -42,11 +65,14 @@ ngx_http_beacon_conf_spy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (spy == NULL
         || ngx_array_init(&spy->endpoints, cf->pool, 2,
                           sizeof(ngx_http_beacon_endpoint_t))
+           != NGX_OK
+        || ngx_array_init(&spy->sites, cf->pool, 2, sizeof(ngx_str_t))
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
+    spy->collect = collect;
     spy->at = sink->at;
     sink->spy = spy;
 
@@ -57,6 +83,10 @@ ngx_http_beacon_conf_spy(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (rv != NGX_CONF_OK) {
             return rv;
         }
+    }
+
+    if (collect && spy->endpoints.nelts == 0) {
+        return "needs \"bind=\" or \"connect=\"";
     }
 
     rv = ngx_http_beacon_conf_spy_safe(cf, spy);
@@ -94,8 +124,13 @@ ngx_http_beacon_conf_spy_arg(ngx_conf_t *cf, ngx_http_beacon_sink_t *sink,
         return ngx_http_beacon_conf_spy_curve(cf, spy, value);
     }
 
-    if (ngx_strcmp(value->data, "ip=on") == 0
-        || ngx_strcmp(value->data, "ip=off") == 0)
+    if (spy->collect && ngx_strncmp(value->data, "sites=", 6) == 0) {
+        return ngx_http_beacon_conf_spy_sites(cf, spy, value);
+    }
+
+    if (!spy->collect
+        && (ngx_strcmp(value->data, "ip=on") == 0
+            || ngx_strcmp(value->data, "ip=off") == 0))
     {
         spy->ip = (value->len == 5);
         return NGX_CONF_OK;
@@ -151,6 +186,40 @@ ngx_http_beacon_conf_spy_endpoint(ngx_conf_t *cf, ngx_http_beacon_spy_t *spy,
 }
 
 
+/* sites=SITE,... */
+
+static char *
+ngx_http_beacon_conf_spy_sites(ngx_conf_t *cf, ngx_http_beacon_spy_t *spy,
+    ngx_str_t *value)
+{
+    u_char     *p, *end, *comma;
+    ngx_str_t  *site;
+
+    end = value->data + value->len;
+
+    for (p = value->data + 6; p <= end; p = comma + 1) {
+        comma = ngx_strlchr(p, end, ',');
+        if (comma == NULL) {
+            comma = end;
+        }
+
+        if (!beacon_site_valid(p, comma - p)) {
+            return ngx_http_beacon_conf_invalid(cf, value);
+        }
+
+        site = ngx_array_push(&spy->sites);
+        if (site == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        site->data = p;
+        site->len = comma - p;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 /* Whether the worker user may read it is judged with the directories. */
 
 static char *
@@ -181,8 +250,10 @@ ngx_http_beacon_conf_spy_safe(ngx_conf_t *cf, ngx_http_beacon_spy_t *spy)
         if (!endpoint[i].local && spy->curve.data == NULL && !spy->insecure) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "\"%V\" is not loopback: it wants \"curve=\", "
-                               "or \"insecure\" if everybody may read hits "
-                               "there", &endpoint[i].text);
+                               "or \"insecure\" if everybody may %s hits "
+                               "there",
+                               &endpoint[i].text,
+                               spy->collect ? "write" : "read");
             return NGX_CONF_ERROR;
         }
     }

@@ -276,6 +276,7 @@ ngx_http_beacon_json_spy_size(ngx_http_beacon_main_conf_t *bmcf,
     ngx_http_beacon_sink_t *sink)
 {
     size_t                       size;
+    ngx_str_t                   *site;
     ngx_uint_t                   i;
     ngx_http_beacon_spy_t       *spy;
     ngx_http_beacon_endpoint_t  *endpoint;
@@ -293,6 +294,12 @@ ngx_http_beacon_json_spy_size(ngx_http_beacon_main_conf_t *bmcf,
         size += endpoint[i].text.len + sizeof("\"\",") - 1;
     }
 
+    site = spy->sites.elts;
+
+    for (i = 0; i < spy->sites.nelts; i++) {
+        size += site[i].len + sizeof("\"\",") - 1;
+    }
+
     return 6 * size + NGX_HTTP_BEACON_JSON_FIXED;
 }
 
@@ -303,6 +310,8 @@ static u_char *
 ngx_http_beacon_json_spy(u_char *p, ngx_http_beacon_main_conf_t *bmcf,
     ngx_http_beacon_sink_t *sink)
 {
+    ngx_str_t              *site;
+    ngx_uint_t              i;
     ngx_http_beacon_spy_t  *spy;
 
     spy = sink->spy;
@@ -321,13 +330,27 @@ ngx_http_beacon_json_spy(u_char *p, ngx_http_beacon_main_conf_t *bmcf,
         p = ngx_http_beacon_json_string(p, ",\"curve_stamp\":", &spy->stamp);
     }
 
-    if (bmcf->live && bmcf->live->key.len) {
-        p = ngx_http_beacon_json_string(p, ",\"key\":", &bmcf->live->key);
+    p = ngx_sprintf(p, ",\"insecure\":%s", spy->insecure ? "true" : "false");
+
+    if (!spy->collect) {
+        if (bmcf->live && bmcf->live->key.len) {
+            p = ngx_http_beacon_json_string(p, ",\"key\":", &bmcf->live->key);
+        }
+
+        return ngx_sprintf(p, ",\"ip\":%s", spy->ip ? "true" : "false");
     }
 
-    return ngx_sprintf(p, ",\"ip\":%s,\"insecure\":%s",
-                       spy->ip ? "true" : "false",
-                       spy->insecure ? "true" : "false");
+    site = spy->sites.elts;
+
+    for (i = 0; i < spy->sites.nelts; i++) {
+        p = ngx_http_beacon_json_string(p, i ? "," : ",\"sites\":[", &site[i]);
+    }
+
+    if (i) {
+        *p++ = ']';
+    }
+
+    return p;
 }
 
 

@@ -211,8 +211,9 @@ ngx_http_beacon_judge_files(ngx_cycle_t *cycle, ngx_http_beacon_user_t *user,
 
         if (spy
             && ngx_http_beacon_judge_file(cycle, user, &spy->curve,
-                                          "beacon_spy", &spy->at, &spy->stamp,
-                                          log)
+                                          spy->collect ? "beacon_spy_collect"
+                                                       : "beacon_spy",
+                                          &spy->at, &spy->stamp, log)
                != NGX_OK)
         {
             rc = NGX_ERROR;
