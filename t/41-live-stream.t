@@ -180,6 +180,28 @@ with live.stream('/v1/shop/stream?since=' + start) as stream:
 with live.stream('/v1/shop/stream?since=' + resume) as stream:
     is_(stream.next().event, 'message', 'behind the gap there is none')
 
+# ---- a flood of queries that read much
+
+flood = [env.client() for _ in range(40)]
+for client in flood:
+    client.send(client.format('/live/v1/shop/hits?args.e=never'))
+live.hit(n='meanwhile')
+unanswered = [client for client in flood if not client.closed()
+              and not client.buffer]
+ok(unanswered, 'a hit is taken before they are all answered')
+is_({client.response().json()['next'].split('.')[0] for client in flood},
+    {end.split('.')[0]}, 'they are answered, too')
+for client in flood:
+    client.close()
+with env.client() as client:
+    client.send(client.format('/live/v1/shop/stream',
+                              headers={'Content-Length': '100'}))
+    client.send('x' * 10)
+    ok(wait_until(lambda: not client.closed() and b'id: ' in client.buffer, 5),
+       'a body that does not come is not waited for')
+live.settle()
+end = live.cursor()
+
 # ---- a reader that does not read
 
 def resident():

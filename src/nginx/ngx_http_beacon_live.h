@@ -17,6 +17,7 @@
 
 #include "beacon_line.h"
 #include "beacon_live.h"
+#include "beacon_live_query.h"
 
 
 #define NGX_HTTP_BEACON_LIVE_TURN     (256 * 1024)  /* bytes read in a turn */
@@ -25,11 +26,7 @@
 #define NGX_HTTP_BEACON_LIVE_LIMIT    100           /* hits, unless said */
 #define NGX_HTTP_BEACON_LIVE_LIMITS   1000
 #define NGX_HTTP_BEACON_LIVE_WAIT     25            /* s, at most */
-#define NGX_HTTP_BEACON_LIVE_FILTERS  16
 #define NGX_HTTP_BEACON_LIVE_BLOCK    (64 * 1024)   /* of events, in a turn */
-
-/* "9f3c2a1b00112233.9007199254740991" */
-#define NGX_HTTP_BEACON_LIVE_CURSOR   (16 + 1 + 16)
 
 /* "2026-11-21T22:56:01.204Z" */
 #define NGX_HTTP_BEACON_LIVE_TIME     24
@@ -87,31 +84,6 @@ struct ngx_http_beacon_live_group_s {
 };
 
 
-/* ---- what a request asks for */
-
-#define NGX_HTTP_BEACON_LIVE_SINCE    0x01
-#define NGX_HTTP_BEACON_LIVE_N        0x02      /* limit= */
-#define NGX_HTTP_BEACON_LIVE_POLL     0x04      /* wait= */
-#define NGX_HTTP_BEACON_LIVE_FIELDS   0x08
-#define NGX_HTTP_BEACON_LIVE_WINDOW   0x10
-#define NGX_HTTP_BEACON_LIVE_FILTER   0x20      /* args.NAME= */
-
-typedef struct {
-    ngx_uint_t                    given;    /* of those */
-    ngx_uint_t                    valid;    /* since= is a cursor */
-    uint64_t                      epoch;    /*   of this store, */
-    uint64_t                      since;    /*   at this hit */
-    ngx_uint_t                    limit;
-    ngx_uint_t                    wait;     /* s */
-    ngx_uint_t                    window;   /* s */
-    ngx_uint_t                    brief;    /* fields=short */
-    ngx_uint_t                    nfilters;
-    struct {
-        beacon_str_t              name;
-        beacon_str_t              value;
-    } filters[NGX_HTTP_BEACON_LIVE_FILTERS];
-} ngx_http_beacon_live_args_t;
-
 /* An answer's text, in buffers of the request's pool. */
 
 typedef struct {
@@ -146,7 +118,7 @@ struct ngx_http_beacon_live_ctx_s {
     ngx_uint_t                    found;    /* the store knows the site */
     beacon_live_info_t            info;     /* all zeros: it does not */
     uint64_t                      epoch;    /* of the store it reads */
-    ngx_http_beacon_live_args_t   args;
+    beacon_live_query_t           args;
     ngx_http_beacon_live_text_t   text;
 
     /* turns */
@@ -189,21 +161,14 @@ struct ngx_http_beacon_live_ctx_s {
 
 
 /*
- * ngx_http_beacon_live_args.c.  may: NGX_HTTP_BEACON_LIVE_SINCE, ...; limit:
- * unless said.  Returns NULL, or what is wrong (JSON text).
+ * ngx_http_beacon_live_args.c: core/beacon_live_query.h says what they do.
+ * limit, window: unless the request says.
  */
 const char *ngx_http_beacon_live_args(ngx_http_request_t *r, ngx_uint_t may,
-    ngx_uint_t limit, ngx_uint_t window, ngx_http_beacon_live_args_t *args);
-void ngx_http_beacon_live_cursor(ngx_str_t *text,
-    ngx_http_beacon_live_args_t *args);
-
-/* By name in beacon_live_sites: 2, by "*": 1, else 0. */
+    ngx_uint_t limit, ngx_uint_t window, beacon_live_query_t *args);
+void ngx_http_beacon_live_cursor(ngx_str_t *text, beacon_live_query_t *args);
 ngx_uint_t ngx_http_beacon_live_allowed(ngx_str_t *sites, ngx_str_t *name);
-
-/* A name that a site can have; _overflow is one. */
 ngx_uint_t ngx_http_beacon_live_valid(ngx_str_t *name);
-
-/* The next name from *at on, which begins at 0; 0: no more. */
 ngx_uint_t ngx_http_beacon_live_name(ngx_str_t *sites, size_t *at,
     ngx_str_t *name);
 
@@ -295,7 +260,7 @@ void ngx_http_beacon_live_scan(ngx_http_beacon_live_ctx_t *ctx,
     uint64_t since);
 ngx_int_t ngx_http_beacon_live_next(ngx_http_beacon_live_ctx_t *ctx,
     beacon_live_record_t *record);
-ngx_uint_t ngx_http_beacon_live_passes(ngx_http_beacon_live_args_t *args,
+ngx_uint_t ngx_http_beacon_live_passes(beacon_live_query_t *args,
     beacon_live_record_t *record);
 u_char *ngx_http_beacon_live_hit(ngx_http_beacon_live_ctx_t *ctx, u_char *p,
     beacon_live_record_t *record);

@@ -25,18 +25,16 @@ static ngx_int_t ngx_http_beacon_live_hits_end(
 ngx_int_t
 ngx_http_beacon_live_hits(ngx_http_beacon_live_ctx_t *ctx)
 {
-    const char                   *wrong;
-    ngx_http_request_t           *r;
-    ngx_http_beacon_live_args_t  *args;
+    const char           *wrong;
+    ngx_http_request_t   *r;
+    beacon_live_query_t  *args;
 
     r = ctx->request;
     args = &ctx->args;
 
-    wrong = ngx_http_beacon_live_args(r, NGX_HTTP_BEACON_LIVE_SINCE
-                                         |NGX_HTTP_BEACON_LIVE_N
-                                         |NGX_HTTP_BEACON_LIVE_POLL
-                                         |NGX_HTTP_BEACON_LIVE_FIELDS
-                                         |NGX_HTTP_BEACON_LIVE_FILTER,
+    wrong = ngx_http_beacon_live_args(r, BEACON_LIVE_SINCE|BEACON_LIVE_LIMIT
+                                         |BEACON_LIVE_WAIT|BEACON_LIVE_FIELDS
+                                         |BEACON_LIVE_FILTER,
                                       NGX_HTTP_BEACON_LIVE_LIMIT, 0, args);
     if (wrong) {
         return ngx_http_beacon_live_problem(r, NGX_HTTP_BAD_REQUEST, wrong);
@@ -59,7 +57,7 @@ ngx_http_beacon_live_hits(ngx_http_beacon_live_ctx_t *ctx)
         return ngx_http_beacon_live_hits_end(ctx, 0);
     }
 
-    if (!(args->given & NGX_HTTP_BEACON_LIVE_SINCE)
+    if (!(args->given & BEACON_LIVE_SINCE)
         && ngx_http_beacon_live_newest(ctx) != NGX_OK)
     {
         return NGX_ERROR;
@@ -74,15 +72,15 @@ ngx_http_beacon_live_hits(ngx_http_beacon_live_ctx_t *ctx)
 ngx_int_t
 ngx_http_beacon_live_from(ngx_http_beacon_live_ctx_t *ctx)
 {
-    uint64_t                      since;
-    ngx_int_t                     rc;
-    ngx_http_beacon_live_args_t  *args;
+    uint64_t              since;
+    ngx_int_t             rc;
+    beacon_live_query_t  *args;
 
     rc = NGX_OK;
     args = &ctx->args;
     since = ctx->info.last;
 
-    if (args->given & NGX_HTTP_BEACON_LIVE_SINCE) {
+    if (args->given & BEACON_LIVE_SINCE) {
         if (args->valid && args->epoch == ctx->epoch && args->since <= since) {
             since = args->since;
 
@@ -359,7 +357,7 @@ ngx_http_beacon_live_newest_from(ngx_http_beacon_live_ctx_t *ctx)
 
 
 ngx_uint_t
-ngx_http_beacon_live_passes(ngx_http_beacon_live_args_t *args,
+ngx_http_beacon_live_passes(beacon_live_query_t *args,
     beacon_live_record_t *record)
 {
     ngx_uint_t           i;

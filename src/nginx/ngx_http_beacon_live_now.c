@@ -37,7 +37,7 @@ ngx_http_beacon_live_now(ngx_http_beacon_live_ctx_t *ctx)
     beacon_live_now_t   now;
 
     wrong = ngx_http_beacon_live_args(ctx->request,
-                                      NGX_HTTP_BEACON_LIVE_WINDOW, 0,
+                                      BEACON_LIVE_WINDOW, 0,
                                       ctx->conf->main->live->visitors,
                                       &ctx->args);
     if (wrong) {

@@ -43,9 +43,9 @@ ngx_http_beacon_live_stream(ngx_http_beacon_live_ctx_t *ctx)
 
     r = ctx->request;
 
-    wrong = ngx_http_beacon_live_args(r, NGX_HTTP_BEACON_LIVE_SINCE
-                                         |NGX_HTTP_BEACON_LIVE_FIELDS
-                                         |NGX_HTTP_BEACON_LIVE_FILTER,
+    wrong = ngx_http_beacon_live_args(r, BEACON_LIVE_SINCE
+                                         |BEACON_LIVE_FIELDS
+                                         |BEACON_LIVE_FILTER,
                                       0, 0, &ctx->args);
     if (wrong == NULL && r != r->main) {
         wrong = "a stream cannot be a part of a page";

@@ -31,7 +31,7 @@ ngx_http_beacon_live_visitors(ngx_http_beacon_live_ctx_t *ctx)
     const char            *wrong;
     beacon_live_person_t   person;
 
-    wrong = ngx_http_beacon_live_args(ctx->request, NGX_HTTP_BEACON_LIVE_N,
+    wrong = ngx_http_beacon_live_args(ctx->request, BEACON_LIVE_LIMIT,
                                       NGX_HTTP_BEACON_LIVE_VISITORS, 0,
                                       &ctx->args);
     if (wrong) {

@@ -100,7 +100,11 @@ ngx_http_beacon_live_open(ngx_http_beacon_live_ctx_t *ctx)
             return NGX_ERROR;
         }
 
-        r->read_event_handler = ngx_http_test_reading;
+        /* a body that is being discarded is read on */
+
+        if (!r->discard_body) {
+            r->read_event_handler = ngx_http_test_reading;
+        }
 
         if (r->write_event_handler == ngx_http_core_run_phases) {
             r->write_event_handler = ngx_http_request_empty_handler;
