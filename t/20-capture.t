@@ -318,8 +318,11 @@ def log_lines():
 
 
 def logged(target, **options):
-    """The access log's line of a request; it is written after the answer."""
-    before = wait_until(lambda: len(log_lines()), 1)
+    """The access log's line of a request; it is written after the answer, so
+    those of earlier requests may still be to come."""
+    env.get('/before')
+    wait_until(lambda: ''.join(log_lines()[-1:]).startswith('/before '))
+    before = len(log_lines())
     env.get(target, **options)
     wait_until(lambda: len(log_lines()) > before)
     return log_lines()[-1]
