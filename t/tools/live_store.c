@@ -115,6 +115,13 @@ plan(uint64_t seed)
                       : (r >> 40) % 64 == 0 ? 1 + (uint32_t) (r >> 50) % 3 : 0;
         op->before = before[op->site];
 
+        /* the store knows of no gap of a site before its first hit */
+
+        if (op->length == 0 && op->site < STEADY && sums[op->site] == 0) {
+            op->length = 300;
+            op->missing = 0;
+        }
+
         sums[op->site] += op->missing + (op->length != 0);
         op->sum = sums[op->site];
 
