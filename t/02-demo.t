@@ -57,7 +57,7 @@ for text in child.stdout:
     page = re.search(r'the page +http://127\.0\.0\.1:(\d+)/live/', text)
     if page:
         port = int(page.group(1))
-    hint = re.search(r'kill -9 (\d+)', text)
+    hint = re.search(r'kill -9 ([1-9]\d*)', text)
     if hint:
         os.kill(int(hint.group(1)), signal.SIGKILL)
     if len(re.findall(r'^\{"v":1,"id":.*\}$', output, re.M)) == 30:

@@ -91,7 +91,7 @@ class Crowd:
         self.rate = rate
         self.number = 0
         self.queue = []                 # (when, number, person)
-        for _ in range(int(rate * 10)):
+        for _ in range(int(rate * 7)):
             self.come(start, random.uniform(0, 10))
 
     def come(self, now, wait=0.0):

@@ -477,7 +477,8 @@ function pixel(url) {
     if (full && !/[?&]site=/.test(full))
         full += (full.includes('?') ? '&' : '?') + 'site='
             + encodeURIComponent(here.site || 'SITE');
-    say($('pixel'), full ? '<img src="' + full + '" alt="" width="1" '
+    const quoted = full.replaceAll('&', '&amp;').replaceAll('"', '&quot;');
+    say($('pixel'), full ? '<img src="' + quoted + '" alt="" width="1" '
         + 'height="1">' : 'The address of your pixel is not known here: '
         + 'beacon_live_view pixel=URL says it.');
     const link = $('pixel-link');
