@@ -63,6 +63,7 @@ class Subscriber:
         self.socket = self.context.socket(zmq.SUB)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.RCVHWM, hwm)
+        self.socket.setsockopt(zmq.SNDHWM, 0)           # subscriptions
         if rcvbuf:
             self.socket.setsockopt(zmq.RCVBUF, rcvbuf)
         if keys:

@@ -1,0 +1,16 @@
+#!/usr/bin/python3
+"""A subscriber that never reads: spy_sleeper.py ENDPOINT.  Says "there" once
+it has subscribed."""
+
+import sys
+import time
+
+import zmq
+
+sub = zmq.Context().socket(zmq.SUB)
+sub.setsockopt(zmq.SUBSCRIBE, b'')
+sub.setsockopt(zmq.RCVHWM, 10)
+sub.connect(sys.argv[1])
+print('there', flush=True)
+while True:
+    time.sleep(60)
