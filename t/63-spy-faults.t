@@ -180,14 +180,14 @@ rig.end()
 # ---- more sites than are remembered
 
 rig = SpyRig()
-sub = rig.subscribe(topics=[b'hit/s1', b'stat/s1'])
-SITES = count(300000, 10000000)
+sub = rig.subscribe(topics=[b'hit/s1', b'stat/s11'])
+SITES = count(1000000, 10000000)
 base = rig.rss()
-rig.push(SITES, wait=False, sites=SITES, size=0, rate=150000)
+rig.push(SITES, wait=False, sites=SITES, size=0)
 ok(rig.until(lambda: rig.spy('done') + rig.spy('lost') >= rig.next,
              seconds=180), '%d sites' % SITES)
 grown = rig.rss() - base
-rig.push(70000, sites=70000, size=0, rate=50000)
+rig.push(70000, wait=False, sites=70000, size=0, rate=50000)
 ok(rig.until(lambda: rig.spy('done') + rig.spy('lost') >= rig.next),
    'some again, whose numbers were forgotten')
 sub.quiet(1.5)
