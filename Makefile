@@ -156,6 +156,7 @@ $(B)/bench/%: t/bench/%.c $(B)/libbeacon.a
 	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $< $(B)/libbeacon.a $(BENCH_LIBS) \
 	    -pthread
 $(B)/bench/kafka: BENCH_LIBS = -lrdkafka
+$(B)/bench/spy: BENCH_LIBS = -lzmq
 
 $(B)/load: t/lib/load.c
 	@mkdir -p $(@D)

@@ -23,12 +23,10 @@ beacon_spy_topic(int stat, beacon_str_t site, uint8_t dst[BEACON_SPY_TOPIC])
 }
 
 size_t
-beacon_spy_head(const beacon_spy_head_t *head, uint8_t dst[BEACON_SPY_HEAD])
+beacon_spy_prefix(const beacon_spy_head_t *head, uint8_t dst[BEACON_SPY_HEAD])
 {
     size_t    n;
-    uint8_t   digits[20], *p = digits + sizeof(digits);
     unsigned  i;
-    uint64_t  seq = head->seq;
 
     n = beacon_spy_put(dst, head->edge.data, head->edge.len);
     dst[n++] = ' ';
@@ -40,18 +38,38 @@ beacon_spy_head(const beacon_spy_head_t *head, uint8_t dst[BEACON_SPY_HEAD])
 
     dst[n++] = ' ';
 
+    return n;
+}
+
+size_t
+beacon_spy_rest(const beacon_spy_head_t *head, uint8_t *dst)
+{
+    size_t    n;
+    uint8_t   digits[20], *p = digits + sizeof(digits);
+    uint64_t  seq = head->seq;
+
     do {
         *--p = (uint8_t) ('0' + seq % 10);
         seq /= 10;
     } while (seq > 0);
 
-    n += beacon_spy_put(dst + n, p, (size_t) (digits + sizeof(digits) - p));
+    n = beacon_spy_put(dst, p, (size_t) (digits + sizeof(digits) - p));
 
     if (!head->stat) {
         dst[n++] = ' ';
     }
 
     return n;
+}
+
+size_t
+beacon_spy_head(const beacon_spy_head_t *head, uint8_t dst[BEACON_SPY_HEAD])
+{
+    size_t  n;
+
+    n = beacon_spy_prefix(head, dst);
+
+    return n + beacon_spy_rest(head, dst + n);
 }
 
 static int

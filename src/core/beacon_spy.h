@@ -63,6 +63,13 @@ size_t beacon_spy_topic(int stat, beacon_str_t site,
 size_t beacon_spy_head(const beacon_spy_head_t *head,
     uint8_t dst[BEACON_SPY_HEAD]);
 
+/* What of it is alike in many: edge and feed, with a space behind each. */
+size_t beacon_spy_prefix(const beacon_spy_head_t *head,
+    uint8_t dst[BEACON_SPY_HEAD]);
+
+/* And the rest, but for the visitor. */
+size_t beacon_spy_rest(const beacon_spy_head_t *head, uint8_t *dst);
+
 /*
  * From the first two frames.  INVALID: they are none.  Site and edge are then
  * valid ones; whether they are the line's is for the caller to look at, and

@@ -21,8 +21,9 @@ beacond_sink_spy_destroy(beacond_sink_t *sink)
     }
 
     beacond_spy_close(spy);
+    beacond_spy_drop(spy);
 
-    /* waits for the I/O thread, which may free blocks until then */
+    /* waits for the I/O thread, which frees chunks until then */
 
     beacond_zmq_destroy(spy->zmq);
     beacond_endpoints_dispose(&spy->endpoints);
@@ -331,8 +332,9 @@ beacond_sink_spy_status(beacond_sink_t *sink, json_t *object)
     beacond_sink_spy_set(object, "dropped", spy->dropped);
     beacond_sink_spy_set(object, "missed", spy->missed);
     beacond_sink_spy_set(object, "too_large", spy->large);
-    beacond_sink_spy_set(object, "queued", spy->queued);
-    beacond_sink_spy_set(object, "queued_bytes", spy->queued_bytes);
+    beacond_sink_spy_set(object, "queued", beacond_spy_queued(spy));
+    beacond_sink_spy_set(object, "queued_bytes",
+                         beacond_spy_queued_bytes(spy));
     beacond_sink_spy_set(object, "refused", beacond_zmq_refused(spy->zmq));
     beacond_sink_spy_set(object, "resets", spy->resets);
 

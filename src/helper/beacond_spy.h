@@ -8,15 +8,16 @@
  * Without a subscription nothing is numbered before the first one, and nothing
  * ever made into frames.
  *
- * Memory.  A hit's frames are one block, which all queues share; it counts
- * ("queued") until the last of them has let go of it.  A subscriber's queue
+ * Memory.  Frames lie in chunks, which all queues share: a hit counts as
+ * "queued" until the last of them has let go of it, a chunk's bytes until that
+ * is so for all hits in it.  A subscriber's queue
  * holds BEACOND_SPY_MARK messages; what finds it full is dropped for that
  * subscriber by libzmq, which does not tell.  It tells when a queue becomes
  * full (ZMQ_XPUB_NODROP); from then on all that is sent counts as dropped,
- * until the blocks are half as many as a queue holds: that is where libzmq
- * lets a queue take messages again.  That is exact for one subscriber, too
- * many where several want different sites.
- * All blocks together take BEACOND_SPY_BYTES and a batch: beyond that the
+ * until no more are queued than half of what a queue holds: that is where
+ * libzmq lets it take messages again.  That is about right for one subscriber,
+ * too many where several want different sites.
+ * All chunks together take BEACOND_SPY_BYTES and a batch: beyond that the
  * sockets are closed and opened anew, which frees them all; who lives connects
  * again within a second, and sees a gap.
  */
@@ -37,8 +38,12 @@
 
 #define BEACOND_SPY_MARK           20000        /* messages a subscriber */
 #define BEACOND_SPY_BYTES          (64 << 20)   /* of all */
+#define BEACOND_SPY_CHUNK          16384        /* bytes; a longer hit has one
+                                                   of its own */
 #define BEACOND_SPY_SITES          65536        /* that have a number */
 #define BEACOND_SPY_SUBSCRIPTIONS  100000       /* of all */
+
+typedef struct beacond_spy_chunk_s  beacond_spy_chunk_t;
 
 /* A hit's place in its feed. */
 typedef struct {
@@ -72,8 +77,14 @@ typedef struct {
     uint64_t               beat_ns;     /* when it began */
 
     bool                   full;        /* some subscriber's queue */
-    _Atomic uint64_t       queued;      /* blocks that are somewhere; */
-    _Atomic uint64_t       queued_bytes;        /* I/O threads lessen them */
+    beacond_spy_chunk_t   *chunk;       /* that is being filled; NULL: none */
+    uint64_t               given;       /* hits and */
+    uint64_t               given_bytes; /*   bytes of chunks, ever; and what */
+    _Atomic uint64_t       freed;       /*   I/O threads are done with */
+    _Atomic uint64_t       freed_bytes;
+    uint8_t                prefix[BEACON_SPY_HEAD];     /* of the last hit's */
+    size_t                 prefix_len;                  /*   head, for this */
+    uint64_t               prefix_feed;                 /*   feed */
     _Atomic uint64_t       missed;      /* a reader adds to it */
     uint64_t               sent;
     uint64_t               dropped;
@@ -95,7 +106,20 @@ beacond_spy_wanted(const beacond_spy_t *spy)
     return spy->socket != NULL && spy->subscriptions > 0;
 }
 
-/* beacond_spy_send.c */
+static inline uint64_t
+beacond_spy_queued(const beacond_spy_t *spy)
+{
+    return spy->given - spy->freed;
+}
+
+static inline uint64_t
+beacond_spy_queued_bytes(const beacond_spy_t *spy)
+{
+    return spy->given_bytes - spy->freed_bytes;
+}
+
+/* beacond_spy_send.c; drop: nothing more goes into the chunk */
+void beacond_spy_drop(beacond_spy_t *spy);
 void beacond_spy_hit(beacond_spy_t *spy, const beacond_batch_t *batch,
     const beacond_line_t *line, const beacond_spy_number_t *number);
 void beacond_spy_stat(beacond_spy_t *spy, const beacon_spy_head_t *head);

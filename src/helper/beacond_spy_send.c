@@ -11,51 +11,91 @@
 
 #define BEACOND_SPY_FRAMES  3
 
-/* What two frames of a hit lie in. */
-typedef struct {
+/* Each frame is a reference.  They are given in advance, so many that they do
+   not run out, and the rest taken back when the chunk is full. */
+#define BEACOND_SPY_REFS    (1U << 30)
+
+struct beacond_spy_chunk_s {
     beacond_spy_t     *spy;
-    size_t             size;
+    size_t             size;            /* of it all */
+    size_t             room;            /* of data */
+    size_t             used;
+    uint32_t           frames;
     _Atomic uint32_t   refs;
     uint8_t            data[];
-} beacond_spy_block_t;
+};
 
-/* In an I/O thread, as a rule. */
 static void
-beacond_spy_free(void *data, void *hint)
+beacond_spy_unref(beacond_spy_chunk_t *chunk, uint32_t n)
 {
-    beacond_spy_block_t  *block = hint;
-
-    (void) data;
-
-    if (atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) == 1)
+    if (atomic_fetch_sub_explicit(&chunk->refs, n, memory_order_acq_rel) == n)
     {
-        atomic_fetch_sub_explicit(&block->spy->queued, 1,
+        atomic_fetch_add_explicit(&chunk->spy->freed_bytes, chunk->size,
                                   memory_order_relaxed);
-        atomic_fetch_sub_explicit(&block->spy->queued_bytes, block->size,
-                                  memory_order_relaxed);
-        free(block);
+        free(chunk);
     }
 }
 
-static beacond_spy_block_t *
-beacond_spy_block(beacond_spy_t *spy, size_t size)
+/* In an I/O thread, as a rule: of a head, of a line. */
+
+static void
+beacond_spy_free_head(void *data, void *hint)
 {
-    beacond_spy_block_t  *block;
+    (void) data;
+    beacond_spy_unref(hint, 1);
+}
 
-    size += sizeof(beacond_spy_block_t);
-    block = malloc(size);
+static void
+beacond_spy_free_line(void *data, void *hint)
+{
+    beacond_spy_chunk_t  *chunk = hint;
 
-    if (block == NULL) {
+    (void) data;
+    atomic_fetch_add_explicit(&chunk->spy->freed, 1, memory_order_relaxed);
+    beacond_spy_unref(chunk, 1);
+}
+
+void
+beacond_spy_drop(beacond_spy_t *spy)
+{
+    beacond_spy_chunk_t  *chunk = spy->chunk;
+
+    if (chunk != NULL) {
+        spy->chunk = NULL;
+        beacond_spy_unref(chunk, BEACOND_SPY_REFS - chunk->frames);
+    }
+}
+
+/* The chunk to write so many bytes to; NULL: no memory. */
+static beacond_spy_chunk_t *
+beacond_spy_chunk(beacond_spy_t *spy, size_t need)
+{
+    size_t                room, size;
+    beacond_spy_chunk_t  *chunk = spy->chunk;
+
+    if (chunk != NULL && chunk->room - chunk->used >= need) {
+        return chunk;
+    }
+
+    beacond_spy_drop(spy);
+    room = need < BEACOND_SPY_CHUNK ? BEACOND_SPY_CHUNK : need;
+    size = sizeof(beacond_spy_chunk_t) + room;
+    chunk = malloc(size);
+
+    if (chunk == NULL) {
         return NULL;
     }
 
-    block->spy = spy;
-    block->size = size;
-    atomic_init(&block->refs, 1);
-    atomic_fetch_add_explicit(&spy->queued, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&spy->queued_bytes, size, memory_order_relaxed);
+    chunk->spy = spy;
+    chunk->size = size;
+    chunk->room = room;
+    chunk->used = 0;
+    chunk->frames = 0;
+    atomic_init(&chunk->refs, BEACOND_SPY_REFS);
+    spy->given_bytes += size;
+    spy->chunk = chunk;
 
-    return block;
+    return chunk;
 }
 
 static void
@@ -88,7 +128,7 @@ beacond_spy_message(beacond_spy_t *spy, zmq_msg_t *frames, int n)
 {
     int  i, rc = 0;
 
-    if (spy->full && spy->queued <= BEACOND_SPY_MARK / 2) {
+    if (spy->full && beacond_spy_queued(spy) <= BEACOND_SPY_MARK / 2) {
         beacond_spy_nodrop(spy, 1);
     }
 
@@ -147,7 +187,14 @@ beacond_spy_stat(beacond_spy_t *spy, const beacon_spy_head_t *head)
 static size_t
 beacond_spy_text(const uint8_t *p, const uint8_t *end)
 {
-    const uint8_t  *start = p;
+    const uint8_t  *start = p, *quote;
+
+    quote = memchr(p, '"', (size_t) (end - p));
+    quote = quote != NULL ? quote : end;
+
+    if (memchr(p, '\\', (size_t) (quote - p)) == NULL) {
+        return (size_t) (quote - p);
+    }
 
     while (p < end && *p != '"') {
         p += *p == '\\' ? 2 : 1;
@@ -211,7 +258,29 @@ beacond_spy_json(const beacond_spy_t *spy, const uint8_t *text,
     return len - line->ip_len;
 }
 
-/* Head and line, in one block.  1: made. */
+/* Edge and feed are those of the last hit, as a rule. */
+static size_t
+beacond_spy_head(beacond_spy_t *spy, const beacon_spy_head_t *head,
+    uint8_t *dst)
+{
+    size_t  n = spy->prefix_len;
+
+    if (head->feed != spy->prefix_feed
+        || n != head->edge.len + 1 + BEACON_SPY_FEED + 1
+        || memcmp(spy->prefix, head->edge.data, head->edge.len) != 0)
+    {
+        n = spy->prefix_len = beacon_spy_prefix(head, spy->prefix);
+        spy->prefix_feed = head->feed;
+    }
+
+    memcpy(dst, spy->prefix, n);
+    n += beacon_spy_rest(head, dst + n);
+    memcpy(dst + n, head->visitor.data, head->visitor.len);
+
+    return n + head->visitor.len;
+}
+
+/* Head and line, one behind the other.  1: made. */
 static int
 beacond_spy_frames(beacond_spy_t *spy, const uint8_t *text,
     const beacon_line_t *line, const beacon_spy_head_t *head,
@@ -219,34 +288,37 @@ beacond_spy_frames(beacond_spy_t *spy, const uint8_t *text,
 {
     size_t                n, len;
     uint8_t              *p;
-    beacond_spy_block_t  *block;
+    beacond_spy_chunk_t  *chunk;
 
-    block = beacond_spy_block(spy, BEACON_SPY_HEAD + head->visitor.len
+    chunk = beacond_spy_chunk(spy, BEACON_SPY_HEAD + head->visitor.len
                                    + line->len);
-    if (block == NULL) {
+    if (chunk == NULL) {
         return 0;
     }
 
-    p = block->data;
-    n = beacon_spy_head(head, p);
-    memcpy(p + n, head->visitor.data, head->visitor.len);
-    n += head->visitor.len;
+    p = chunk->data + chunk->used;
+    n = beacond_spy_head(spy, head, p);
     len = beacond_spy_json(spy, text, line, p + n);
 
-    if (zmq_msg_init_data(&frames[0], p, n, beacond_spy_free, block) != 0) {
-        beacond_spy_free(NULL, block);
+    if (zmq_msg_init_data(&frames[0], p, n, beacond_spy_free_head, chunk)
+        != 0)
+    {
         return 0;
     }
 
-    atomic_fetch_add_explicit(&block->refs, 1, memory_order_relaxed);
+    chunk->used += n;
+    chunk->frames++;
 
-    if (zmq_msg_init_data(&frames[1], p + n, len, beacond_spy_free, block)
-        != 0)
+    if (zmq_msg_init_data(&frames[1], p + n, len, beacond_spy_free_line,
+                          chunk) != 0)
     {
-        beacond_spy_free(NULL, block);
         zmq_msg_close(&frames[0]);
         return 0;
     }
+
+    chunk->used += len;
+    chunk->frames++;
+    spy->given++;
 
     return 1;
 }

@@ -187,7 +187,7 @@ beacond_spy_turn(beacond_spy_t *spy)
     spy->subscribers = beacond_zmq_count(&spy->watch);
     beacond_spy_news(spy);
 
-    if (spy->queued_bytes > BEACOND_SPY_BYTES) {
+    if (beacond_spy_queued_bytes(spy) > BEACOND_SPY_BYTES) {
         beacond_spy_reset(spy, "what subscribers have not read takes too "
                           "much memory");
 
