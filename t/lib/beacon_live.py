@@ -25,6 +25,28 @@ class Site:
     def missing(self):
         return self.told - self.taken
 
+    def order(self, name, number):
+        """What is wrong with them, as sentences."""
+        bad, seen, lanes, seq = [], set(), {}, 0
+        for at, hit in self.hits:
+            lane, _, offset = hit['id'].rpartition('-')
+            offset = int(offset, 16)
+            if hit['site'] != name:
+                bad.append('%s: a hit of %s' % (name, hit['site']))
+            if at <= seq:
+                bad.append('%s: sequence %d after %d' % (name, at, seq))
+            if hit['id'] in seen:
+                bad.append('%s: %s twice' % (name, hit['id']))
+            if offset < lanes.get(lane, -1):
+                bad.append('%s: %s out of order' % (name, hit['id']))
+            seen.add(hit['id'])
+            if number and hit['args'][number] in seen:
+                bad.append('%s: number %s twice' % (name,
+                                                    hit['args'][number]))
+            seen.add(hit['args'].get(number))
+            lanes[lane], seq = offset, at
+        return bad[:5]
+
 
 class Store:
     """One look at it; there is False where there is none."""
@@ -59,7 +81,7 @@ class Store:
             if name not in sent:
                 bad.append('%s was never sent' % name)
                 continue
-            bad += self._order(name, site, number)
+            bad += site.order(name, number)
             if len(site.hits) > site.taken:
                 bad.append('%s: %d hits, %d taken' % (name, len(site.hits),
                                                       site.taken))
@@ -72,28 +94,6 @@ class Store:
             bad.append('%d hits are neither there nor told, %d of them known'
                        % (lack, unknown))
         return bad
-
-    @staticmethod
-    def _order(name, site, number):
-        bad, seen, lanes, seq = [], set(), {}, 0
-        for at, hit in site.hits:
-            lane, _, offset = hit['id'].rpartition('-')
-            offset = int(offset, 16)
-            if hit['site'] != name:
-                bad.append('%s: a hit of %s' % (name, hit['site']))
-            if at <= seq:
-                bad.append('%s: sequence %d after %d' % (name, at, seq))
-            if hit['id'] in seen:
-                bad.append('%s: %s twice' % (name, hit['id']))
-            if offset < lanes.get(lane, -1):
-                bad.append('%s: %s out of order' % (name, hit['id']))
-            seen.add(hit['id'])
-            if number and hit['args'][number] in seen:
-                bad.append('%s: number %s twice' % (name,
-                                                    hit['args'][number]))
-            seen.add(hit['args'].get(number))
-            lanes[lane], seq = offset, at
-        return bad[:5]
 
 
 def wait_told(ring, sent, seconds=20, unknown=0):
