@@ -9,6 +9,7 @@
 #define BEACON_LINE_H
 
 #include "beacon.h"
+#include "beacon_render.h"
 
 /* A name that stands under "args" or "fields", and its value. */
 typedef struct {
@@ -42,6 +43,14 @@ typedef struct {
  * believed to be JSON; this function alone does not tell.
  */
 beacon_rc_t beacon_line_parts(beacon_str_t line, beacon_line_parts_t *parts);
+
+/*
+ * The same of a line that beacon_render() made here, with what it said of it:
+ * most of it need not be looked for.  64 bytes behind the line may be loaded.
+ * This function can't fail.
+ */
+void beacon_line_known(const uint8_t *line, const beacon_line_t *known,
+    beacon_line_parts_t *parts);
 
 /*
  * What is shown of it.  Page: field page, else argument url, else the Referer;

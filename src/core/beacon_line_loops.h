@@ -376,6 +376,138 @@ BEACON_LINE_PARTS(beacon_str_t line, beacon_line_parts_t *parts)
 }
 
 
+/* ---- a line whose parts are known */
+
+/* As beacon_line_args(); end: their brace, behind which more stands. */
+static inline BEACON_TARGET void
+beacon_line_known_args(const uint8_t *p, const uint8_t *end,
+    beacon_block_t quote, beacon_line_parts_t *parts)
+{
+    uint32_t       bits;
+    beacon_str_t  *str;
+
+    while (p < end) {
+        bits = beacon_block_bits(beacon_line_args_three(p, beacon_block(p),
+                                                        quote));
+        if (bits == 0) {
+            p += BEACON_LINE_BLOCK;
+            continue;
+        }
+
+        p += __builtin_ctz(bits);
+
+        if (p[-1] != ',' && p[-1] != '{') {
+            p++;
+            continue;
+        }
+
+        if (beacon_line_is(p, end, "\"url\":\"")) {
+            str = &parts->arg_url;
+
+        } else if (beacon_line_is(p, end, "\"ref\":\"")) {
+            str = &parts->arg_ref;
+
+        } else {
+            p++;
+            continue;
+        }
+
+        str->data = p + sizeof("\"url\":\"") - 1;
+        p = beacon_line_string(str->data, end, quote);
+
+        if (p == NULL) {
+            return;
+        }
+
+        str->len = (size_t) (p++ - str->data);
+
+        if (parts->arg_url.data && parts->arg_ref.data) {
+            return;
+        }
+    }
+}
+
+/* A member between these places, if there is one: its value's first byte is
+   "skip" bytes on, a quote and a comma are behind its last. */
+static inline BEACON_TARGET beacon_str_t
+beacon_line_between(const uint8_t *line, uint32_t from, uint32_t to,
+    size_t skip)
+{
+    return (from == to) ? (beacon_str_t) { 0, NULL }
+                        : (beacon_str_t) { to - from - skip - 2,
+                                           line + from + skip };
+}
+
+/* "name":" */
+#define beacon_line_skip(name)  (sizeof("\"" name "\":\"") - 1)
+
+BEACON_TARGET void
+BEACON_LINE_KNOWN(const uint8_t *line, const beacon_line_t *known,
+    beacon_line_parts_t *parts)
+{
+    uint32_t        at;
+    beacon_block_t  quote;
+
+    beacon_line_none(parts);
+    quote = beacon_block_of('"');
+
+    parts->id.data = line + BEACON_LINE_ID;
+    parts->id.len = known->id_len;
+    at = (uint32_t) (BEACON_LINE_ID + known->id_len + 2
+                     + beacon_line_skip("time"));
+    parts->time.data = line + at;
+    parts->time.len = sizeof("2026-11-21T22:56:01.204Z") - 1;
+    at += (uint32_t) (parts->time.len + 2 + beacon_line_skip("edge"));
+    parts->edge.data = line + at;
+    parts->edge.len = known->site_offset - beacon_line_skip("site") - 2 - at;
+    parts->site.data = line + known->site_offset;
+    parts->site.len = known->site_len;
+
+    at = known->site_offset + known->site_len + 2;
+    parts->visitor = beacon_line_between(line, at, known->ip_offset,
+                                         beacon_line_skip("visitor"));
+    at = known->ip_offset + known->ip_len;
+
+    if (known->ip_len) {
+        parts->ip = beacon_line_between(line, known->ip_offset, at,
+                                        beacon_line_skip("ip"));
+        parts->ip_member.data = line + known->ip_offset;
+        parts->ip_member.len = known->ip_len - 1U;
+    }
+
+    parts->host = beacon_line_between(line, known->host_offset,
+                                      known->path_offset,
+                                      beacon_line_skip("host"));
+    parts->args.data = line + known->args_offset;
+    parts->args.len = known->args_end - known->args_offset;
+    beacon_line_known_args(parts->args.data + 1, line + known->args_end - 1,
+                           quote, parts);
+
+    parts->referer = beacon_line_between(line, known->args_end + 1,
+                                         known->referer_end,
+                                         beacon_line_skip("referer"));
+    parts->user_agent = beacon_line_between(line, known->referer_end,
+                                            known->agent_end,
+                                            beacon_line_skip("user_agent"));
+
+    at = known->agent_end - 1;
+
+    if (known->fields_end != at) {
+        parts->fields.data = line + at + sizeof(",\"fields\":") - 1;
+        parts->fields.len = (size_t) (line + known->fields_end
+                                      - parts->fields.data);
+        (void) beacon_line_fields(parts->fields.data + 1,
+                                  line + known->fields_end, quote, parts);
+    }
+
+    if (known->flags_end != known->fields_end) {
+        at = known->fields_end + (uint32_t) sizeof(",\"flags\":") - 1;
+        parts->flags.data = line + at;
+        parts->flags.len = known->flags_end - at;
+    }
+}
+
+
 /* ---- what is shown */
 
 /* The default port of an absolute URL's scheme; *host: behind its "://", NULL:

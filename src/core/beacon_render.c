@@ -449,7 +449,9 @@ beacon_render_request(beacon_render_t *r, const beacon_hit_t *hit,
         dst = beacon_render_text(dst, "\"method\":\"POST\",");
     }
 
+    line->host_offset = (uint32_t) (dst - start);
     beacon_render_string(r, dst, "host", &str[BEACON_HIT_HOST]);
+    line->path_offset = (uint32_t) (dst - start);
 
     dst = beacon_render_text(dst, "\"path\":\"");
     dst = r->ops->string(r, dst, &str[BEACON_HIT_PATH]);
@@ -587,19 +589,26 @@ beacon_render(beacon_render_t *r, const beacon_record_t *record,
     }
 
     args_len = (size_t) (dst - args);
+    line->args_offset = (uint32_t) (args - start) - 1;
+    line->args_end = (uint32_t) (dst - start);
 
     *dst++ = ',';
     beacon_render_string(r, dst, "referer", &str[BEACON_HIT_REFERER]);
+    line->referer_end = (uint32_t) (dst - start);
     beacon_render_string(r, dst, "user_agent", &str[BEACON_HIT_USER_AGENT]);
+    line->agent_end = (uint32_t) (dst - start);
     dst--;
 
     if (hit->nfields) {
         dst = beacon_render_fields(r, dst, hit, schema);
     }
 
+    line->fields_end = (uint32_t) (dst - start);
+
     /* strings of all kinds have been looked at by now */
     own = beacon_render_own_flags(r, hit, args, args_len, lost);
     dst = beacon_render_flags(dst, hit->flags, schema, own);
+    line->flags_end = (uint32_t) (dst - start);
     dst = beacon_render_tail(r, hit, dst, kind, lost);
 
     line->own_flags = (uint16_t) own;

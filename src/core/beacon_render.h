@@ -31,6 +31,16 @@ typedef struct {
     uint32_t  site_offset;      /* the site's bytes, unescaped by nature */
     uint16_t  site_len;
     uint16_t  own_flags;
+    /* members that follow: where one ends, behind its comma, the next begins,
+       if it is there */
+    uint32_t  host_offset;
+    uint32_t  path_offset;
+    uint32_t  args_offset;      /* of its brace */
+    uint32_t  args_end;         /* behind its brace, before the comma */
+    uint32_t  referer_end;
+    uint32_t  agent_end;
+    uint32_t  fields_end;       /* from here on commas stand before */
+    uint32_t  flags_end;
 } beacon_line_t;
 
 #define BEACON_LINE_ID  (sizeof("{\"v\":1,\"id\":\"") - 1)

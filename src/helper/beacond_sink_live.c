@@ -338,8 +338,7 @@ beacond_slive_note(beacond_sink_t *sink, beacond_live_t *live,
     beacond_places_publish(&slive->places);
 }
 
-/* A line of a batch; the lock is held.  One that is none cannot be, and would
-   be missing. */
+/* A line of a batch; the lock is held. */
 static void
 beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
     const beacond_batch_t *batch, const beacond_line_t *line, uint64_t now_ms)
@@ -347,7 +346,6 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
     uint8_t                hash[BEACON_VISITOR_HASH];
     beacon_live_put_t      put;
     beacon_line_parts_t    parts;
-    beacond_missed_site_t  site;
 
     put.line.data = batch->arena + line->offset;
     put.line.len = line->line.len - 1;
@@ -364,18 +362,7 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
                   : beacond_slive_carried(slive, put.site);
     put.parts = &parts;
 
-    if (beacon_line_parts(put.line, &parts) != BEACON_OK) {
-        site.n = put.missing + 1;
-        site.len = (uint8_t) put.site.len;
-        memcpy(site.site, put.site.data, put.site.len);
-
-        if (beacond_live_gap(live, put.site, site.n) != BEACON_OK) {
-            beacond_slive_carry(slive, &site);
-        }
-
-        return;
-    }
-
+    beacon_line_known(put.line.data, &line->line, &parts);
     put.visitor = parts.visitor;
 
     if (put.visitor.len == 0) {

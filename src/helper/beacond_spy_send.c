@@ -183,57 +183,26 @@ beacond_spy_stat(beacond_spy_t *spy, const beacon_spy_head_t *head)
     beacond_spy_message(spy, frames, 2);
 }
 
-/* Up to the quote that no backslash escapes. */
-static size_t
-beacond_spy_text(const uint8_t *p, const uint8_t *end)
-{
-    const uint8_t  *start = p, *quote;
-
-    quote = memchr(p, '"', (size_t) (end - p));
-    quote = quote != NULL ? quote : end;
-
-    if (memchr(p, '\\', (size_t) (quote - p)) == NULL) {
-        return (size_t) (quote - p);
-    }
-
-    while (p < end && *p != '"') {
-        p += *p == '\\' ? 2 : 1;
-    }
-
-    return (size_t) ((p < end ? p : end) - start);
-}
-
 /* The line's own, which stands behind the site, or the hash. */
 static beacon_str_t
 beacond_spy_visitor(const beacond_spy_t *spy, const uint8_t *text,
     const beacon_line_t *line, uint8_t hash[BEACON_VISITOR_HASH])
 {
-    beacon_str_t         s, visitor;
-    const uint8_t       *p, *end;
+    beacon_str_t         visitor;
     beacon_line_parts_t  parts;
 
     static const char  key[] = "\",\"visitor\":\"";
 
-    p = text + line->site_offset + line->site_len;
-    end = text + line->len - 1;
+    visitor.data = text + line->site_offset + line->site_len + sizeof(key) - 1;
 
-    if (end - p > (ptrdiff_t) sizeof(key)
-        && memcmp(p, key, sizeof(key) - 1) == 0)
-    {
-        visitor.data = p + sizeof(key) - 1;
-        visitor.len = beacond_spy_text(visitor.data, end);
+    if (visitor.data < text + line->ip_offset) {
+        visitor.len = (size_t) (text + line->ip_offset - visitor.data)
+                      - (sizeof("\",") - 1);
         return visitor;
     }
 
-    s.data = text;
-    s.len = line->len - 1;
-
-    if (beacon_line_parts(s, &parts) == BEACON_OK) {
-        beacon_line_visitor(&parts, spy->key, hash);
-
-    } else {
-        memset(hash, '0', BEACON_VISITOR_HASH);
-    }
+    beacon_line_known(text, line, &parts);
+    beacon_line_visitor(&parts, spy->key, hash);
 
     return (beacon_str_t) { BEACON_VISITOR_HASH, hash };
 }

@@ -6,6 +6,7 @@
  */
 
 #include "beacon_json.h"
+#include "beacon_line.h"
 #include "beacon_render.h"
 
 #include <stdlib.h>
@@ -81,6 +82,32 @@ fuzz_check(const uint8_t *line, size_t len, size_t bound)
     }
 }
 
+/* What the renderer says of a line is where its parts stand. */
+static void
+fuzz_known(const uint8_t *text, const beacon_line_t *line)
+{
+    size_t               i;
+    const beacon_str_t  *one, *other;
+    beacon_line_parts_t  found, known;
+
+    beacon_line_known(text, line, &known);
+
+    if (beacon_line_parts((beacon_str_t) { line->len - 1, text }, &found)
+        != BEACON_OK)
+    {
+        abort();
+    }
+
+    one = (const beacon_str_t *) &found;
+    other = (const beacon_str_t *) &known;
+
+    for (i = 0; i < sizeof(found) / sizeof(beacon_str_t); i++) {
+        if (one[i].len != other[i].len || one[i].data != other[i].data) {
+            abort();
+        }
+    }
+}
+
 static void
 fuzz_variants(const beacon_hit_t *hit, const beacon_schema_t *schema)
 {
@@ -123,6 +150,8 @@ fuzz_variants(const beacon_hit_t *hit, const beacon_schema_t *schema)
         first = dst;
         len = line.len;
     }
+
+    fuzz_known(first, &line);
 
     /* "data" may nest the line one deeper than a body may be */
     if (hit->body_kind != BEACON_BODY_DATA

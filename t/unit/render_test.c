@@ -1,3 +1,4 @@
+#include "beacon_line.h"
 #include "beacon_render.h"
 #include "tap.h"
 
@@ -57,6 +58,21 @@ test_text(const beacon_hit_t *hit, const beacon_schema_t *schema,
     return (const char *) test_dst;
 }
 
+/* What the renderer says of a line is where its parts stand. */
+static int
+test_known(const char *text)
+{
+    beacon_str_t         line;
+    beacon_line_parts_t  found, known;
+
+    line = (beacon_str_t) { test_line.len - 1, (const uint8_t *) text };
+    memset(&known, 0xff, sizeof(known));
+    beacon_line_known(line.data, &test_line, &known);
+
+    return beacon_line_parts(line, &found) == BEACON_OK
+           && memcmp(&found, &known, sizeof(found)) == 0;
+}
+
 #define TEST_HEAD                                                             \
     "{\"v\":1,\"id\":\"00000000000000a1-3-1a2b40\","                          \
     "\"time\":\"2026-11-21T22:56:01.204Z\","
@@ -75,6 +91,7 @@ test_members(void)
        "a hit with nothing has what always stands");
     ok(test_line.ip_len == 0 && test_line.own_flags == 0,
        "it has no address and no flag");
+    ok(test_known(text), "it knows where its parts are, and which it has not");
 
     hit.strings[BEACON_HIT_VISITOR] = beacon_string("8f1c");
     hit.strings[BEACON_HIT_IP] = beacon_string("203.0.113.7");
@@ -110,6 +127,17 @@ test_members(void)
     ok(test_line.ip_len == 19
        && memcmp(text + test_line.ip_offset, "\"ip\":\"203.0.113.7\",", 19)
           == 0, "the line without its address is a line");
+    ok(test_known(text), "the line knows where its parts are");
+
+    hit.strings[BEACON_HIT_QUERY] = beacon_string("ref=%22,%22url&v=%7B&"
+        "x=,%22url%22:&u=%7D&ur=%7D%22,%22url%22:&url=/a%22&z=ref&"
+        "long=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa&ref=2");
+    hit.fields[1] = beacon_string("\"url\":\"x\"");
+    text = test_text(&hit, &test_schema, TEST_TIME);
+    ok(test_known(text) && strstr(text, "\"url\":\"/a\\\"\""),
+       "arguments that look like others do not mislead it");
+    hit.fields[1] = beacon_string("");
+    hit.strings[BEACON_HIT_QUERY] = beacon_string("e=1&a=%&e=2");
 
     text = test_text(&hit, NULL, TEST_TIME);
     ok(strstr(text, "\"edge\":\"\"") && strstr(text, "{\"field0\":\"GR\"}")
