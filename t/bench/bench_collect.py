@@ -66,25 +66,26 @@ def instructions(place, hits, live):
     names = ("log", "live") if live else ("log",)
     until("the books", lambda: all(
         drain.told(name, "done") >= hits for name in names), 300, proc=proc)
-    # what came before callgrind had made the store is not in it
-    if live and drain.told("live", "hits") < hits - 1500:
-        raise RuntimeError("%d of %d hits in the store"
-                           % (drain.told("live", "hits"), hits))
+    stored = drain.told("live", "hits") if live else hits
     place.stop(proc, signal.SIGTERM, 60)
-    return callgrind_total(out)
+    return callgrind_total(out), stored
 
 
 def live_rows(place):
     need(BEACOND, FILL, BOOKS)
     # by then each of its 4,096 hits has come twice
     low, high = (8192, 16384) if QUICK else (8192, 40960)
-    each = [(instructions(place, high, live) - instructions(place, low, live))
-            / (high - low) for live in (False, True)]
+    cost, taken = [], 0
+    for live in (False, True):
+        (first, few), (last, many) = (instructions(place, hits, live)
+                                      for hits in (low, high))
+        cost.append(last - first)
+        taken = many - few          # what came before there was a store is not
     yield ("live store, write in the helper, a hit",
-           "%.0f instr" % (each[1] - each[0]), "<= 1,200",
+           "%.0f instr" % ((cost[1] - cost[0]) / taken), "<= 1,200",
            "callgrind on beacond with and without the sink, %d less %d hits "
            "at 2,000 a second, in batches as they come; without: %.0f"
-           % (high, low, each[0]))
+           % (high, low, cost[0] / (high - low)))
 
 
 def own_bytes(pid):
