@@ -1,0 +1,68 @@
+#!/usr/bin/python3
+"""The live store over HUP, USR2 and a death of its helper, below nginx."""
+
+import glob
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                'lib'))
+from beacon_test import *                       # noqa: E402
+from beacon_live import wait_told               # noqa: E402
+
+env = Env(http='beacon_live size=8m;', workers=1)
+env.start()
+sent = {}
+
+
+def hits(count=30):
+    with env.client() as client:
+        for n in range(count):
+            site = 's%d' % (n % 3)
+            if client.request('/px.gif?site=%s&n=%d' % (
+                    site, sum(sent.values()))).status == 200:
+                sent[site] = sent.get(site, 0) + 1
+
+
+def check(name):
+    store = wait_told(env.ring, sent)
+    bad = store.problems(sent)
+    if store.missing():
+        bad.append('%d missing' % store.missing())
+    if not ok(not bad, name):
+        diag('\n'.join(bad))
+        diag(str(env.status()['sinks']['live']))
+
+
+def stores():
+    return sorted(name for name in glob.glob(os.path.join(env.ring, 'live.*'))
+                  if len(os.path.basename(name)) == 21)
+
+
+hits()
+check('hits are in the store')
+first = stores()
+ok(env.reload(), 'HUP')
+hits()
+check('it goes on')
+old, new = env.upgrade()
+ok(new, 'USR2')
+hits()
+check('it goes on with two masters')
+proc.send(old, signal.SIGQUIT)
+ok(wait_until(lambda: not proc.alive(old), 15), 'the old master leaves')
+hits()
+check('and with the new one alone')
+pid = env.kill_helper()
+env.allow('exited on signal 9')
+hits()
+ok(wait_until(lambda: env.helper_pid() not in (None, pid), 15),
+   'the helper is killed')
+hits()
+check('nothing is missing, nor there twice')
+is_(stores(), first, 'it is one store all the time')
+ok(env.wait_drained(), 'all is drained')
+is_(env.unbalanced(), [], 'the books balance')
+
+done_testing()
