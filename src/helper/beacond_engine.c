@@ -79,6 +79,7 @@ beacond_engine_free(beacond_engine_t *engine)
     beacond_pool_dispose(&engine->pool);
     pthread_cond_destroy(&engine->work);
     pthread_cond_destroy(&engine->rest);
+    pthread_cond_destroy(&engine->nap);
     pthread_mutex_destroy(&engine->mutex);
     pthread_mutex_destroy(&engine->admin);
     free(engine->old);
@@ -100,6 +101,7 @@ beacond_engine_new(beacond_conf_t *conf, beacon_counters_t *counters)
     pthread_mutex_init(&engine->mutex, NULL);
     beacond_cond_init(&engine->work);
     beacond_cond_init(&engine->rest);
+    beacond_cond_init(&engine->nap);
     beacond_pool_init(&engine->pool, beacond_engine_live(conf),
                       beacond_engine_wake, engine);
     engine->conf = conf;

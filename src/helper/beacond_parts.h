@@ -229,6 +229,7 @@ struct beacond_engine_s {
     pthread_mutex_t      mutex;
     pthread_cond_t       work;          /* readers wait */
     pthread_cond_t       rest;          /* keeper and spool wait */
+    pthread_cond_t       nap;           /* readers: until hits have gathered */
     beacond_conf_t      *conf;
     beacond_conf_t     **old;           /* that sinks still point to */
     uint32_t             nold;

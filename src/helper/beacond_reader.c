@@ -215,7 +215,7 @@ beacond_reader_pause(const beacond_reader_t *reader, uint64_t pause, int n)
     return pause < BEACOND_PAUSE_MAX ? pause : BEACOND_PAUSE_MAX;
 }
 
-/* Sleeps; that a sink moves is no reason to wake, hits are to gather. */
+/* That a sink moves is no reason to wake. */
 static void
 beacond_reader_rest(beacond_engine_t *engine, uint64_t pause)
 {
@@ -225,7 +225,7 @@ beacond_reader_rest(beacond_engine_t *engine, uint64_t pause)
     until = now + pause;
 
     while (!engine->reader_quit && now < until) {
-        beacond_cond_wait(&engine->work, &engine->mutex, until - now);
+        beacond_cond_wait(&engine->nap, &engine->mutex, until - now);
         now = beacond_clock_ns();
     }
 }
@@ -333,6 +333,7 @@ beacond_readers_stop(beacond_engine_t *engine)
     pthread_mutex_lock(&engine->mutex);
     engine->reader_quit = true;
     pthread_cond_broadcast(&engine->work);
+    pthread_cond_broadcast(&engine->nap);
     pthread_mutex_unlock(&engine->mutex);
 
     for (i = 0; i < engine->nreaders; i++) {

@@ -12,6 +12,7 @@
 #define BEACOND_KAFKA_FLUSH   (400 * BEACOND_MS)        /* before the end, */
 #define BEACOND_KAFKA_QUIET   (150 * BEACOND_MS)        /*   if any comes */
 #define BEACOND_KAFKA_BUSY    5         /* ms, until the next flush */
+#define BEACOND_KAFKA_CALM    20
 #define BEACOND_KAFKA_IDLE    50
 #define BEACOND_KAFKA_KEY     1024
 
@@ -376,8 +377,14 @@ beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
 
     beacond_kafka_checkpoint(kafka, force);
 
-    return kafka->used > 0 || kafka->ntroubled > 0 ? BEACOND_KAFKA_BUSY
-                                                   : BEACOND_KAFKA_IDLE;
+    if (kafka->used == 0 && kafka->ntroubled == 0) {
+        return BEACOND_KAFKA_IDLE;
+    }
+
+    /* reports gather: there is room for messages meanwhile */
+
+    return kafka->used < kafka->conf->window / 4 ? BEACOND_KAFKA_CALM
+                                                 : BEACOND_KAFKA_BUSY;
 }
 
 static void
