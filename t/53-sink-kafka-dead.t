@@ -6,6 +6,8 @@ hits outlive the helper, too."""
 
 import json
 import os
+import re
+import resource
 import stat
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
+from beacon_clock import Clock                  # noqa: E402
 from beacon_kafka import Cluster                # noqa: E402
 from beacon_kafka_fault import settles          # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
@@ -86,6 +89,16 @@ ok(settles(rig, done=615, pending=0, dead_letters=0, lost=0),
    'then they are done')
 is_(numbers('small')[0], list(range(615)), 'and in the topic')
 is_(letters(rig), [], 'nothing is left in the list')
+kafka.ask('config', topic='small', name='max.message.bytes', value='3000')
+rig.push(4, size=4000)
+ok(settles(rig, done=615, pending=4, dead_letters=4, lost=0), 'four more')
+with open(path, 'r+b') as file:
+    line = file.readline()
+    file.truncate(len(line) + 100)
+is_(command(rig, 'retry'), (1, 'kafka: 0 delivered, 1 wait\n'),
+    'a retry ends though somebody has truncated the file')
+ok(settles(rig, done=615, pending=1, dead_letters=1, lost=3),
+   'what is not there any more is lost, and counted')
 is_(rig.stop(), 0, 'the helper ends well')
 rig.remove()
 
@@ -117,5 +130,83 @@ is_(os.listdir(os.path.join(rig.spool, 'kafka.parked')), [],
     'no file is left behind')
 is_(rig.stop(), 0, 'the helper ends well')
 rig.remove()
+
+# ---- a death before there is any checkpoint
+
+rig = Rig(spool=True, lane='2m')
+rig.sinks = [{'type': 'kafka', 'name': 'kafka', 'at': 'test:5', 'window': 400,
+              'brokers': kafka.plain, 'topic': 'late',
+              'key': '$beacon_arg_n'}]
+rig.start(BEACON_KILL_AT='kafka.after_park:200')
+rig.push(1000, wait=False)
+ok(rig.died(40), 'a helper dies while it parks its first hits')
+rig.start()
+ok(settles(rig, parked_hits=1000, pending=1000),
+   'the next one parks all of them, once')
+kafka.create('late')
+ok(settles(rig, done=1000, pending=0, parked_hits=0, lost=0),
+   'and delivers them')
+is_(numbers('late'), (list(range(1000)), 1000), 'each once')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
+
+# ---- a clock that steps while hits are parked
+
+DAY = 86400
+
+if os.path.basename(BUILD) == 'build':
+    rig = Rig(spool=True, lane='2m')
+    rig.sinks = [{'type': 'kafka', 'name': 'kafka', 'at': 'test:5',
+                  'window': 400, 'brokers': kafka.plain, 'topic': 'clock',
+                  'key': '$beacon_arg_n'}]
+    clock = Clock(rig.top)
+    with clock:
+        rig.start()
+    for n, step in enumerate((0, -365 * DAY, 7200, -DAY)):
+        clock.step(step)
+        rig.push(500)
+        ok(settles(rig, parked_hits=500 * (n + 1), pending=500 * (n + 1)),
+           'hits are parked after a step of %d s' % step)
+        if n > 1:
+            rig.kill()
+            with clock:
+                rig.start()
+    clock.step(-30 * DAY)
+    kafka.create('clock')
+    ok(settles(rig, done=2000, pending=0, parked_hits=0, lost=0),
+       'and delivered after one more')
+    is_(numbers('clock'), (list(range(2000)), 2000), 'each once')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+else:
+    skip('a sanitizer wants to be the first that is loaded', 7)
+
+# ---- passwords
+
+
+def core_limit(pid):
+    with open('/proc/%d/limits' % pid) as file:
+        return re.search(r'Max core file size +(\S+)', file.read()).group(1)
+
+
+for properties, limit in (({}, 'unlimited'), (
+        {'security.protocol': 'sasl_plaintext', 'sasl.mechanism': 'PLAIN',
+         'sasl.username': 'u', 'sasl.password': 'p'}, '1')):
+    rig = Rig()
+    rig.sinks = [{'type': 'kafka', 'name': 'kafka', 'at': 'test:5',
+                  'brokers': kafka.sasl, 'topic': 'small', 'properties': [
+                      {'name': name, 'value': value, 'at': 'test:6'}
+                      for name, value in properties.items()]}]
+    soft = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    resource.setrlimit(resource.RLIMIT_CORE, (soft, soft))
+    rig.start()
+    rig.wait(name='kafka')
+    if soft != resource.RLIM_INFINITY and limit != '1':
+        limit = str(soft)
+    ok(wait_until(lambda: core_limit(rig.helper.pid) == limit, 5),
+       'the size of a core file with %d properties is limited to %s'
+       % (len(properties), limit))
+    rig.stop()
+    rig.remove()
 
 done_testing()

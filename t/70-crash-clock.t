@@ -23,7 +23,7 @@ STEPS = (-365 * DAY, 0, 3600, -7200)
 
 trial = Trial(helper='external', load={'rate': 1500})
 env = trial.env
-clock = Clock(env)
+clock = Clock(env.root)
 env.start(ready=False)
 with clock:
     child = external(env)
@@ -46,7 +46,7 @@ env.finish()
 
 trial = Trial(main=MAIN, load={'rate': 1500})
 env = trial.env
-clock = Clock(env)
+clock = Clock(env.root)
 with clock:
     env.start()
 trial.begin()

@@ -186,6 +186,20 @@ beacond_conf_kafka_text(beacond_conf_check_t *check,
     return true;
 }
 
+bool
+beacond_conf_kafka_secret(const beacond_conf_kafka_t *kafka)
+{
+    size_t  i;
+
+    for (i = 0; i < kafka->nproperties; i++) {
+        if (beacon_kafka_secret(beacond_conf_str(kafka->properties[i].name))) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
 /* A secret that anybody can read: told, once for a file. */
 static void
 beacond_conf_kafka_exposed(beacond_conf_check_t *check,

@@ -50,4 +50,7 @@ beacond_conf_kafka_t *beacond_conf_kafka_create(const json_t *sink,
     beacond_conf_say_pt say, void *data);
 void beacond_conf_kafka_destroy(beacond_conf_kafka_t *kafka);
 
+/* Is there a password or a key among its properties? */
+bool beacond_conf_kafka_secret(const beacond_conf_kafka_t *kafka);
+
 #endif /* BEACOND_CONF_KAFKA_H */

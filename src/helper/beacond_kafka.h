@@ -60,7 +60,7 @@
 #define BEACOND_KAFKA_PRESSED   (1000 * BEACOND_MS)     /* in a full window */
 #define BEACOND_KAFKA_PROBE     (1000 * BEACOND_MS)
 #define BEACOND_KAFKA_RETRY     (5000 * BEACOND_MS)     /* of a parked topic */
-#define BEACOND_KAFKA_CHUNK     1024            /* parked messages at a time */
+#define BEACOND_KAFKA_CHUNK     4096            /* parked messages, out */
 #define BEACOND_KAFKA_BYTES     (64 * 1024 * 1024)      /* of copies held */
 #define BEACOND_KAFKA_RESERVE   (256 * 1024)    /* bytes of the spool at once */
 #define BEACOND_KAFKA_BESIDE    (16 * 1024 * 1024)      /* without a spool */
@@ -92,6 +92,7 @@ struct beacond_kafka_msg_s {
     beacond_msg_state_e     state;
     beacond_msg_source_e    source;
     bool                    alone;      /* goes by the producer "alone" */
+    uint8_t                 hits;       /* of its frame */
     uint64_t                seq;        /* the order they came in */
     uint64_t                sent_ns;
     uint64_t                ended_ns;
@@ -210,6 +211,7 @@ struct beacond_kafka_s {
     uint64_t                 unparked_lost;     /* damaged */
     bool                     damaged;   /* some file was, at load */
     bool                     loaded;
+    bool                     founded;   /* there is a checkpoint */
     uint64_t                 waiting;   /* hits in parked and dead files */
     uint64_t                 leftover;  /* of them, unknown to the books */
     uint64_t                 ended_ns;  /* since when something has ended */
@@ -354,7 +356,6 @@ void beacond_kafka_parked_report(beacond_kafka_t *kafka,
 beacon_rc_t beacond_kafka_parked_load(beacond_kafka_t *kafka, const char *name,
     uint64_t generation, uint64_t end, bool strict);
 beacon_rc_t beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict);
-void beacond_kafka_parked_sync(beacond_kafka_t *kafka);
 void beacond_kafka_parked_close(beacond_kafka_t *kafka,
     beacond_kafka_topic_t *topic);
 
@@ -388,6 +389,11 @@ beacon_rc_t beacond_kafka_load(beacond_kafka_t *kafka,
 
 /* Writes a checkpoint and acknowledges, if there is reason to. */
 void beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force);
+
+/* Before a message goes to a file: without a checkpoint, the next helper takes
+   what it finds there for all there is, and is given the same hits again, of
+   which its books then know but one.  false: none can be written now. */
+bool beacond_kafka_found(beacond_kafka_t *kafka);
 
 /* beacond_kafka_stats.c */
 

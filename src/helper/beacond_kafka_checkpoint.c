@@ -161,6 +161,7 @@ beacond_kafka_load(beacond_kafka_t *kafka, beacond_checkpoint_t *checkpoint)
     }
 
     kafka->loaded = true;
+    kafka->founded = strict;
 
     if (root != NULL) {
         checkpoint->text = json_dumps(json_object_get(root, "engine"),
@@ -324,6 +325,39 @@ beacond_kafka_told(beacond_kafka_t *kafka, size_t n)
     }
 }
 
+/* Of what it names: parked hits and dead letters are on the disk before. */
+static beacon_rc_t
+beacond_kafka_copy(beacond_kafka_t *kafka, const char *path)
+{
+    int                     fds[BEACOND_COPY_FILES];
+    beacon_rc_t             rc;
+    beacond_copy_t          job = { path, kafka->text, kafka->text_len, fds,
+                                    0 };
+    beacond_kafka_topic_t  *topic;
+
+    for (topic = kafka->topics; topic != NULL; topic = topic->next) {
+        if (topic->dirty && topic->fd >= 0 && job.nfds < BEACOND_COPY_FILES) {
+            fds[job.nfds++] = topic->fd;
+        }
+    }
+
+    if (kafka->dead_dirty && job.nfds < BEACOND_COPY_FILES) {
+        fds[job.nfds++] = kafka->dead_fd;
+    }
+
+    rc = beacond_sink_copy_behind(kafka->sink, &job);
+
+    if (rc == BEACON_OK) {
+        for (topic = kafka->topics; topic != NULL; topic = topic->next) {
+            topic->dirty = false;
+        }
+
+        kafka->dead_dirty = false;
+    }
+
+    return rc;
+}
+
 /* Once a second, and not without need: the disk is slow. */
 static void
 beacond_kafka_keep_copy(beacond_kafka_t *kafka)
@@ -342,10 +376,8 @@ beacond_kafka_keep_copy(beacond_kafka_t *kafka)
     kafka->copied_ns = kafka->now;
 
     if (kafka->waiting > 0 || beacond_sink_spool_dir(kafka->sink) != NULL) {
-        beacond_kafka_parked_sync(kafka);
+        rc = beacond_kafka_copy(kafka, path);
 
-        rc = beacond_sink_copy(kafka->sink, path, kafka->text,
-                               kafka->text_len);
         if (rc == BEACON_SYS) {
             beacond_kafka_error(kafka, &kafka->file_limit, "a copy of its "
                                 "checkpoint: %s", strerror(errno));
@@ -375,17 +407,13 @@ beacond_kafka_due(const beacond_kafka_t *kafka, bool force)
            || kafka->now - kafka->ended_ns >= BEACOND_KAFKA_AGE;
 }
 
-void
-beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
+/* Writes what is told, and acknowledges it. */
+static void
+beacond_kafka_conclude(beacond_kafka_t *kafka, bool force)
 {
     beacon_rc_t            rc;
     beacond_settled_t      settled = { kafka->pieces, 0, 0, 0 };
     beacond_checkpoint_t   engine;
-
-    if (!beacond_kafka_due(kafka, force)) {
-        beacond_kafka_keep_copy(kafka);
-        return;
-    }
 
     settled.npieces = beacond_kafka_gather(kafka, force);
     settled.unparked_done = kafka->unparked;
@@ -409,6 +437,7 @@ beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
 
     BEACOND_POINT("kafka.after_checkpoint");
 
+    kafka->founded = true;
     beacond_sink_settle(kafka->sink, &settled);
     beacond_kafka_told(kafka, settled.npieces);
     kafka->behind = kafka->ended;
@@ -420,6 +449,24 @@ beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
     if (settled.npieces > 0) {
         kafka->sink->last_success_ns = beacond_clock_date();
     }
+}
+
+void
+beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
+{
+    if (beacond_kafka_due(kafka, force)) {
+        beacond_kafka_conclude(kafka, force);
+    }
 
     beacond_kafka_keep_copy(kafka);
+}
+
+bool
+beacond_kafka_found(beacond_kafka_t *kafka)
+{
+    if (!kafka->founded) {
+        beacond_kafka_conclude(kafka, true);
+    }
+
+    return kafka->founded;
 }

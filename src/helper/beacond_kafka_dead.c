@@ -127,6 +127,10 @@ beacond_kafka_dead_put(beacond_kafka_t *kafka,
     ssize_t      n = -1;
     beacon_rc_t  rc;
 
+    if (!beacond_kafka_found(kafka)) {
+        return BEACON_SYS;
+    }
+
     line = beacond_dead_line(topic, message, reason, &len);
 
     if (line == NULL || beacond_kafka_take(kafka, len) != BEACON_OK) {
@@ -203,13 +207,31 @@ beacond_dead_read(const beacond_kafka_t *kafka, uint64_t place, size_t *len)
     return NULL;
 }
 
+/* Letters that wait before end; *end is then where the last line ends. */
+static uint64_t
+beacond_dead_count(const beacond_kafka_t *kafka, uint64_t *end)
+{
+    char      *line;
+    size_t     len;
+    uint64_t   n = 0, place = 0;
+
+    while (place < *end
+           && (line = beacond_dead_read(kafka, place, &len)) != NULL)
+    {
+        n += len > BEACOND_DEAD_SENT && line[BEACOND_DEAD_SENT] == '0';
+        place += len;
+        free(line);
+    }
+
+    *end = place;
+
+    return n;
+}
+
 beacon_rc_t
 beacond_kafka_dead_load(beacond_kafka_t *kafka, uint64_t end, bool strict)
 {
-    char         *line;
-    size_t        len;
-    uint64_t      place = 0;
-    struct stat   st;
+    struct stat  st;
 
     if (beacond_dead_open(kafka, 0) != BEACON_OK
         || fstat(kafka->dead_fd, &st) != 0)
@@ -221,19 +243,11 @@ beacond_kafka_dead_load(beacond_kafka_t *kafka, uint64_t end, bool strict)
         end = (uint64_t) st.st_size;
     }
 
-    while (place < end
-           && (line = beacond_dead_read(kafka, place, &len)) != NULL)
-    {
-        kafka->dead += len > BEACOND_DEAD_SENT
-                       && line[BEACOND_DEAD_SENT] == '0';
-        place += len;
-        free(line);
-    }
-
-    kafka->dead_end = place;
-    (void) !ftruncate(kafka->dead_fd, (off_t) place);
+    kafka->dead = beacond_dead_count(kafka, &end);
+    kafka->dead_end = end;
+    (void) !ftruncate(kafka->dead_fd, (off_t) end);
     kafka->waiting += kafka->dead;
-    beacond_kafka_owe(kafka, place);
+    beacond_kafka_owe(kafka, end);
 
     return BEACON_OK;
 }
@@ -369,6 +383,28 @@ beacond_kafka_dead_report(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     }
 }
 
+/* Somebody may have made the file shorter, or edited it. */
+static void
+beacond_dead_missing(beacond_kafka_t *kafka)
+{
+    uint64_t  n, end = kafka->dead_end;
+
+    n = beacond_dead_count(kafka, &end);
+    beacond_kafka_give(kafka, kafka->dead_end - end);
+    kafka->dead_end = end;
+
+    if (n >= kafka->dead) {
+        return;
+    }
+
+    n = kafka->dead - n;
+    kafka->dead -= n;
+    kafka->waiting -= n;
+    kafka->unparked_lost += n;
+    beacond_kafka_error(kafka, &kafka->file_limit, "%llu dead letters are no "
+                        "longer in their file", (unsigned long long) n);
+}
+
 /* All that waited have been tried. */
 static void
 beacond_dead_tried(beacond_kafka_t *kafka)
@@ -377,6 +413,11 @@ beacond_dead_tried(beacond_kafka_t *kafka)
 
     kafka->dead_retry = false;
     kafka->dead_place = 0;
+
+    if (kafka->dead_fd >= 0) {
+        beacond_dead_missing(kafka);
+    }
+
     beacond_dead_path(kafka, ".retry", path, sizeof(path));
     unlink(path);
     beacond_log(BEACOND_NOTICE, "sink \"%s\": dead letters have been tried "
@@ -414,10 +455,15 @@ beacond_kafka_dead_turn(beacond_kafka_t *kafka)
     }
 
     while (kafka->dead_retry && sent && kafka->dead_out < BEACOND_DEAD_OUT
-           && kafka->dead_place < kafka->dead_end
-           && (line = beacond_dead_read(kafka, kafka->dead_place, &len))
-              != NULL)
+           && kafka->dead_place < kafka->dead_end)
     {
+        line = beacond_dead_read(kafka, kafka->dead_place, &len);
+
+        if (line == NULL) {
+            kafka->dead_place = kafka->dead_end;        /* not there */
+            break;
+        }
+
         if (len > BEACOND_DEAD_SENT && line[BEACOND_DEAD_SENT] == '0') {
             sent = beacond_dead_send(kafka, line, len);
         }

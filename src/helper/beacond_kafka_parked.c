@@ -47,9 +47,12 @@ beacond_parked_close_all(beacond_kafka_t *kafka)
 {
     beacond_kafka_topic_t  *topic;
 
-    beacond_kafka_parked_sync(kafka);
-
     for (topic = kafka->topics; topic != NULL; topic = topic->next) {
+        if (topic->dirty && topic->fd >= 0) {
+            (void) fdatasync(topic->fd);
+            topic->dirty = false;
+        }
+
         beacond_kafka_parked_close(kafka, topic);
     }
 }
@@ -198,6 +201,10 @@ beacond_kafka_parked_put(beacond_kafka_t *kafka,
         return BEACON_FULL;
     }
 
+    if (!beacond_kafka_found(kafka)) {
+        return BEACON_SYS;
+    }
+
     /* as much as it can be, with padding and the file's head */
 
     n = sizeof(beacond_parked_frame_t) + message->key_len + message->len + 8
@@ -321,6 +328,7 @@ beacond_parked_send_one(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
 
     msg->alone = topic->alone;
     msg->place = topic->place;
+    msg->hits = frame->hits;
     rc = beacond_kafka_keep(msg, &message) == BEACON_OK
          ? beacond_producer_send(producer, handle, &msg->message, msg, &reason)
          : BEACON_FULL;
@@ -393,18 +401,14 @@ void
 beacond_kafka_parked_report(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     beacond_fate_e fate)
 {
-    uint8_t                 one = 1;
+    uint8_t                 one = 1, hits = msg->hits;
     uint64_t                place = msg->place;
-    beacond_parked_frame_t  frame;
     beacond_kafka_topic_t  *topic = msg->topic;
 
     beacond_kafka_msg_put(kafka, msg);
     topic->parked_out--;
 
-    if (beacond_parked_open(kafka, topic, 0) != BEACON_OK
-        || pread(topic->fd, &frame, sizeof(frame), (off_t) place)
-           != (ssize_t) sizeof(frame))
-    {
+    if (beacond_parked_open(kafka, topic, 0) != BEACON_OK) {
         beacond_parked_error(kafka, topic->name);
         fate = BEACOND_LOST;
     }
@@ -419,21 +423,7 @@ beacond_kafka_parked_report(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     topic->chunk_failed = topic->chunk_failed && topic->parked_out > 0;
     (void) !pwrite(topic->fd, &one, 1, (off_t) (place
                    + offsetof(beacond_parked_frame_t, state)));
-    topic->waiting -= frame.hits;
-    kafka->waiting -= frame.hits;
-    kafka->unparked += fate == BEACOND_DONE ? frame.hits : 0;
-}
-
-/* What the disk has not got yet; once a second. */
-void
-beacond_kafka_parked_sync(beacond_kafka_t *kafka)
-{
-    beacond_kafka_topic_t  *topic;
-
-    for (topic = kafka->topics; topic != NULL; topic = topic->next) {
-        if (topic->dirty && topic->fd >= 0) {
-            (void) fdatasync(topic->fd);
-            topic->dirty = false;
-        }
-    }
+    topic->waiting -= hits;
+    kafka->waiting -= hits;
+    kafka->unparked += fate == BEACOND_DONE ? hits : 0;
 }

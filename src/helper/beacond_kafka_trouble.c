@@ -231,12 +231,16 @@ beacond_kafka_turn_parked(beacond_kafka_t *kafka,
 
     beacond_kafka_park_held(kafka, topic);
 
-    if (topic->parked_out > 0 || kafka->now < topic->retry_ns) {
+    /* after a failure, nothing goes before all are back: in order */
+
+    n = n > BEACOND_KAFKA_CHUNK ? BEACOND_KAFKA_CHUNK : n > 0 ? n : 1;
+    n = topic->chunk_failed ? 1 : n;
+
+    if (topic->parked_out >= n || kafka->now < topic->retry_ns) {
         return;
     }
 
-    n = n > BEACOND_KAFKA_CHUNK ? BEACOND_KAFKA_CHUNK : n > 0 ? n : 1;
-    beacond_kafka_parked_send(kafka, topic, topic->chunk_failed ? 1 : n);
+    beacond_kafka_parked_send(kafka, topic, n - topic->parked_out);
 
     if (topic->generation == 0 && topic->held == 0
         && topic->parked_out == 0)

@@ -58,6 +58,15 @@ beacond_process_init(bool supervised, int *signals, beacon_err_t *err)
     return BEACON_OK;
 }
 
+/* 1 and not 0: a core that goes to a program has no other limit. */
+void
+beacond_process_secret(void)
+{
+    struct rlimit  rl = { 1, 1 };
+
+    (void) setrlimit(RLIMIT_CORE, &rl);
+}
+
 beacon_rc_t
 beacond_process_user(const char *dir, beacon_err_t *err)
 {

@@ -30,6 +30,9 @@ beacon_rc_t beacond_process_user(const char *dir, beacon_err_t *err);
 beacon_rc_t beacond_process_lock(const char *dir, int *lock,
     beacon_err_t *err);
 
+/* No core file from here on: there are secrets in memory. */
+void beacond_process_secret(void);
+
 /* Threads that do not end are not waited for; the log is, for a moment. */
 _Noreturn void beacond_process_exit(int code);
 

@@ -1,6 +1,7 @@
 /* The Kafka sink's ops.  beacond_kafka.h tells how it works. */
 
 #include "beacond_kafka.h"
+#include "beacond_process.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -213,6 +214,10 @@ beacond_sink_kafka_create(beacond_sink_t *sink, const json_t *conf,
              kafka->beside ? sink->conf->dir : sink->conf->spool);
     kafka->conf = beacond_conf_kafka_create(conf, beacond_sink_kafka_say, err);
     rc = kafka->conf != NULL ? BEACON_OK : BEACON_INVALID;
+
+    if (rc == BEACON_OK && beacond_conf_kafka_secret(kafka->conf)) {
+        beacond_process_secret();
+    }
 
     if (rc == BEACON_OK) {
         rc = beacond_kafka_topics_create(kafka, err);

@@ -13,14 +13,14 @@ MAIN = ''.join('env %s;\n' % name for name in NAMES)
 class Clock:
     """A file that says how far off the clocks of its users are.
 
-        clock = Clock(env)
+        clock = Clock(env.root)
         with clock:
             env.start()         # what is started in there goes by it
         clock.step(-3600)
     """
 
-    def __init__(self, env):
-        self.path = os.path.join(env.root, 'clock')
+    def __init__(self, directory):
+        self.path = os.path.join(directory, 'clock')
         with open(self.path, 'wb') as file:
             file.write(struct.pack('q', 0))
         os.chmod(self.path, 0o644)
