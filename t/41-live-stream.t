@@ -3,6 +3,7 @@
 readers, readers that go; reload and upgrade with streams open; answers that
 take several turns."""
 
+import glob
 import os
 import signal
 import subprocess
@@ -284,6 +285,30 @@ ok(wait_until(one_more, 10), 'when they go there is room again')
 
 ok(wait_until(lambda: quiet.next(1) or quiet.comments, 30),
    'a quiet stream shows that it is alive')
+
+# ---- another store
+
+stream = live.stream('/v1/shop/stream')
+poll = env.client()
+poll.send(poll.format('/live/v1/shop/hits?wait=25&since=' + live.cursor()))
+old = live.cursor()
+path = glob.glob(os.path.join(env.ring, 'live.????????????????'))[0]
+with open(path, 'r+b') as file:
+    file.seek(8)
+    file.write(b'\xff')                 # a layout that nobody knows
+env.kill_helper()
+env.allow(r'exited on signal 9')
+event = stream.next(20)
+is_((event.event, event.id[:16] == old[:16]), ('reset', False),
+    'a stream is told that another store has taken the place')
+ok('reset' in poll.response().json(), 'so is who waits')
+live.hit(n='anew')
+is_(numbers([stream.next()]), ['anew'], 'and it goes on')
+is_(live.json('/v1/shop/hits?since=' + old)['reset'], True,
+    'the old cursor is of no use')
+stream.client.close()
+poll.close()
+start = live.cursor()
 
 # ---- workers that go
 

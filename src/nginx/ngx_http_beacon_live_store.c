@@ -9,6 +9,8 @@
 static void ngx_http_beacon_live_attach(
     ngx_http_beacon_live_worker_t *worker);
 static void ngx_http_beacon_live_attach_event(ngx_event_t *ev);
+static ngx_uint_t ngx_http_beacon_live_named(
+    ngx_http_beacon_live_worker_t *worker);
 static void ngx_http_beacon_live_cleanup(void *data);
 
 
@@ -131,13 +133,34 @@ ngx_http_beacon_live_attach_event(ngx_event_t *ev)
 ngx_uint_t
 ngx_http_beacon_live_there(ngx_http_beacon_live_worker_t *worker)
 {
-    if (worker->store.head && !beacon_live_current(&worker->store)
+    if (worker->store.head
         && ngx_current_msec - worker->tried >= NGX_HTTP_BEACON_LIVE_RETRY)
     {
-        ngx_http_beacon_live_attach(worker);
+        worker->tried = ngx_current_msec;
+
+        if (!beacon_live_current(&worker->store)
+            || !ngx_http_beacon_live_named(worker))
+        {
+            ngx_http_beacon_live_attach(worker);
+        }
     }
 
     return worker->store.head != NULL;
+}
+
+
+/* A store that was damaged, or removed, cannot say that it has a successor. */
+
+static ngx_uint_t
+ngx_http_beacon_live_named(ngx_http_beacon_live_worker_t *worker)
+{
+    u_char       name[NGX_MAX_PATH];
+    struct stat  st;
+
+    (void) ngx_snprintf(name, NGX_MAX_PATH, "%V/live.%016xL%Z", &worker->dir,
+                        worker->store.epoch);
+
+    return stat((char *) name, &st) == 0;
 }
 
 

@@ -216,6 +216,7 @@ def stream_rows(place):
             raise RuntimeError("beside streams: %s" % done)
         if i > 1:
             (beside if i % 2 else alone).append(done["p99_us"])
+    hits.stop()
     readers = Readers(system.port, streams)
     until("streams", lambda: open_sockets(worker) > streams, 60)
     start = time.monotonic()
@@ -224,7 +225,6 @@ def stream_rows(place):
           lambda: not os.path.exists("/proc/%d" % worker), 60)
     took = time.monotonic() - start
     readers.stop()
-    hits.stop()
     system.stop()
     yield ("a reload with %d streams open" % streams, "%.2f s" % took,
            "<= 2 s", "until the old worker has gone")
