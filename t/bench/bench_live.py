@@ -99,7 +99,7 @@ def read_rows(place):
             n = served.a_request("/live/v1/shop/hits?since=" + served.cursor)
             if first is None:
                 first = n
-                yield ("hits?since=, 10 new hits of 900 bytes",
+                yield ("hits?since=, 10 new hits of 670 bytes",
                        "%.0f instr" % n, "<= 3 x empty_gif",
                        "%.2f x empty_gif's %.0f" % (n / plain, plain))
             yield ("  with %s" % name, "%.0f instr" % n, "+-10 %",
