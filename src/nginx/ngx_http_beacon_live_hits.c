@@ -67,7 +67,10 @@ ngx_http_beacon_live_hits(ngx_http_beacon_live_ctx_t *ctx)
 }
 
 
-/* Without since= at the newest. */
+/*
+ * Without since= at the newest.  A cursor from before the site went and came
+ * again is of no use: nobody knows what it had behind it.
+ */
 
 ngx_int_t
 ngx_http_beacon_live_from(ngx_http_beacon_live_ctx_t *ctx)
@@ -81,7 +84,9 @@ ngx_http_beacon_live_from(ngx_http_beacon_live_ctx_t *ctx)
     since = ctx->info.last;
 
     if (args->given & BEACON_LIVE_SINCE) {
-        if (args->valid && args->epoch == ctx->epoch && args->since <= since) {
+        if (args->valid && args->epoch == ctx->epoch && args->since <= since
+            && (args->since == 0 || args->since >= ctx->info.start))
+        {
             since = args->since;
 
         } else {
@@ -348,6 +353,11 @@ ngx_http_beacon_live_newest_from(ngx_http_beacon_live_ctx_t *ctx)
     if (ctx->matched) {
         since = ctx->newest[(ctx->matched > ctx->args.limit)
                             ? ctx->matched % ctx->args.limit : 0] - 1;
+
+        /* holes behind it are met again */
+
+        ctx->missed = 0;
+        ctx->scan.missed = 0;
     }
 
     ctx->newest = NULL;

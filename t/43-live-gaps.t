@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+"""What the live API says of hits that it has not: holes in a feed, and a site
+that went to make room and came again."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                'lib'))
+from beacon_test import *                       # noqa: E402
+from beacon_collect import Feed                 # noqa: E402
+from beacon_view import Live                    # noqa: E402
+
+SITES = 400             # more than 8m has room for
+
+port = free_port()
+endpoint = 'tcp://127.0.0.1:%d' % port
+feed = Feed(endpoint)
+env = Env(workers=1, http='''
+    beacon_live size=8m visitors=10s;
+    beacon_spy_collect connect=%s;
+''' % endpoint, server='''
+    location /live/ { beacon_live_view; beacon_live_sites *; }
+''')
+env.start()
+live = Live(env)
+ok(live.there() and feed.subscribed(), 'a master is there')
+
+# ---- holes
+
+for _ in range(6):
+    feed.hit('shop')
+feed.skip('shop', 7)
+for _ in range(5):
+    feed.hit('shop')
+feed.skip('shop', 3)
+feed.beat('shop')
+
+
+def page(query):
+    return live.json('/v1/shop/hits?limit=100' + query)
+
+
+def last(site='shop'):
+    """The site's newest sequence; 0: it is not there."""
+    response = live.get('/v1/%s/hits?limit=0' % site)
+    return (int(response.json()['next'].split('.')[1])
+            if response.status == 200 else 0)
+
+
+ok(wait_until(lambda: last() == 21, 10), 'hits and holes are in the store')
+epoch = live.cursor().split('.')[0]
+for query, gap, what in (
+        ('&since=%s.0' % epoch, 10, 'holes behind a cursor are a gap'),
+        ('&since=%s.0&args.n=2' % epoch, 10, 'whatever is filtered'),
+        ('&args.n=2', 10, 'without a cursor they count once'),
+        ('&args.n=8', 3, 'those behind the first hit that passes'),
+        ('&args.n=nothing', 10, 'or all, where none does')):
+    is_(page(query)['gap'], gap, what)
+is_(live.json('/v1/shop/hits?args.n=2&limit=1')['gap'], 0,
+    'those behind the page are of the next one')
+
+# ---- a site that went
+
+was = live.cursor('shop')
+
+
+def more():
+    """Sites until the first has to go: it has had no hit for 10 s."""
+    more.n += 1
+    feed.hit('new%d' % more.n)
+    return not last()
+
+
+more.n = 0
+for n in range(SITES):
+    feed.hit('s%d' % n)
+ok(wait_until(more, 40, 0.2), 'a site goes')
+ok(wait_until(lambda: feed.hit('shop') or last(), 40, 0.2),
+   'and comes again, as another goes')
+behind = '%s.%d' % (epoch, int(was.split('.')[1]) - 5)
+answer = live.json('/v1/shop/hits?since=' + behind)
+is_((answer.get('reset'), answer['hits'], answer['next']),
+    (True, [], live.cursor('shop')), 'a cursor from before begins anew')
+with live.stream('/v1/shop/stream?since=' + behind) as stream:
+    is_(stream.next().event, 'reset', 'a stream, too')
+
+live.conforms()
+env.stop()
+feed.close()
+done_testing()
