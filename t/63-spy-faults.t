@@ -229,13 +229,20 @@ many.close()
 ok(rig.until(lambda: rig.spy('subscriptions') == 1), 'others come back')
 
 
+def greet(sock):
+    """A subscriber as ZeroMQ sees it, each step once its own is there."""
+    sock.settimeout(10)
+    sock.connect(rig.endpoint[6:])
+    sock.sendall(b'\xff' + bytes(8) + b'\x7f\x03\x00NULL' + bytes(48))
+    sock.recv(64, socket.MSG_WAITALL)
+    sock.sendall(b'\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB')
+    sock.recv(2)
+
+
 def zmtp(data):
     """Says hello as ZeroMQ does, and sends these bytes; True if cut off."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(10)
-        sock.connect(rig.endpoint[6:])
-        sock.sendall(b'\xff' + bytes(8) + b'\x7f\x03\x00NULL' + bytes(48))
-        sock.sendall(b'\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB')
+        greet(sock)
         try:
             sock.sendall(data)
             while sock.recv(4096):
@@ -255,6 +262,15 @@ ok(zmtp(os.urandom(5000)), 'or sends nonsense')
 rig.bounded(rig.rss() - base, 8 * MB, 'and takes no memory')
 rig.push(100)
 ok(rig.known(sub), 'the others go on')
+with socket.socket(socket.AF_UNIX) as sock:
+    greet(sock)
+    sock.sendall(b'\x00\x02\x00x' * 100)
+    ok(rig.until(lambda: rig.spy('subscriptions') == 0),
+       'one ends subscriptions that it never had')
+    hits = len(sub.hits)
+    rig.push(100)
+    ok(rig.known(sub), 'the others still go on')
+    is_((len(sub.hits) - hits, sub.gap), (100, 0), 'and miss nothing')
 rig.end()
 
 # ---- addresses that are taken

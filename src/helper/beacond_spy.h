@@ -69,6 +69,7 @@ typedef struct {
     uint64_t               pause_ns;
     uint32_t               subscribers;
     uint32_t               subscriptions;
+    bool                   doubt;       /* that those are all */
 
     _Atomic bool           counting;    /* somebody subscribed once */
     beacond_seqs_t         seqs;
@@ -100,10 +101,16 @@ void beacond_spy_turn(beacond_spy_t *spy);
 void beacond_spy_reset(beacond_spy_t *spy, const char *why);
 void beacond_spy_close(beacond_spy_t *spy);
 
+/*
+ * A peer may end subscriptions that it never had, and libzmq tells of each:
+ * where they have come down to none, whoever is still connected may have some.
+ */
 static inline bool
 beacond_spy_wanted(const beacond_spy_t *spy)
 {
-    return spy->socket != NULL && spy->subscriptions > 0;
+    return spy->socket != NULL
+           && (spy->subscriptions > 0
+               || (spy->doubt && spy->subscribers > 0));
 }
 
 static inline uint64_t

@@ -33,7 +33,7 @@ beacond_spy_make(beacond_spy_t *spy)
 
     spy->bound = spy->connected = 0;
     spy->subscriptions = 0;
-    spy->full = false;
+    spy->full = spy->doubt = false;
     spy->socket = beacond_zmq_socket(spy->zmq, ZMQ_XPUB, BEACOND_SPY_MARK,
                                      BEACOND_SPY_LONGEST, &spy->error);
     if (spy->socket == NULL) {
@@ -168,8 +168,9 @@ beacond_spy_news(beacond_spy_t *spy)
             spy->subscriptions++;
             spy->counting = true;
 
-        } else if (n > 0 && kind == 0 && spy->subscriptions > 0) {
-            spy->subscriptions--;
+        } else if (n > 0 && kind == 0) {
+            spy->subscriptions -= spy->subscriptions > 0;
+            spy->doubt |= spy->subscriptions == 0;
         }
     }
 }
@@ -184,8 +185,8 @@ beacond_spy_turn(beacond_spy_t *spy)
         return;
     }
 
-    spy->subscribers = beacond_zmq_count(&spy->watch);
     beacond_spy_news(spy);
+    spy->subscribers = beacond_zmq_count(&spy->watch);
 
     if (beacond_spy_queued_bytes(spy) > BEACOND_SPY_BYTES) {
         beacond_spy_reset(spy, "what subscribers have not read takes too "
