@@ -48,8 +48,7 @@ beacond_collect_subscribe_all(const beacond_collect_t *collect, void *socket)
 void
 beacond_collect_close(beacond_collect_end_t *end)
 {
-    beacond_zmq_close(end->watch.socket);
-    end->watch.socket = NULL;
+    beacond_zmq_unwatch(end->socket, &end->watch);
     beacond_zmq_close(end->socket);
     end->socket = NULL;
     end->peers = 0;

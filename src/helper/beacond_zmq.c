@@ -505,6 +505,7 @@ beacon_rc_t
 beacond_zmq_watch(beacond_zmq_t *zmq, void *socket,
     beacond_zmq_watch_t *watch)
 {
+    int   all = 0;
     char  name[64];
 
     watch->peers = 0;
@@ -520,6 +521,13 @@ beacond_zmq_watch(beacond_zmq_t *zmq, void *socket,
     watch->socket = zmq_socket(zmq->context, ZMQ_PAIR);
 
     if (watch->socket == NULL) {
+        return BEACON_SYS;
+    }
+
+    /* at a mark libzmq's I/O thread would wait here, with a lock that the end
+       of watching wants too */
+
+    if (zmq_setsockopt(watch->socket, ZMQ_RCVHWM, &all, sizeof(all)) != 0) {
         return BEACON_SYS;
     }
 
