@@ -85,6 +85,13 @@ beacond_collect_same(beacon_str_t a, beacon_str_t b)
                               || memcmp(a.data, b.data, a.len) == 0);
 }
 
+static int
+beacond_collect_broken(beacon_str_t line)
+{
+    return line.len > 0 && (memchr(line.data, '\n', line.len) != NULL
+                            || memchr(line.data, '\r', line.len) != NULL);
+}
+
 static beacon_rc_t
 beacond_collect_line(beacond_collect_frame_t *frame, beacon_json_t *json,
     const char **why)
@@ -94,7 +101,11 @@ beacond_collect_line(beacond_collect_frame_t *frame, beacon_json_t *json,
 
     *why = "its JSON is none of version 1";
 
-    if (beacon_line_parts(frame->line, parts) != BEACON_OK) {
+    /* it goes out again as a line of an event stream */
+
+    if (beacond_collect_broken(frame->line)
+        || beacon_line_parts(frame->line, parts) != BEACON_OK)
+    {
         return BEACON_INVALID;
     }
 
