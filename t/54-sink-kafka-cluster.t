@@ -28,16 +28,36 @@ def whole():
         return False
 
 
+def ask(*words, **options):
+    """Again where the cluster is too busy to answer; None: it stays so."""
+    def answer():
+        try:
+            return [kafka.ask(*words, **options)]
+        except RuntimeError:
+            return None
+    return (wait_until(answer, 120, 1) or [None])[0]
+
+
 moved = 0
 for n in range(count(3, 50)):
-    old = kafka.ask('leaders', topic='hits')
-    kafka.ask('lead', topic='hits')
+    old = ask('leaders', topic='hits')
+    ask('lead', topic='hits')
     moved += bool(wait_until(
-        lambda: kafka.ask('leaders', topic='hits') != old, 10))
+        lambda: ask('leaders', topic='hits') != old, 10))
     ok(trial.moves(500), 'hits flow after change %d' % (n + 1)) \
         if n < 3 else trial.moves(500)
 is_(moved, count(3, 50), 'leaders change under load')
 tally('leader changes', moved)
+
+killed = 0
+for n in range(count(1, 50)):
+    node = random.choice(kafka.nodes)
+    node.kill()
+    trial.moves(500)
+    node.start()
+    killed += bool(wait_until(whole, 120, 0.2))
+is_(killed, count(1, 50), 'brokers are killed, and come back')
+tally('broker kills', killed)
 
 for node in kafka.nodes:
     node.stop()

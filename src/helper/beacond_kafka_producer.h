@@ -40,7 +40,7 @@ typedef struct {
     /* Something about the cluster that is not well. */
     void (*trouble)(void *data, const char *reason);
 
-    /* Once a second: librdkafka's statistics, JSON. */
+    /* Every two seconds: librdkafka's statistics, JSON. */
     void (*stats)(void *data, const char *text, size_t len);
 } beacond_producer_ops_t;
 
