@@ -121,7 +121,7 @@ beacon_live_key_find(const beacon_live_writer_t *w, uint32_t site,
         own = &counts->keys.own[index];
 
         if (own->site == site && own->kind == kind && own->len == text.len
-            && memcmp(counts->key[index].text, text.data, text.len) == 0)
+            && beacon_live_equal(counts->key[index].text, text.data, text.len))
         {
             return index;
         }

@@ -117,7 +117,7 @@ beacon_live_visitor_find(const beacon_live_writer_t *w, uint32_t site,
         slot = &counts->visitor[index];
 
         if (own->site == site && own->len == id.len
-            && memcmp(slot->text, id.data, id.len) == 0)
+            && beacon_live_equal(slot->text, id.data, id.len))
         {
             return index;
         }

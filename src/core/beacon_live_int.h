@@ -10,6 +10,7 @@
 #define BEACON_LIVE_INT_H
 
 #include "beacon_live.h"
+#include "beacon_live_text.h"
 #include "beacon_live_write.h"
 
 #include <string.h>
@@ -226,10 +227,6 @@ beacon_live_in_order(void)
 
 /* ---- hash tables, beacon_live_table.c */
 
-/* Of text in the context of salt (site, kind); not for strangers' eyes. */
-uint32_t beacon_live_hash(const uint64_t seed[2], uint64_t salt,
-    beacon_str_t text);
-
 typedef struct {
     uint32_t           index;           /* 0: free */
     uint32_t           hash;
@@ -366,6 +363,8 @@ typedef struct {
     uint8_t   name[BEACON_SITE_MAX];
 } beacon_live_own_site_t;
 
+#define BEACON_LIVE_NEAR  64
+
 struct beacon_live_writer_s {
     beacon_live_t             live;     /* readers' functions work on it */
     beacon_live_file_t        file;
@@ -383,6 +382,8 @@ struct beacon_live_writer_s {
     uint32_t                  free_site;
     uint32_t                  free_chunk;
     uint32_t                  free_chunks;
+    uint32_t                  near[BEACON_LIVE_NEAR];   /* sites that were
+                                           looked for, by a few bytes */
     uint32_t                  newest_site;      /* by last hit */
     uint32_t                  oldest_site;
 
@@ -556,7 +557,9 @@ beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr, size_t len)
     used = atomic_load_explicit(&w->undo->used, memory_order_relaxed);
     need = sizeof(beacon_live_undo_entry_t) + ((len + 7) & ~(size_t) 7);
 
-    if (used > BEACON_LIVE_UNDO_ROOM || need > BEACON_LIVE_UNDO_ROOM - used) {
+    /* things are far smaller than the room */
+
+    if (used > BEACON_LIVE_UNDO_ROOM - need) {
         return 0;
     }
 

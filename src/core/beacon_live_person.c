@@ -120,7 +120,7 @@ beacon_live_person_parts(const beacon_live_visitor_t *slot,
 static inline int
 beacon_live_person_equal(const uint8_t *data, size_t len, beacon_str_t str)
 {
-    return len == str.len && (len == 0 || memcmp(data, str.data, len) == 0);
+    return len == str.len && beacon_live_equal(data, str.data, len);
 }
 
 /* The page alone, which is last. */

@@ -115,7 +115,7 @@ beacon_live_site_find(const beacon_live_writer_t *w, beacon_str_t name)
         own = &w->site[site];
 
         if (own->name_len == name.len
-            && memcmp(own->name, name.data, name.len) == 0)
+            && beacon_live_equal(own->name, name.data, name.len))
         {
             return site;
         }
@@ -210,16 +210,20 @@ beacon_live_site_evict(beacon_live_writer_t *w, uint32_t site)
 uint32_t
 beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name)
 {
-    uint32_t                       site;
+    uint32_t                       site, *near;
     const beacon_live_own_site_t  *own;
 
-    /* hits often come in a row; slot 0 has no name */
+    /* a few sites have most of the hits; one that is free has no name */
 
-    site = w->newest_site;
+    near = name.len ? &w->near[(name.len + name.data[name.len - 1]
+                                + 8U * name.data[name.len / 2])
+                               % BEACON_LIVE_NEAR]
+                    : &w->near[0];
+    site = *near;
     own = &w->site[site];
 
     if (own->name_len == name.len && name.len
-        && memcmp(own->name, name.data, name.len) == 0)
+        && beacon_live_equal(own->name, name.data, name.len))
     {
         return site;
     }
@@ -227,6 +231,7 @@ beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name)
     site = beacon_live_site_find(w, name);
 
     if (site) {
+        *near = site;
         return site;
     }
 

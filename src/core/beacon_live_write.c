@@ -134,24 +134,14 @@ beacon_live_make_room(beacon_live_writer_t *w, beacon_live_writing_t *hit)
     return 1;
 }
 
-/* What fits where the hit stands. */
+/* As much as fits there; the pieces are then what is left. */
 static void
-beacon_live_fragment_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
+beacon_live_pieces_write(beacon_live_writing_t *hit, uint8_t *to, size_t room)
 {
-    size_t                         n, bytes, room;
-    uint8_t                       *at, *to;
-    beacon_str_t                  *piece;
-    beacon_live_fragment_t         fragment;
-    const beacon_live_own_chunk_t *own;
+    size_t         n;
+    beacon_str_t  *piece;
 
-    own = &w->chunk[hit->chunk];
-    at = (uint8_t *) beacon_live_chunk_at(&w->live, hit->chunk) + hit->offset;
-    to = at + sizeof(fragment);
-
-    room = BEACON_LIVE_CHUNK - hit->offset - sizeof(fragment);
-    bytes = hit->left < room ? hit->left : room;
-
-    for (room = bytes; room && hit->piece < BEACON_LIVE_PIECES; room -= n) {
+    for ( /* void */ ; room && hit->piece < BEACON_LIVE_PIECES; room -= n) {
         piece = &hit->pieces[hit->piece];
         n = piece->len < room ? piece->len : room;
 
@@ -161,6 +151,40 @@ beacon_live_fragment_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
         piece->data += n;
         piece->len -= n;
         hit->piece += piece->len == 0;
+    }
+}
+
+/* All of a hit, as nearly always: its head has a length that is known. */
+static inline void
+beacon_live_whole_write(const beacon_live_writing_t *hit, uint8_t *to)
+{
+    beacon_live_copy(to, hit->pieces[0].data, sizeof(beacon_live_hit_t));
+    to += sizeof(beacon_live_hit_t);
+    beacon_live_copy(to, hit->pieces[1].data, hit->pieces[1].len);
+    to += hit->pieces[1].len;
+    beacon_live_copy(to, hit->pieces[2].data, hit->pieces[2].len);
+}
+
+/* What fits where the hit stands. */
+static inline void
+beacon_live_fragment_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
+{
+    size_t                         bytes, room;
+    uint8_t                       *at;
+    beacon_live_fragment_t         fragment;
+    const beacon_live_own_chunk_t *own;
+
+    own = &w->chunk[hit->chunk];
+    at = (uint8_t *) beacon_live_chunk_at(&w->live, hit->chunk) + hit->offset;
+
+    room = BEACON_LIVE_CHUNK - hit->offset - sizeof(fragment);
+    bytes = hit->left < room ? hit->left : room;
+
+    if (hit->first && bytes == hit->left) {
+        beacon_live_whole_write(hit, at + sizeof(fragment));
+
+    } else {
+        beacon_live_pieces_write(hit, at + sizeof(fragment), bytes);
     }
 
     hit->left -= bytes;

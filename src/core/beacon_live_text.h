@@ -1,0 +1,126 @@
+/*
+ * What the live store finds texts by: their hash, and what they are.  Inline,
+ * as most are short and each hit asks for a handful.
+ */
+
+#ifndef BEACON_LIVE_TEXT_H
+#define BEACON_LIVE_TEXT_H
+
+#include "beacon.h"
+
+#include <string.h>
+
+/* 64 x 64 -> 128 bits, folded. */
+static inline uint64_t
+beacon_live_mix(uint64_t a, uint64_t b)
+{
+    unsigned __int128  product;
+
+    product = (unsigned __int128) a * b;
+
+    return (uint64_t) product ^ (uint64_t) (product >> 64);
+}
+
+static inline uint64_t
+beacon_live_word(const uint8_t *p)
+{
+    uint64_t  word;
+
+    memcpy(&word, p, sizeof(word));
+
+    return word;
+}
+
+static inline uint64_t
+beacon_live_half(const uint8_t *p)
+{
+    uint32_t  half;
+
+    memcpy(&half, p, sizeof(half));
+
+    return half;
+}
+
+/*
+ * Of text in the context of salt (site, kind); not for strangers' eyes.  After
+ * wyhash (Wang Yi): sixteen bytes a multiplication, both sides keyed; the last
+ * ones may overlap those before, as the length is in the hash.
+ */
+static inline uint32_t
+beacon_live_hash(const uint64_t seed[2], uint64_t salt, beacon_str_t text)
+{
+    size_t          left;
+    uint64_t        hash, first, last;
+    const uint8_t  *p, *end;
+
+    p = text.data;
+    end = p + text.len;
+    hash = seed[0] ^ beacon_live_mix(salt ^ 0xa0761d6478bd642f, seed[1]);
+
+    if (text.len >= 16) {
+        for (left = text.len; left > 16; left -= 16, p += 16) {
+            hash = beacon_live_mix(beacon_live_word(p) ^ seed[1],
+                                   beacon_live_word(p + 8) ^ hash);
+        }
+
+        first = beacon_live_word(end - 16);
+        last = beacon_live_word(end - 8);
+
+    } else if (text.len >= 8) {
+        first = beacon_live_word(p);
+        last = beacon_live_word(end - 8);
+
+    } else if (text.len >= 4) {
+        first = beacon_live_half(p);
+        last = beacon_live_half(end - 4);
+
+    } else {
+        first = text.len ? (uint64_t) p[0] << 16
+                           | (uint64_t) p[text.len / 2] << 8 | end[-1] : 0;
+        last = 0;
+    }
+
+    hash = beacon_live_mix(first ^ seed[1], last ^ hash);
+    hash = beacon_live_mix(hash ^ text.len, seed[1] ^ 0xe7037ed1a0b428db);
+
+    return (uint32_t) (hash ^ (hash >> 32));
+}
+
+static inline int
+beacon_live_equal_two(const uint8_t *a, const uint8_t *b, size_t last)
+{
+    return ((beacon_live_word(a) ^ beacon_live_word(b))
+            | (beacon_live_word(a + last) ^ beacon_live_word(b + last))) == 0;
+}
+
+/* Short texts, as most are: a call would cost more than the comparison. */
+static inline int
+beacon_live_equal(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    if (len > 16) {
+        for ( /* void */ ; len > 16; len -= 16, a += 16, b += 16) {
+            if (!beacon_live_equal_two(a, b, 8)) {
+                return 0;
+            }
+        }
+
+        a += len - 16;
+        b += len - 16;
+        len = 16;
+    }
+
+    if (len >= 8) {
+        return beacon_live_equal_two(a, b, len - 8);
+    }
+
+    if (len >= 4) {
+        return beacon_live_half(a) == beacon_live_half(b)
+               && beacon_live_half(a + len - 4)
+                  == beacon_live_half(b + len - 4);
+    }
+
+    return len == 0
+           || (a[0] == b[0] && a[len / 2] == b[len / 2]
+               && a[len - 1] == b[len - 1]);
+}
+#endif /* BEACON_LIVE_TEXT_H */
