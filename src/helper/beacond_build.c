@@ -343,6 +343,8 @@ beacond_build_ring(beacond_puller_t *puller, beacond_batch_t *batch)
     uint32_t         i;
     beacond_pull_t  *pull, *first;
 
+    puller->full = false;
+
     for (i = 0; i < puller->npulls; i++) {
         beacond_build_peek(puller, &puller->pulls[i]);
     }
@@ -360,9 +362,12 @@ beacond_build_ring(beacond_puller_t *puller, beacond_batch_t *batch)
             }
         }
 
-        if (first == NULL
-            || beacond_build_hit(puller, first, batch) != BEACON_OK)
-        {
+        if (first == NULL) {
+            break;
+        }
+
+        if (beacond_build_hit(puller, first, batch) != BEACON_OK) {
+            puller->full = true;
             break;
         }
 

@@ -107,6 +107,7 @@ typedef struct {
     bool                     building;  /* from the ring; under the mutex */
     bool                     busy;      /* building from anywhere */
     bool                     voided;    /* what is being built is in vain */
+    bool                     full;      /* the last batch had no room left */
     uint64_t                 busy_ns;
     uint32_t                 turn;      /* of lanes, when there are many */
     uint32_t                 npulls;

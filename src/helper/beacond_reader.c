@@ -246,7 +246,9 @@ beacond_reader_run(void *data)
     while (!engine->reader_quit) {
         n = beacond_reader_turn(reader);
 
-        if (n >= BEACOND_BATCH_HITS / 2) {
+        /* large hits fill a batch, too */
+
+        if (n >= BEACOND_BATCH_HITS / 2 || (n > 0 && reader->puller.full)) {
             pause = BEACOND_PAUSE_MIN;
             continue;
         }
