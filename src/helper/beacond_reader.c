@@ -246,9 +246,7 @@ beacond_reader_run(void *data)
     while (!engine->reader_quit) {
         n = beacond_reader_turn(reader);
 
-        /* large hits fill a batch, too */
-
-        if (n >= BEACOND_BATCH_HITS / 2 || (n > 0 && reader->puller.full)) {
+        if (n >= BEACOND_BATCH_HITS / 2) {
             pause = BEACOND_PAUSE_MIN;
             continue;
         }
@@ -259,8 +257,17 @@ beacond_reader_run(void *data)
             continue;
         }
 
-        pause = engine->stopping ? BEACOND_PAUSE_MIN
-                                 : beacond_reader_pause(reader, pause, n);
+        /* Large hits fill a batch by their bytes, and there are more of them;
+           but queues count batches, and sinks that only miss what is too
+           much for theirs are to keep up. */
+
+        if (engine->stopping || (n > 0 && reader->puller.full)) {
+            pause = BEACOND_PAUSE_MIN;
+
+        } else {
+            pause = beacond_reader_pause(reader, pause, n);
+        }
+
         beacond_reader_rest(engine, pause);
     }
 
