@@ -109,6 +109,16 @@ is_(page.phase(), 'down', 'offline greys at once')
 page.run("dispatchEvent(new Event('online'))")
 page.wait(lambda: page.phase() == 'live', 'online heals')
 
+busy = Load(env, rate=50, site='shop')
+page.wait(lambda: page.run('return document.querySelectorAll("#feed li")'
+                           '.length') > 4, 'a busy site')
+page.run("dispatchEvent(new Event('offline'))")
+is_(page.phase(), 'down', 'offline greys it')
+page.run("dispatchEvent(new Event('online'))")
+page.wait(lambda: page.phase() == 'live',
+          'online heals, though its stream never broke')
+busy.stop()
+
 # ---- a gap, in words
 
 proxy.refuse = True

@@ -82,21 +82,22 @@ export class Bars {
             this.list(kind, (top[kind] || []).slice(0, BARS));
     }
 
-    // Rows keep their place while somebody points at them.
+    // Rows keep their place while somebody points at them, or walks through
+    // them by keys.
     list(kind, entries) {
         const {panel, list} = this.panels[kind];
         const rows = this.rows[kind];
         const most = Math.max(1, ...entries.map(entry => entry.n));
         const keys = new Set(entries.map(entry => entry.key));
         const held = list.matches(':hover')
-            || list.contains(document.activeElement);
+            || list.querySelector(':focus-visible') !== null;
         const places = new Map();
         for (const [key, row] of rows) {
             if (motion.matches && !panel.hidden)
                 places.set(row, row.item.offsetTop);
             if (keys.has(key))
                 continue;
-            if (held) {
+            if (held && rows.size <= 2 * BARS) {
                 this.set(row, 0, most);
             } else {
                 row.item.remove();

@@ -326,7 +326,9 @@ async function tick() {
         if (here.phase === 'live' && here.parsed.args.length)
             here.stream.reached(here.before);
         here.before = answer.cursor;
-        if (here.phase === 'down')
+        if (here.phase === 'down' && here.stream.open && !here.away)
+            phase('live');
+        else if (here.phase === 'down')
             here.stream.retry();
         if (now() - here.charted > RECHECK)
             whole();
@@ -363,8 +365,9 @@ function show(answer) {
     paint();
 }
 
-const rate = answer => answer.rate >= 1 / 6
-    ? Math.round(answer.rate * 60) : Math.round(answer.rate * 600) / 10;
+// Hits a minute of five; the answer's own rate is cut to hundredths a second.
+const rate = answer => answer.hits >= 50
+    ? Math.round(answer.hits / 5) : Math.round(answer.hits * 2) / 10;
 
 async function whole() {
     const {run, over: {signal}} = here;
@@ -394,11 +397,14 @@ function stuck(answer) {
 
 // Nothing came for a while: is anybody there who would bring it?
 async function asleep() {
-    if (!here.last || now() - here.last < 10000)
+    if (!here.last || now() - here.last < 10000) {
+        here.away = false;
         return;
+    }
     const page = await get('page.json', {signal: here.over.signal});
     upgraded(page);
-    if (page.helper === false && here.phase === 'live')
+    here.away = page.helper === false;
+    if (here.away && here.phase === 'live')
         phase('down', 'beacond is away; hits wait for it');
     else if (page.helper && here.phase === 'down')
         phase('live');

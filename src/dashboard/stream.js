@@ -6,6 +6,7 @@ import {Failure, get, path, sequence} from './api.js';
 const WAIT = 25;                        // s that a poll is kept
 const LIMIT = 200;                      // hits of a poll
 const SLOWEST = 5000;                   // ms between two tries
+const PACE = 1000;                      // ms from one poll to the next
 
 // to: {hit(raw, id), gap(n), reset(), up(), down(failure)}
 export class Stream {
@@ -17,6 +18,7 @@ export class Stream {
         this.polls = typeof EventSource === 'undefined';
         this.failed = 0;                // tries in a row
         this.refused = 0;               // streams that never opened
+        this.open = false;              // as far as is known
         this.over = new AbortController();
         this.connect();
     }
@@ -66,6 +68,7 @@ export class Stream {
     again(failure) {
         if (this.over.signal.aborted || this.timer)
             return;
+        this.open = false;
         this.to.down(failure);
         const wait = Math.min(SLOWEST, 200 * 2 ** this.failed++);
         this.timer = setTimeout(() => this.connect(),
@@ -74,6 +77,7 @@ export class Stream {
 
     good() {
         this.failed = 0;
+        this.open = true;
         this.to.up();
     }
 
@@ -122,6 +126,7 @@ export class Stream {
         const {signal} = this.over;
         try {
             while (!signal.aborted) {
+                const began = performance.now();
                 const answer = await get(path(this.site, 'hits', [
                     ['since', this.cursor], ['limit', LIMIT],
                     ...this.failed ? [] : [['wait', WAIT]], ...this.query]),
@@ -130,6 +135,7 @@ export class Stream {
                     return;
                 this.good();
                 this.take(answer);
+                await pause(PACE - (performance.now() - began));
             }
         } catch (failure) {
             if (!signal.aborted)
@@ -148,6 +154,8 @@ export class Stream {
             i === answer.hits.length - 1 ? answer.next : ''));
     }
 }
+
+const pause = ms => new Promise(done => setTimeout(done, ms));
 
 function parsed(text) {
     try {
