@@ -22,7 +22,7 @@ MB = 1 << 20
 class SpyRig(Rig):
     """A log, and a feed."""
 
-    def __init__(self, **spy):
+    def __init__(self, nofile=None, **spy):
         super().__init__(lane='16m', lanes=8)
         self.endpoint = 'ipc://' + os.path.join(self.top, 'spy.sock')
         spy = {'type': 'spy', 'name': 'spy', 'bind': [self.endpoint],
@@ -30,7 +30,7 @@ class SpyRig(Rig):
         log = {'type': 'log', 'name': 'log', 'at': 'test:1',
                'path': os.path.join(self.logs, 'all.jsonl')}
         self.sinks = [log, spy]
-        self.start()
+        self.start(nofile=nofile)
         self.up()
         self.subs, self.others = [], []
 
@@ -271,6 +271,45 @@ with socket.socket(socket.AF_UNIX) as sock:
     rig.push(100)
     ok(rig.known(sub), 'the others still go on')
     is_((len(sub.hits) - hits, sub.gap), (100, 0), 'and miss nothing')
+rig.end()
+
+# ---- more peers than there are descriptors
+
+rig = SpyRig(nofile=200)
+sub = rig.subscribe()
+rig.push(10)
+ok(sub.got(10), 'a subscriber')
+peers = []
+
+
+def come():
+    """One more, who says nothing; False: nobody listens."""
+    peer = socket.socket(socket.AF_UNIX)
+    peer.settimeout(10)
+    try:
+        peer.connect(rig.endpoint[6:])
+        peers.append(peer)
+    except OSError:
+        peer.close()
+        return False
+    return True
+
+
+while len(peers) < 300 and rig.spy('resets') == 0 \
+        and all(come() for _ in range(10)):
+    rig.until(lambda: rig.spy('subscribers') > len(peers)
+              or rig.spy('resets') > 0, 5)
+ok(rig.until(lambda: rig.spy('resets') > 0), 'too many peers are cut off')
+ok(20 < len(peers) < 200, 'before there are as many as descriptors')
+diag('%d peers' % len(peers))
+is_(rig.helper.poll(), None, 'the helper lives')
+ok(rig.until(lambda: rig.spy('subscriptions') == 1),
+   'and listens again: the subscriber is back')
+before = len(sub.hits)
+rig.push(10)
+ok(sub.got(before + 10) and rig.wait(), 'hits go to it and to the log')
+for peer in peers:
+    peer.close()
 rig.end()
 
 # ---- addresses that are taken

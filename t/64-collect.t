@@ -4,6 +4,7 @@ what comes twice, restarts of both."""
 
 import os
 import signal
+import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))
@@ -194,5 +195,47 @@ ok(wait_until(lambda: master.store().hits() >= 2, 10), 'and goes on')
 is_(master.stop(), 0, 'the master ends')
 remove(master)
 feed.close()
+
+# ---- more edges than there are descriptors
+
+path = os.path.join('/tmp', 'beacon-test-%d.sock' % os.getpid())
+master = Master(bind=['ipc://' + path])
+master.start(nofile=200)
+ok(master.up() and wait_until(lambda: os.path.exists(path), 10),
+   'a master that listens')
+peers = []
+
+
+def come():
+    """One more, who says nothing; False: nobody listens."""
+    peer = socket.socket(socket.AF_UNIX)
+    peer.settimeout(10)
+    try:
+        peer.connect(path)
+        peers.append(peer)
+    except OSError:
+        peer.close()
+        return False
+    return True
+
+
+def cut():
+    return 'too many peers' in master.error_text()
+
+
+while len(peers) < 300 and not cut() and all(come() for _ in range(10)):
+    wait_until(lambda: cut() or master.status().get('peers', 0)
+               >= len(peers), 5)
+ok(wait_until(cut, 10), 'too many peers are cut off')
+is_(master.helper.poll(), None, 'the master lives')
+for peer in peers:
+    peer.close()
+ok(wait_until(come, 10), 'and listens again')
+for peer in peers:
+    peer.close()
+is_(master.stop(), 0, 'the master ends')
+remove(master)
+if os.path.exists(path):
+    os.unlink(path)
 
 done_testing()

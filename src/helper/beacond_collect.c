@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BEACOND_COLLECT_PAUSE   200     /* ms */
+#define BEACOND_COLLECT_PAUSE   50      /* ms */
 #define BEACOND_COLLECT_CLOSED  20      /* while there is no store */
 #define BEACOND_COLLECT_TURN    256     /* messages */
 #define BEACOND_COLLECT_FRAMES  3
@@ -22,13 +22,13 @@ typedef struct {
     unsigned      n;
 } beacond_collect_message_t;
 
-/* Waits so long, with sockets for what comes there; false: to end. */
+/* Waits so long, with sockets for what and who comes there; false: to end. */
 static bool
 beacond_collect_wait(beacond_collect_t *collect, bool sockets, long ms)
 {
     int             n = 1;
     uint32_t        i;
-    zmq_pollitem_t  items[1 + 2 * BEACOND_ENDPOINTS];
+    zmq_pollitem_t  items[1 + 4 * BEACOND_ENDPOINTS];
 
     memset(items, 0, sizeof(items));
     items[0].fd = collect->wake;
@@ -37,6 +37,11 @@ beacond_collect_wait(beacond_collect_t *collect, bool sockets, long ms)
     for (i = 0; i < collect->nends && sockets; i++) {
         if (collect->ends[i].socket != NULL) {
             items[n].socket = collect->ends[i].socket;
+            items[n++].events = ZMQ_POLLIN;
+        }
+
+        if (collect->ends[i].socket != NULL && collect->ends[i].binds) {
+            items[n].socket = collect->ends[i].watch.socket;
             items[n++].events = ZMQ_POLLIN;
         }
     }

@@ -68,4 +68,15 @@ beacon_rc_t beacond_zmq_watch(beacond_zmq_t *zmq, void *socket,
 uint32_t beacond_zmq_count(beacond_zmq_watch_t *watch);
 void beacond_zmq_unwatch(void *socket, beacond_zmq_watch_t *watch);
 
+/*
+ * beacond_zmq_room.c.  NULL: a socket with so many peers may go on listening;
+ * else why not.  Where an ipc socket has a peer to accept and no descriptor is
+ * free, libzmq 4.3.4 aborts the process; so who listens asks this every 50 ms
+ * at least, and closes the socket then: zmq_unbind() would cut all its peers
+ * off, too, and not tell of them.  It is opened again once there is room.
+ * What is left: peers that take all that a look leaves free, a quarter of
+ * RLIMIT_NOFILE or 1024 descriptors, before the next.  Any thread.
+ */
+const char *beacond_zmq_crowded(uint32_t peers);
+
 #endif /* BEACOND_ZMQ_H */
