@@ -308,8 +308,33 @@ ok(rig.until(lambda: rig.spy('subscriptions') == 1),
 before = len(sub.hits)
 rig.push(10)
 ok(sub.got(before + 10) and rig.wait(), 'hits go to it and to the log')
+while peers:
+    peers.pop().close()
+rig.end()
+
+# ---- all of them at once
+
+rig = SpyRig(nofile=64)
+sub = rig.subscribe()
+while len(peers) < 1000 and rig.spy('resets') == 0:
+    for _ in range(200):
+        peer = socket.socket(socket.AF_UNIX)
+        peer.setblocking(False)
+        peers.append(peer)
+        try:
+            peer.connect(rig.endpoint[6:])
+        except OSError:
+            break               # the backlog is full, or nobody listens
+ok(rig.until(lambda: rig.spy('resets') > 0), 'more than descriptors, at once')
+is_(rig.helper.poll(), None, 'the helper lives')
 for peer in peers:
     peer.close()
+rig.push(1)
+ok(rig.until(lambda: rig.spy('subscriptions') == 1 and rig.spy(
+    'subscribers') == 1), 'and listens again')
+rig.push(10)
+ok(rig.until(lambda: len(sub.hits) >= 10) and rig.wait(),
+   'hits go to the subscriber and to the log')
 rig.end()
 
 # ---- addresses that are taken

@@ -74,8 +74,8 @@ void beacond_zmq_unwatch(void *socket, beacond_zmq_watch_t *watch);
  * free, libzmq 4.3.4 aborts the process; so who listens asks this every 50 ms
  * at least, and closes the socket then: zmq_unbind() would cut all its peers
  * off, too, and not tell of them.  It is opened again once there is room.
- * What is left: peers that take all that a look leaves free, a quarter of
- * RLIMIT_NOFILE or 1024 descriptors, before the next.  Any thread.
+ * Peers that take all that a look leaves free before the next find an
+ * accept4() of our own, which says ENFILE: that libzmq stands.  Any thread.
  */
 const char *beacond_zmq_crowded(uint32_t peers);
 

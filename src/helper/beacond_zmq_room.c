@@ -2,8 +2,11 @@
 
 #include "beacond_zmq.h"
 
+#include <errno.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define BEACOND_ZMQ_PEERS  1024
@@ -42,4 +45,28 @@ beacond_zmq_crowded(uint32_t peers)
                                                          BEACOND_ZMQ_SPARE)
                      >= rl.rlim_cur
            ? "too few descriptors are left" : NULL;
+}
+
+/*
+ * libc's, as libzmq calls it: 4.3.4 takes EMFILE at an ipc socket for a fault
+ * of its own, and aborts; ENFILE, which means "not now" just as well, it
+ * stands.  What an executable defines comes before what a library does; it is
+ * in this file so that it is always linked.
+ */
+int beacond_zmq_accept(int listener, struct sockaddr *addr, socklen_t *len,
+    int flags) __asm__("accept4");
+
+int
+beacond_zmq_accept(int listener, struct sockaddr *addr, socklen_t *len,
+    int flags)
+{
+    long  fd;
+
+    fd = syscall(SYS_accept4, listener, addr, len, flags);
+
+    if (fd < 0 && errno == EMFILE) {
+        errno = ENFILE;
+    }
+
+    return (int) fd;
 }
