@@ -50,8 +50,8 @@ is_(master.status()['gaps'], {'web1': {'shop': 7}}, 'by edge and site')
 
 # ---- what comes twice, or too late
 
-feed.hit('shop', seq=feed.seq['shop'])
-feed.hit('shop', seq=feed.seq['shop'] - 1)
+feed.hit('shop', seq=feed.seq['shop'] - 3)
+feed.hit('shop', seq=feed.seq['shop'] - 4)
 feed.hit('shop', seq=2)
 feed.beat('shop', seq=3)
 feed.hit('shop')

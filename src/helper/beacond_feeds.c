@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define BEACOND_FEEDS_MAGIC   0x3153444545464242ULL
-#define BEACOND_FEEDS_LAYOUT  1
+#define BEACOND_FEEDS_LAYOUT  2
 #define BEACOND_FEEDS_FIRST   4096      /* entries, at first */
 #define BEACOND_FEEDS_LOOK    16        /* of how many the oldest goes */
 #define BEACOND_FEEDS_SLOTS   (2 * BEACOND_FEEDS_MAX)
@@ -23,11 +23,12 @@
 typedef struct {
     uint64_t  key[2];                   /* 0, 0: none */
     uint64_t  seq;                      /* all up to it are told */
-    uint64_t  next;                     /* what seq will be, once this */
-    uint64_t  mark;                     /*   mark is in the store */
+    uint64_t  hit;                      /* the last that was put; 0: none */
+    uint64_t  next;                     /* what these two will be, once this */
+    uint64_t  next_hit;                 /*   mark is in the store */
+    uint64_t  mark;
     uint64_t  carry;                    /* missing, and not told yet */
     uint64_t  seen_ms;
-    uint64_t  hits;                     /* that were put */
 } beacond_feed_t;
 
 typedef struct {
@@ -161,12 +162,16 @@ beacond_feeds_insert(beacond_feeds_t *feeds, uint32_t i)
 static void
 beacond_feeds_settle(beacond_feed_t *entry, uint64_t mark)
 {
-    if (entry->next != entry->seq && entry->mark <= mark) {
+    if ((entry->next != entry->seq || entry->next_hit != entry->hit)
+        && entry->mark <= mark)
+    {
         entry->seq = entry->next;
+        entry->hit = entry->next_hit;
         entry->carry = 0;
     }
 
     entry->next = entry->seq;
+    entry->next_hit = entry->hit;
 }
 
 beacond_feeds_t *
@@ -412,11 +417,12 @@ beacond_feeds_likely(const beacond_feed_t *entry, uint64_t seq,
 
 static void
 beacond_feeds_doing(beacond_feeds_t *feeds, beacond_feed_t *entry,
-    uint64_t seq, uint64_t now_ms, uint64_t mark)
+    uint64_t seq, uint64_t hit, uint64_t now_ms, uint64_t mark)
 {
     entry->mark = mark;
     atomic_signal_fence(memory_order_release);
     entry->next = seq;
+    entry->next_hit = hit;
     entry->seen_ms = now_ms;
     feeds->doing = entry;
 }
@@ -425,29 +431,32 @@ beacon_rc_t
 beacond_feeds_hit(beacond_feeds_t *feeds, const beacond_feeds_at_t *at,
     uint64_t now_ms, uint64_t mark, uint64_t *missing, uint64_t *lacking)
 {
+    uint64_t         seq;
     beacond_feed_t  *entry;
 
     entry = beacond_feeds_at(feeds, at, now_ms, at->seq - 1);
 
-    /* a baseline that a heartbeat set is a stranger's, maybe */
-
-    if (entry->hits == 0 && at->seq <= entry->seq) {
-        entry->next = at->seq - 1;
-        entry->seq = at->seq - 1;
+    if (at->seq <= entry->hit) {
+        return BEACON_INVALID;
     }
 
-    if (at->seq <= entry->seq) {
-        return BEACON_INVALID;
+    /* a baseline that a heartbeat set is a stranger's, maybe */
+
+    if (entry->hit == 0 && at->seq <= entry->seq) {
+        entry->next = at->seq - 1;
+        entry->seq = at->seq - 1;
     }
 
     if (!beacond_feeds_likely(entry, at->seq, now_ms)) {
         return BEACON_FULL;
     }
 
-    entry->hits++;
-    *lacking = at->seq - 1 - entry->seq;
+    /* and so is what one said later: hits come, whose gaps were told */
+
+    seq = at->seq > entry->seq ? at->seq : entry->seq;
+    *lacking = at->seq > entry->seq ? at->seq - 1 - entry->seq : 0;
     *missing = *lacking + entry->carry;
-    beacond_feeds_doing(feeds, entry, at->seq, now_ms, mark);
+    beacond_feeds_doing(feeds, entry, seq, at->seq, now_ms, mark);
 
     return BEACON_OK;
 }
@@ -472,7 +481,7 @@ beacond_feeds_beat(beacond_feeds_t *feeds, const beacond_feeds_at_t *at,
 
     *lacking = at->seq - entry->seq;
     *missing = *lacking + entry->carry;
-    beacond_feeds_doing(feeds, entry, at->seq, now_ms, mark);
+    beacond_feeds_doing(feeds, entry, at->seq, entry->hit, now_ms, mark);
 
     return BEACON_OK;
 }
@@ -482,6 +491,7 @@ beacond_feeds_done(beacond_feeds_t *feeds)
 {
     feeds->doing->carry = 0;
     feeds->doing->seq = feeds->doing->next;
+    feeds->doing->hit = feeds->doing->next_hit;
 }
 
 void

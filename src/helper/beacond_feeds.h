@@ -7,6 +7,9 @@
  * other sites in its first BEACOND_FEEDS_NEW ms, when heartbeats tell of all:
  * no gap.  A site that comes later begins at 1.
  *
+ * What a heartbeat says is a gap, told once, but makes no hit a repeated one:
+ * one behind the last hit is put, as the heartbeat may be forged.
+ *
  * Bounded: BEACOND_FEEDS_MAX entries, of which one that was not seen for long
  * goes for a new one; once that has happened, sites that come later have a
  * baseline, too.  Entries know hashes, no names.

@@ -127,6 +127,16 @@ beacon_forged(void)
        && beacon_hit("d", 1, "shop", 12) == 0
        && beacon_hit("d", 1, "shop", 14) == 1,
        "a_stranger_s_baseline_gives_way_to_a_hit_s");
+    ok(beacon_beat("d", 1, "shop", 9000014) == 9000000
+       && beacon_hit("d", 1, "shop", 15) == 0 && beacon_lacking == 0
+       && beacon_hit("d", 1, "shop", 17) == 0 && beacon_lacking == 0,
+       "a_heartbeat_that_lies_silences_no_hits_and_tells_its_gap_once");
+    beacon_open();
+    ok(beacon_hit("d", 1, "shop", 17) == -1
+       && beacon_hit("d", 1, "shop", 15) == -1
+       && beacon_hit("d", 1, "shop", 18) == 0, "and_brings_none_twice");
+    ok(beacon_hit("d", 1, "shop", 9000016) == 1
+       && beacon_hit("d", 1, "shop", 20) == -1, "until_hits_get_there");
     beacon_now += 3600 * 1000;
     ok(beacon_hit("a", 1, "shop", 50000000) == 50000000 - 28,
        "after_long_more_is_likely");
@@ -152,13 +162,26 @@ beacon_died(void)
     ok(beacon_hit("e", 1, "shop", 15) == -1
        && beacon_hit("e", 1, "shop", 17) == 1, "what_was_put_is_none");
 
-    at.seq = 20;
+    (void) beacon_beat("e", 1, "shop", 19);
+    at.seq = 18;
+    (void) beacond_feeds_hit(beacon_feeds, &at, beacon_now, beacon_mark + 1,
+                             &beacon_missing, &beacon_lacking);
+    beacon_open();
+    ok(beacon_hit("e", 1, "shop", 18) == 0, "nor_below_a_heartbeat_s_number");
+    at.seq = 19;
+    (void) beacond_feeds_hit(beacon_feeds, &at, beacon_now, beacon_mark + 1,
+                             &beacon_missing, &beacon_lacking);
+    beacon_mark++;
+    beacon_open();
+    ok(beacon_hit("e", 1, "shop", 19) == -1, "put_or_not");
+
+    at.seq = 22;
     (void) beacond_feeds_beat(beacon_feeds, &at, beacon_now, beacon_mark + 1,
                               &beacon_missing, &beacon_lacking);
     beacond_feeds_untold(beacon_feeds, beacon_missing);
     beacon_mark++;
     beacon_open();
-    ok(beacon_hit("e", 1, "shop", 22) == 4 && beacon_lacking == 1,
+    ok(beacon_hit("e", 1, "shop", 24) == 4 && beacon_lacking == 1,
        "what_the_store_could_not_be_told_goes_with_the_next_hit");
 }
 
@@ -187,7 +210,7 @@ beacon_many(void)
     snprintf(path, sizeof(path), "%s/live.feeds", beacon_dir);
     ok(good && stats.entries == BEACOND_FEEDS_MAX && stats.evicted > 0
        && stat(path, &st) == 0
-       && st.st_size < 64 * BEACOND_FEEDS_MAX + 4096,
+       && st.st_size < 72 * BEACOND_FEEDS_MAX + 4096,
        "there_are_never_more_than_so_many");
     ok(beacon_hit("many", 4, "kept", 11 + i / 1000) == 0
        && beacon_lacking == 0, "and_the_busy_ones_stay");
