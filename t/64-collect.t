@@ -86,6 +86,25 @@ bad = [
     ('no line at all', ('hit/shop/', feed.head('shop', 99), '')),
     ('no time', ('hit/shop/', feed.head('shop', 99),
                  line('shop', time='yesterday'))),
+    ('the 30th of February', ('hit/shop/', feed.head('shop', 99), line(
+        'shop', time='2026-02-30T00:00:00.000Z'))),
+    ('24 o\'clock', ('hit/shop/', feed.head('shop', 99), line(
+        'shop', time='2026-02-20T24:00:00.000Z'))),
+    ('an address out of its place', (
+        'hit/shop/', feed.head('shop', 99),
+        line('shop')[:-1] + ',"ip":"203.0.113.7"}')),
+    ('one that is written otherwise', (
+        'hit/shop/', feed.head('shop', 99),
+        line('shop')[:-1] + ',"a":{"b":[1,"\\""]},"\\u0069p" :"1.2.3.4"}')),
+    ('a visitor out of its place', (
+        'hit/shop/', feed.head('shop', 99),
+        line('shop')[:-1] + ',"visitor":"Joe"}')),
+    ('an argument that is a number', (
+        'hit/shop/', feed.head('shop', 99),
+        line('shop').replace('"args":{', '"args":{"a":1,'))),
+    ('an argument that is an object', (
+        'hit/shop/', feed.head('shop', 99),
+        line('shop').replace('"args":{', '"args":{"a":{"b":"c"},'))),
     ('a number that is none', ('hit/shop/', 'web1 %s x y' % feed.feed,
                                line('shop'))),
     ('number 0', ('hit/shop/', 'web1 %s 0 y' % feed.feed, line('shop'))),

@@ -35,6 +35,18 @@ beacond_collect_digits(const uint8_t *p, unsigned n)
     return value;
 }
 
+/* Days of a month, from 1. */
+static unsigned
+beacond_collect_month(unsigned year, unsigned month)
+{
+    static const uint8_t  days[] = { 31, 28, 31, 30, 31, 30,
+                                     31, 31, 30, 31, 30, 31 };
+
+    return days[month - 1]
+           + (month == 2 && year % 4 == 0
+              && (year % 100 != 0 || year % 400 == 0));
+}
+
 uint64_t
 beacond_collect_time(beacon_str_t text)
 {
@@ -61,7 +73,12 @@ beacond_collect_time(beacon_str_t text)
     month = beacond_collect_digits(p + 5, 2);
     day = beacond_collect_digits(p + 8, 2);
 
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31) {
+    if (year < 1970 || month < 1 || month > 12 || day < 1
+        || day > beacond_collect_month(year, month)
+        || beacond_collect_digits(p + 11, 2) > 23
+        || beacond_collect_digits(p + 14, 2) > 59
+        || beacond_collect_digits(p + 17, 2) > 59)
+    {
         return 0;
     }
 
@@ -92,6 +109,89 @@ beacond_collect_broken(beacon_str_t line)
                             || memchr(line.data, '\r', line.len) != NULL);
 }
 
+/* Behind the string that begins at p, in JSON that is valid. */
+static const uint8_t *
+beacond_collect_string(const uint8_t *p, const uint8_t *end)
+{
+    const uint8_t  *q, *back;
+
+    for (q = p + 1; /* void */ ; q++) {
+        q = memchr(q, '"', (size_t) (end - q));
+
+        if (q == NULL) {
+            return end;
+        }
+
+        for (back = q; back[-1] == '\\'; back--) { /* void */ }
+
+        if ((q - back) % 2 == 0) {
+            return q + 1;
+        }
+    }
+}
+
+/* Strings, and what stands between them; all of "args". */
+static int
+beacond_collect_args(beacon_str_t args)
+{
+    const uint8_t  *p = args.data + 1;
+    const uint8_t  *last = args.data + args.len - 1;
+
+    while (p < last) {
+        if (*p == '"') {
+            p = beacond_collect_string(p, last);
+
+        } else if (*p == ':' || *p == ',') {
+            p++;
+
+        } else {
+            return 0;
+        }
+    }
+
+    return p == last;
+}
+
+/* May a key stand behind "args"?  Not these two, however they are written. */
+static int
+beacond_collect_key(beacon_str_t key)
+{
+    return memchr(key.data, '\\', key.len) == NULL
+           && !beacond_collect_same(key, beacon_string("ip"))
+           && !beacond_collect_same(key, beacon_string("visitor"));
+}
+
+/* All keys behind "args"; up to there they stand in order. */
+static int
+beacond_collect_keys(const uint8_t *p, const uint8_t *end)
+{
+    unsigned        depth = 1;
+    beacon_str_t    key;
+
+    while (p < end) {
+        if (*p != '"') {
+            depth += *p == '{' || *p == '[';
+            depth -= *p == '}' || *p == ']';
+            p++;
+            continue;
+        }
+
+        key.data = p + 1;
+        p = beacond_collect_string(p, end);
+        key.len = (size_t) (p - 1 - key.data);
+
+        while (p < end && (*p == ' ' || *p == '\t')) {
+            p++;
+        }
+
+        if (depth == 1 && p < end && *p == ':' && !beacond_collect_key(key)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
 static beacon_rc_t
 beacond_collect_line(beacond_collect_frame_t *frame, beacon_json_t *json,
     const char **why)
@@ -113,6 +213,13 @@ beacond_collect_line(beacond_collect_frame_t *frame, beacon_json_t *json,
 
     if (rc != BEACON_OK) {
         return rc;
+    }
+
+    if (!beacond_collect_args(parts->args)
+        || !beacond_collect_keys(parts->args.data + parts->args.len,
+                                 frame->line.data + frame->line.len))
+    {
+        return BEACON_INVALID;
     }
 
     frame->time_ms = beacond_collect_time(parts->time);
