@@ -190,8 +190,9 @@ beacon_rc_t beacon_live_visitor(const beacon_live_t *live,
     beacon_live_person_t *person);
 
 /*
- * A visitor's hits, newest first, at most *n of those that are still there:
- * their sequences into seqs.  Each is then to be had by
+ * A visitor's hits, newest first, at most *n of those that are still there,
+ * and none that makes them longer than 256 KiB together, but the first: their
+ * sequences into seqs.  Each is then to be had by
  * beacon_live_scan_begin(..., seqs[i] - 1, ...).
  */
 beacon_rc_t beacon_live_trail(const beacon_live_t *live,

@@ -7,6 +7,9 @@
 #define BEACON_LIVE_PASSED  4096
 #define BEACON_LIVE_ANEW    8
 
+/* Bytes of hits that a trail is long. */
+#define BEACON_LIVE_TRAIL   (256 << 10)
+
 /*
  * OK: a visitor of the site.  AGAIN: he changes, and goes on changing.
  * CORRUPT: there is none of the site's in the slot.
@@ -245,12 +248,13 @@ beacon_live_trail(const beacon_live_t *live, const beacon_live_info_t *info,
     const beacon_live_person_t *person, uint64_t *seqs, uint32_t *n)
 {
     uint32_t                room, chunk, offset;
-    uint64_t                seq;
+    uint64_t                seq, bytes;
     beacon_live_hit_t       hit;
     beacon_live_visitor_t   slot;
 
     room = *n;
     *n = 0;
+    bytes = 0;
 
     if (beacon_live_person_read(live, person->index, info->index, &slot)
         != BEACON_OK
@@ -270,6 +274,12 @@ beacon_live_trail(const beacon_live_t *live, const beacon_live_info_t *info,
               == BEACON_OK
            && hit.visitor == person->index)
     {
+        bytes += (uint64_t) hit.short_len + hit.line_len;
+
+        if (*n > 0 && bytes > BEACON_LIVE_TRAIL) {
+            break;
+        }
+
         seqs[(*n)++] = seq;
 
         if (hit.before_seq >= seq) {

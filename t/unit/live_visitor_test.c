@@ -76,6 +76,36 @@ test_person(void)
     live_remove(&l);
 }
 
+/* A trail of long hits is short. */
+static void
+test_trail_bytes(void)
+{
+    char                  page[3000];
+    live_t                l;
+    uint32_t              i, n;
+    uint64_t              seqs[100];
+    beacon_live_info_t    info;
+    beacon_live_person_t  p;
+
+    live_make(&l, BEACON_LIVE_SIZE_MIN);
+    memset(page, 'x', sizeof(page) - 1);
+    page[0] = '/';
+    page[sizeof(page) - 1] = '\0';
+
+    for (i = 0; i < 100; i++) {
+        people_put(&l, "joe", page, PEOPLE_START + i);
+    }
+
+    info = live_site(&l, "shop");
+    n = 100;
+    ok(beacon_live_visitor(&l.live, &info, live_str("joe"), &p) == BEACON_OK
+       && beacon_live_trail(&l.live, &info, &p, seqs, &n) == BEACON_OK
+       && n >= 8 && n <= (256 << 10) / sizeof(page) && seqs[0] == p.seq
+       && seqs[n - 1] == p.seq - n + 1, "a_trail_is_bounded_by_its_bytes");
+
+    live_remove(&l);
+}
+
 /* Texts that do not fit are cut, and stay JSON. */
 static void
 test_cut(void)
@@ -305,6 +335,7 @@ int
 main(void)
 {
     test_person();
+    test_trail_bytes();
     test_cut();
     test_list();
     test_eviction();
