@@ -227,6 +227,12 @@ ok(rig.until(lambda: rig.spy('resets') >= 1, 30),
    'one with more than 100,000 subscriptions is cut off')
 many.close()
 ok(rig.until(lambda: rig.spy('subscriptions') == 1), 'others come back')
+resets = rig.spy('resets')
+many = Subscriber(rig.endpoint, topics=[b'x%0999d' % n for n in range(4300)])
+ok(rig.until(lambda: rig.spy('resets') > resets, 30),
+   'so is one whose subscriptions are long')
+many.close()
+ok(rig.until(lambda: rig.spy('subscriptions') == 1), 'others come back again')
 
 
 def greet(sock):
@@ -258,6 +264,8 @@ base = rig.rss()
 ok(zmtp(b'\x02' + struct.pack('>Q', 1 << 30) + bytes(1000)),
    'who announces a frame of 1 GB is cut off')
 ok(zmtp(b'\x02' + struct.pack('>Q', 1 << 63)), 'or of 2^63 bytes')
+ok(zmtp(b'\x02' + struct.pack('>Q', 1025) + b'\1' + bytes(1024)),
+   'or subscribes to more than 1,024 bytes')
 ok(zmtp(os.urandom(5000)), 'or sends nonsense')
 rig.bounded(rig.rss() - base, 8 * MB, 'and takes no memory')
 rig.push(100)

@@ -41,7 +41,8 @@
 #define BEACOND_SPY_CHUNK          16384        /* bytes; a longer hit has one
                                                    of its own */
 #define BEACOND_SPY_SITES          65536        /* that have a number */
-#define BEACOND_SPY_SUBSCRIPTIONS  100000       /* of all */
+#define BEACOND_SPY_SUBSCRIPTIONS  100000       /* of all, and */
+#define BEACOND_SPY_TOPICS         (4 << 20)    /*   their bytes */
 
 typedef struct beacond_spy_chunk_s  beacond_spy_chunk_t;
 
@@ -70,6 +71,7 @@ typedef struct {
     uint64_t               look_ns;     /* when to look whether there is room */
     uint32_t               subscribers;
     uint32_t               subscriptions;
+    uint32_t               topics;      /* bytes of them */
     bool                   doubt;       /* that those are all */
 
     _Atomic bool           counting;    /* somebody subscribed once */

@@ -10,7 +10,8 @@
 #define BEACOND_SPY_PAUSE      (100 * BEACOND_MS)
 #define BEACOND_SPY_PAUSE_MAX  (10000 * BEACOND_MS)
 #define BEACOND_SPY_LOOK       (5 * BEACOND_MS)
-#define BEACOND_SPY_LONGEST    4096     /* bytes of what subscribers send */
+#define BEACOND_SPY_LONGEST    1024     /* bytes of what subscribers send */
+#define BEACOND_SPY_WAIT       1000     /* of those, a peer, until read */
 #define BEACOND_SPY_NEWS       10000    /* subscriptions in one turn */
 
 static void
@@ -30,7 +31,7 @@ beacond_spy_error(beacond_spy_t *spy)
 static beacon_rc_t
 beacond_spy_make(beacond_spy_t *spy)
 {
-    int          on = 1;
+    int          on = 1, wait = BEACOND_SPY_WAIT;
     const char  *why;
 
     why = spy->endpoints.nbind > 0 ? beacond_zmq_crowded(0) : NULL;
@@ -42,6 +43,7 @@ beacond_spy_make(beacond_spy_t *spy)
 
     spy->bound = spy->connected = 0;
     spy->subscriptions = 0;
+    spy->topics = 0;
     spy->full = spy->doubt = false;
     spy->socket = beacond_zmq_socket(spy->zmq, ZMQ_XPUB, BEACOND_SPY_MARK,
                                      BEACOND_SPY_LONGEST, &spy->error);
@@ -50,6 +52,7 @@ beacond_spy_make(beacond_spy_t *spy)
     }
 
     if (zmq_setsockopt(spy->socket, ZMQ_XPUB_NODROP, &on, sizeof(on)) == 0
+        && zmq_setsockopt(spy->socket, ZMQ_RCVHWM, &wait, sizeof(wait)) == 0
         && zmq_setsockopt(spy->socket, ZMQ_XPUB_VERBOSER, &on, sizeof(on))
            == 0
         && beacond_zmq_watch(spy->zmq, spy->socket, &spy->watch) == BEACON_OK)
@@ -175,11 +178,15 @@ beacond_spy_news(beacond_spy_t *spy)
 
         if (n > 0 && kind == 1) {
             spy->subscriptions++;
+            spy->topics += (uint32_t) n;
             spy->counting = true;
 
         } else if (n > 0 && kind == 0) {
             spy->subscriptions -= spy->subscriptions > 0;
             spy->doubt |= spy->subscriptions == 0;
+            spy->topics -= spy->subscriptions == 0
+                           || spy->topics < (uint32_t) n
+                           ? spy->topics : (uint32_t) n;
         }
     }
 }
@@ -216,7 +223,9 @@ beacond_spy_turn(beacond_spy_t *spy)
         beacond_spy_reset(spy, "what subscribers have not read takes too "
                           "much memory");
 
-    } else if (spy->subscriptions > BEACOND_SPY_SUBSCRIPTIONS) {
+    } else if (spy->subscriptions > BEACOND_SPY_SUBSCRIPTIONS
+               || spy->topics > BEACOND_SPY_TOPICS)
+    {
         beacond_spy_reset(spy, "there are too many subscriptions");
 
     } else if ((why = beacond_spy_crowded(spy)) != NULL) {
