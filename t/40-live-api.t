@@ -263,6 +263,17 @@ is_(len(live.json('/v1/shop/now?window=3600')['series']['hits']), 360,
     'an hour has 360 steps')
 is_(len(live.json('/v1/shop/now?window=11')['series']['hits']), 2,
     'a window is rounded up to whole steps')
+for url, ref in (('http://127.0.0.1/a', 'http://127.0.0.1/b'),
+                 ('http://s.example/a', 'http://s.example/b?c'),
+                 ('http://s.example/a', 'http://127.0.0.1/b'),
+                 ('http://s.example/a', 'http://t.example/b'),
+                 ('http://127.0.0.1/a', 'newsletter')):
+    live.hit('third', url=url, ref=ref)
+live.settle()
+is_({(row['key'], row['n']) for row
+     in live.json('/v1/third/now')['top']['referrer']},
+    {('/b', 1), ('t.example/b', 1), ('newsletter', 1)},
+    'a page of the same host is no referrer that counts')
 
 rows = live.json('/v1/shop/visitors')['visitors']
 is_([row['visitor'] for row in rows], ['v2', rows[1]['visitor'], 'v0', 'v1'],

@@ -346,6 +346,20 @@ beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
     own->weight += own->weight < BEACON_LIVE_KEY_HEAVIEST;
 }
 
+/* A page of the site itself; beside the pixel's host, a path stands alone. */
+static inline int
+beacon_live_own_referrer(const beacon_line_view_t *view)
+{
+    beacon_str_t  host;
+
+    host = view->referrer_host;
+
+    return host.len
+           ? host.len == view->page_host.len
+             && memcmp(host.data, view->page_host.data, host.len) == 0
+           : view->page_host.len == 0 && view->referrer.data[0] == '/';
+}
+
 void
 beacon_live_count_keys(beacon_live_writer_t *w, uint32_t site,
     const beacon_line_view_t *view, uint32_t step)
@@ -359,7 +373,10 @@ beacon_live_count_keys(beacon_live_writer_t *w, uint32_t site,
     texts[BEACON_LIVE_CAMPAIGN_KEY] = &view->campaign;
 
     for (kind = 0; kind < BEACON_LIVE_KINDS; kind++) {
-        if (texts[kind]->len) {
+        if (texts[kind]->len
+            && (kind != BEACON_LIVE_REFERRER_KEY
+                || !beacon_live_own_referrer(view)))
+        {
             beacon_live_count_key(w, w->counts, site, kind, *texts[kind],
                                   step);
         }
