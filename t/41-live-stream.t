@@ -71,7 +71,8 @@ with live.stream('/v1/shop/stream') as stream:
     events = stream.take(5)
     is_(numbers(events), [str(n) for n in range(5)],
         'hits come as they are taken, from now on')
-    is_(stream.retry, 2000, 'it says when to come again')
+    is_((stream.retry, stream.beats), (2000, 1),
+        'it says when to come again, and at once that it is there')
     is_([sequence(event.id) for event in events],
         list(range(sequence(events[0].id), sequence(events[0].id) + 5)),
         'each has its cursor')
@@ -120,7 +121,7 @@ curl = subprocess.Popen(
      'http://127.0.0.1:%d/live/v1/shop/stream' % H2],
     stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
 said = curl.stdout.readline() + curl.stdout.readline()
-like(said, r'^id: ', 'so has HTTP/2')
+like(said, r'^retry: 2000\nevent: beat', 'so has HTTP/2')
 live.hit(n='two')
 while said and b'"n":"two"' not in said:
     said = curl.stdout.readline()
@@ -283,8 +284,14 @@ ok(wait_until(one_more, 10), 'when they go there is room again')
 
 # ---- heartbeats
 
-ok(wait_until(lambda: quiet.next(1) or quiet.comments, 30),
-   'a quiet stream shows that it is alive')
+with live.stream('/v1/shop/stream?args.e=never') as stream:
+    live.hit(count=3)
+    live.settle()
+    ok(wait_until(lambda: quiet.next(1) or quiet.beats > 1, 60),
+       'a quiet stream shows that it is alive')
+    ok(wait_until(lambda: stream.next(1) or stream.beats > 1, 60),
+       'so does one whose filter lets nothing through')
+    is_(stream.last_id, live.cursor(), 'which tells how far it looked')
 
 # ---- another store
 

@@ -155,7 +155,6 @@ struct ngx_http_beacon_live_ctx_s {
     ngx_uint_t                    pending;  /* the connection has some of it */
     ngx_uint_t                    behind;   /* had no turn meanwhile */
     uint64_t                      told;     /* of what was missed */
-    uint64_t                      id;       /* the last that was sent */
     ngx_msec_t                    sent;     /* when last */
 };
 

@@ -19,8 +19,8 @@ static ngx_int_t ngx_http_beacon_live_stream_read(
     ngx_http_beacon_live_ctx_t *ctx, u_char **pp);
 static u_char *ngx_http_beacon_live_id(ngx_http_beacon_live_ctx_t *ctx,
     u_char *p, uint64_t seq);
-static u_char *ngx_http_beacon_live_reset(ngx_http_beacon_live_ctx_t *ctx,
-    u_char *p);
+static u_char *ngx_http_beacon_live_tell(ngx_http_beacon_live_ctx_t *ctx,
+    u_char *p, const char *event);
 static ngx_int_t ngx_http_beacon_live_block(ngx_http_beacon_live_ctx_t *ctx,
     size_t len);
 static ngx_int_t ngx_http_beacon_live_sent(ngx_http_beacon_live_ctx_t *ctx,
@@ -165,13 +165,7 @@ ngx_http_beacon_live_stream_open(ngx_http_beacon_live_ctx_t *ctx,
     p = ngx_cpymem(ctx->worker->events, "retry: 2000\n",
                    sizeof("retry: 2000\n") - 1);
 
-    if (reset) {
-        p = ngx_http_beacon_live_reset(ctx, p);
-
-    } else {
-        p = ngx_http_beacon_live_id(ctx, p, ctx->scan.since);
-        *p++ = '\n';
-    }
+    p = ngx_http_beacon_live_tell(ctx, p, reset ? "reset" : "beat");
 
     if (ngx_http_beacon_live_wait(ctx) == NGX_ERROR
         || ngx_http_beacon_live_block(ctx, p - ctx->worker->events) != NGX_OK)
@@ -221,7 +215,7 @@ ngx_http_beacon_live_stream_turn(ngx_http_beacon_live_ctx_t *ctx)
         ngx_http_beacon_live_scan(ctx, ctx->info.last);
         ctx->told = ctx->missed;
 
-        p = ngx_http_beacon_live_reset(ctx, p);
+        p = ngx_http_beacon_live_tell(ctx, p, "reset");
     }
 
     rc = ngx_http_beacon_live_stream_read(ctx, &p);
@@ -229,15 +223,7 @@ ngx_http_beacon_live_stream_turn(ngx_http_beacon_live_ctx_t *ctx)
     if (p == worker->events
         && ngx_current_msec - ctx->sent >= NGX_HTTP_BEACON_LIVE_BEAT)
     {
-        if (ctx->id != ctx->scan.since) {
-            p = ngx_http_beacon_live_id(ctx, p, ctx->scan.since);
-
-        } else {
-            *p++ = ':';
-            *p++ = '\n';
-        }
-
-        *p++ = '\n';
+        p = ngx_http_beacon_live_tell(ctx, p, "beat");
     }
 
     if (p != worker->events
@@ -323,20 +309,24 @@ static u_char *
 ngx_http_beacon_live_id(ngx_http_beacon_live_ctx_t *ctx, u_char *p,
     uint64_t seq)
 {
-    ctx->id = seq;
-
     return ngx_sprintf(p, "id: %016xL.%uL\n", ctx->epoch, seq);
 }
 
 
+/*
+ * reset: the cursor is another one now.  beat: first of all, so that a client
+ * knows that events come through to it, and after a while without others:
+ * scripts are not told of comments.  With a filter it moves the cursor on.
+ */
+
 static u_char *
-ngx_http_beacon_live_reset(ngx_http_beacon_live_ctx_t *ctx, u_char *p)
+ngx_http_beacon_live_tell(ngx_http_beacon_live_ctx_t *ctx, u_char *p,
+    const char *event)
 {
-    p = ngx_cpymem(p, "event: reset\n", sizeof("event: reset\n") - 1);
+    p = ngx_sprintf(p, "event: %s\n", event);
     p = ngx_http_beacon_live_id(ctx, p, ctx->scan.since);
 
-    return ngx_cpymem(p, "data: {\"reset\":true}\n\n",
-                      sizeof("data: {\"reset\":true}\n\n") - 1);
+    return ngx_sprintf(p, "data: {\"%s\":true}\n\n", event);
 }
 
 

@@ -113,7 +113,7 @@ class Stream:
             live.prefix + path, headers={'Accept-Encoding': 'gzip',
                                          **(headers or {})}))
         self.buffer, self.raw = b'', 0
-        self.comments, self.last_id, self.retry = 0, None, None
+        self.beats, self.last_id, self.retry = 0, None, None
         self.ended = False
         self._head(path)
 
@@ -156,7 +156,8 @@ class Stream:
         return not self.ended
 
     def next(self, seconds=10):
-        """The next event; None: none came, or the stream has ended."""
+        """The next event that is no beat; None: none came, or the stream has
+        ended."""
         deadline = time.monotonic() + seconds
         while True:
             while b'\n\n' not in self.buffer:
@@ -165,7 +166,10 @@ class Stream:
                     return None
             block, self.buffer = self.buffer.split(b'\n\n', 1)
             event = self._event(block.decode())
-            if event.data:
+            if event.event == 'beat':
+                self.beats += 1
+                self.live.wrong += self.live.api.against('Beat', event.json())
+            elif event.data:
                 return event
 
     def _event(self, block):
@@ -173,9 +177,7 @@ class Stream:
         for line in block.split('\n'):
             name, _, value = line.partition(':')
             value = value[1:] if value.startswith(' ') else value
-            if name == '':
-                self.comments += bool(line)
-            elif name == 'id':
+            if name == 'id':
                 self.last_id = value
             elif name == 'event':
                 event.event = value
