@@ -116,14 +116,19 @@ is_({k: v for k, v in short.items() if k != 'time'},
     {'visitor': 'v0', 'page': 's.example/9', 'country': 'GR'},
     'fields=short has the visitor, page and country')
 is_(short['time'], logged[-1]['time'], 'and the time')
-live.hit(headers={'X-Bot': '1', 'Referer': 'http://127.0.0.1/a/b?c'},
-         ref='https://www.google.com/search?q=x', url='')
+live.hit(headers={'X-Bot': '1',
+                  'Referer': 'http://127.0.0.1/a/b?utm_campaign=may',
+                  'User-Agent': 'Mozilla/5.0 (X11) Gecko/1 Firefox/140.0'},
+         ref='https://www.google.com/search?q=x', url='', e='row')
 live.settle()
 short = hits('/v1/shop/hits?fields=short&limit=1')['hits'][0]
 is_((short.get('page'), short['referrer'], short['flags']),
     ('/a/b', 'www.google.com/search', ['bot']),
     'a page on the own host is a path; there are referrer and flags')
 ok(len(short['visitor']) == 16, 'who has no visitor id has a hash')
+is_(hits('/v1/shop/hits?fields=row&limit=1')['hits'][0],
+    {**short, 'event': 'row', 'campaign': 'may', 'browser': 'Firefox'},
+    'fields=row has event, campaign and browser, too')
 
 # ---- filters
 

@@ -88,6 +88,15 @@ size_t beacon_line_short(const beacon_line_parts_t *parts,
     const beacon_line_view_t *view, beacon_str_t visitor, uint8_t *dst);
 
 /*
+ * The row form: the short form "brief" of this line, and behind its members
+ * "event" (argument e), "campaign" and "browser" (the name that people have for
+ * what the user agent says), absent ones left out.  A line that is none has no
+ * more than its short form.  Returns its length; never more than the line's and
+ * the short form's together, as both stand in a live store.
+ */
+size_t beacon_line_row(beacon_str_t line, beacon_str_t brief, uint8_t *dst);
+
+/*
  * Is the argument "name" (decoded, as a person wrote it) in the line, with
  * this value?  Names and values are compared as what they mean, not as they
  * are escaped; a repeated one by any of its values.  1 or 0.

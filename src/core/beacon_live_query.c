@@ -105,7 +105,9 @@ beacon_live_value(unsigned bit, beacon_str_t value, beacon_live_query_t *query)
 
     case BEACON_LIVE_FIELDS:
         query->brief = 1;
-        return beacon_live_is(value, "short") ? NULL : "fields can be short";
+        query->row = beacon_live_is(value, "row");
+        return query->row || beacon_live_is(value, "short")
+               ? NULL : "fields can be short, or row";
 
     default: /* BEACON_LIVE_WINDOW */
         wrong = "window is no number of seconds from 10 to 3600";

@@ -26,7 +26,8 @@ typedef struct {
     uint32_t      limit;                /* these are as they were unless */
     uint32_t      wait;                 /*   given; at most INT32_MAX */
     uint32_t      window;
-    int           brief;                /* fields=short */
+    int           brief;                /* fields=short, or row: */
+    int           row;
     unsigned      nfilters;
     struct {
         beacon_str_t  name;

@@ -403,7 +403,9 @@ ngx_http_beacon_live_hit(ngx_http_beacon_live_ctx_t *ctx, u_char *p,
     uint8_t  *line;
 
     if (ctx->args.brief) {
-        return ngx_cpymem(p, record->brief.data, record->brief.len);
+        return ctx->args.row
+               ? p + beacon_line_row(record->line, record->brief, p)
+               : ngx_cpymem(p, record->brief.data, record->brief.len);
     }
 
     line = (uint8_t *) record->line.data;

@@ -138,7 +138,7 @@ class Hits(threading.Thread):
 class Readers:
     """Streams of site "page", read by a process of their own."""
 
-    TARGET = (b"GET /live/v1/page/stream?fields=short HTTP/1.1\r\n"
+    TARGET = (b"GET /live/v1/page/stream?fields=row HTTP/1.1\r\n"
               b"Host: a\r\n\r\n")
 
     def __init__(self, port, count):
@@ -200,7 +200,7 @@ def stream_rows(place):
         system.port, b"GET /live/v1/page/now HTTP/1.1\r\nHost: a\r\n\r\n")
         .ask() == 200, 20)
     worker = system.worker()
-    yield ("an open page at 10 hits/s, short fields",
+    yield ("an open page at 10 hits/s, fields of rows",
            "%.2f KB/s" % (traffic(system, 4 if QUICK else 10) / 1000),
            "<= 3 KB/s", "headers of chunks included")
     alone, beside = [], []

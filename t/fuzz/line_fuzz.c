@@ -34,8 +34,8 @@ fuzz_shown(const beacon_line_parts_t *parts, const beacon_line_view_t *view,
     beacon_str_t line, int json)
 {
     size_t                 room;
-    uint8_t               *dst;
-    beacon_str_t           brief;
+    uint8_t               *dst, *row;
+    beacon_str_t           brief, shown;
     static beacon_json_t   check;
 
     room = BEACON_SHORT_ROOM(line.len, parts->visitor.len);
@@ -49,6 +49,15 @@ fuzz_shown(const beacon_line_parts_t *parts, const beacon_line_view_t *view,
         abort();
     }
 
+    row = malloc(line.len + brief.len);
+    shown.data = row;
+    shown.len = beacon_line_row(line, brief, row);
+
+    if (json && beacon_json_check(&check, shown) != BEACON_OK) {
+        abort();
+    }
+
+    free(row);
     free(dst);
 }
 

@@ -207,6 +207,66 @@ test_least(void)
     line_drop(&l);
 }
 
+/* What a row has beside the short form. */
+static const struct {
+    const char  *rest;
+    const char  *more;
+} line_rows[] = {
+    { "{}", "" },
+    { "{\"ee\":\"x\",\"e\":\"\",\"f\":\"e\"}", "" },
+    { "{\"x\":\"e\",\"e\":\"a\\\"b\",\"z\":\"\"}",
+      ",\"event\":\"a\\\"b\"" },
+    { "{\"e\":\"buy\"},\"referer\":\"http://a/?utm_source=n\"",
+      ",\"event\":\"buy\",\"campaign\":\"n\"" },
+    { "{},\"user_agent\":\"Mozilla/5.0 (X) Gecko/2 Firefox/140.0\"",
+      ",\"browser\":\"Firefox\"" },
+    { "{},\"user_agent\":\"Mozilla/5.0 Chrome/142.0 Safari/537 Edg/142\"",
+      ",\"browser\":\"Edge\"" },
+    { "{},\"user_agent\":\"a HeadlessChrome/142.0 Safari/537.36\"",
+      ",\"browser\":\"Chrome\"" },
+    { "{},\"user_agent\":\"Version/18.1 Mobile/15E148 Safari/604.1\"",
+      ",\"browser\":\"Safari\"" },
+    { "{},\"user_agent\":\"curl/8 Firefoxes/1 / Chrome\"", "" }
+};
+
+static void
+test_rows(void)
+{
+    int           good, all;
+    char          text[1024], wanted[1024];
+    size_t        i, len;
+    line_t        l;
+    uint8_t      *dst;
+    beacon_str_t  brief;
+
+    for (all = 1, i = 0; i < sizeof(line_rows) / sizeof(line_rows[0]); i++) {
+        snprintf(text, sizeof(text), LINE_HEAD LINE_REQUEST "\"args\":%s}",
+                 line_rows[i].rest);
+        line_take(&l, line_str(text));
+        brief = line_short(&l, "8f1c");
+        dst = malloc(l.line.len + brief.len);
+        len = beacon_line_row(l.line, brief, dst);
+
+        snprintf(wanted, sizeof(wanted), "%.*s%s}", (int) brief.len - 1,
+                 (const char *) brief.data, line_rows[i].more);
+        good = line_is("row", (beacon_str_t) { len, dst }, wanted);
+        all = all && good;
+
+        free(dst);
+        line_drop(&l);
+    }
+
+    ok(all, "a_row_has_event_campaign_and_browser_where_they_are");
+
+    line_take(&l, line_str("{\"v\":2}"));
+    dst = malloc(sizeof("{}") - 1);
+    len = beacon_line_row(l.line, line_str("{}"), dst);
+    ok(line_is("row", (beacon_str_t) { len, dst }, "{}"),
+       "of_a_line_that_is_none_it_is_the_short_form");
+    free(dst);
+    line_drop(&l);
+}
+
 /* What stands in "args" and behind it; what becomes of it. */
 static const struct {
     const char  *rest;
@@ -566,6 +626,7 @@ main(void)
     for (line_any = 0; line_any < 2; line_any++) {
         test_full();
         test_least();
+        test_rows();
         test_views();
         test_escapes();
         test_broken();

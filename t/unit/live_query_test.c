@@ -49,8 +49,10 @@ parameters_are_read(void)
        && same(q.filters[0].value, "c&"), "a filter has a name and a value");
     ok(parse("args.a", BEACON_LIVE_FILTER, &q) == NULL
        && same(q.filters[0].value, ""), "an argument without one has none");
-    ok(parse("fields=short", BEACON_LIVE_FIELDS, &q) == NULL && q.brief,
-       "fields can be short");
+    ok(parse("fields=short", BEACON_LIVE_FIELDS, &q) == NULL && q.brief
+       && !q.row
+       && parse("fields=row", BEACON_LIVE_FIELDS, &q) == NULL && q.row,
+       "fields can be short, or a row's");
 }
 
 static void
