@@ -4,7 +4,6 @@
 #include "beacon_line_int.h"
 
 #define BEACON_LINE_PARTS  beacon_line_parts_any
-#define BEACON_LINE_KNOWN  beacon_line_known_any
 #define BEACON_LINE_VIEW   beacon_line_view_any
 
 #include "beacon_line_loops.h"
@@ -23,20 +22,6 @@ beacon_line_parts(beacon_str_t line, beacon_line_parts_t *parts)
 #endif
 
     return beacon_line_parts_any(line, parts);
-}
-
-void
-beacon_line_known(const uint8_t *line, const beacon_line_t *known,
-    beacon_line_parts_t *parts)
-{
-#if defined(beacon_line_has_avx2)
-    if (beacon_line_has_avx2()) {
-        beacon_line_known_avx2(line, known, parts);
-        return;
-    }
-#endif
-
-    beacon_line_known_any(line, known, parts);
 }
 
 void

@@ -46,8 +46,7 @@ beacon_rc_t beacon_line_parts(beacon_str_t line, beacon_line_parts_t *parts);
 
 /*
  * The same of a line that beacon_render() made here, with what it said of it:
- * most of it need not be looked for.  64 bytes behind the line may be loaded.
- * This function can't fail.
+ * nothing need be looked for.  This function can't fail.
  */
 void beacon_line_known(const uint8_t *line, const beacon_line_t *known,
     beacon_line_parts_t *parts);

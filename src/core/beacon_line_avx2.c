@@ -6,7 +6,6 @@
 
 #define BEACON_LINE_AVX2
 #define BEACON_LINE_PARTS  beacon_line_parts_avx2
-#define BEACON_LINE_KNOWN  beacon_line_known_avx2
 #define BEACON_LINE_VIEW   beacon_line_view_avx2
 
 #include "beacon_line_loops.h"

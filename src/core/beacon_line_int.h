@@ -5,18 +5,14 @@
 
 #include "beacon_line.h"
 
-/* As beacon_line_parts(), _known() and _view(). */
+/* As beacon_line_parts() and _view(). */
 beacon_rc_t beacon_line_parts_any(beacon_str_t line,
-    beacon_line_parts_t *parts);
-void beacon_line_known_any(const uint8_t *line, const beacon_line_t *known,
     beacon_line_parts_t *parts);
 void beacon_line_view_any(const beacon_line_parts_t *parts,
     beacon_line_view_t *view);
 
 #if defined(__x86_64__)
 beacon_rc_t beacon_line_parts_avx2(beacon_str_t line,
-    beacon_line_parts_t *parts);
-void beacon_line_known_avx2(const uint8_t *line, const beacon_line_t *known,
     beacon_line_parts_t *parts);
 void beacon_line_view_avx2(const beacon_line_parts_t *parts,
     beacon_line_view_t *view);

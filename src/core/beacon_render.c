@@ -216,11 +216,43 @@ beacon_render_name(uint8_t *dst, const beacon_str_t *names, uint32_t n,
     return dst + sprintf((char *) dst, "%s%u", what, i);
 }
 
-static uint8_t *
-beacon_render_fields(beacon_render_t *r, uint8_t *dst,
-    const beacon_hit_t *hit, const beacon_schema_t *schema)
+/* Where the values of a field stand that lines are looked through for. */
+static inline void
+beacon_render_field(beacon_line_t *line, const beacon_schema_t *schema,
+    uint32_t i, uint32_t offset, size_t len)
 {
-    uint8_t   *start;
+    beacon_str_t         name;
+    beacon_line_text_t  *text;
+
+    if (schema == NULL || i >= schema->nfields) {
+        return;
+    }
+
+    name = schema->fields[i];
+
+    if (name.len == 7 && memcmp(name.data, "country", 7) == 0) {
+        text = &line->texts[BEACON_LINE_FIELD_COUNTRY];
+
+    } else if (name.len == 4 && memcmp(name.data, "page", 4) == 0) {
+        text = &line->texts[BEACON_LINE_FIELD_PAGE];
+
+    } else if (name.len == 8 && memcmp(name.data, "referrer", 8) == 0) {
+        text = &line->texts[BEACON_LINE_FIELD_REFERRER];
+
+    } else {
+        return;
+    }
+
+    text->offset = offset;
+    text->len = (uint32_t) len;
+}
+
+static uint8_t *
+beacon_render_fields(beacon_render_t *r, const uint8_t *line, uint8_t *dst,
+    const beacon_hit_t *hit, const beacon_schema_t *schema,
+    beacon_line_t *known)
+{
+    uint8_t   *start, *value;
     uint32_t   i;
 
     start = dst;
@@ -235,7 +267,10 @@ beacon_render_fields(beacon_render_t *r, uint8_t *dst,
         dst = beacon_render_name(dst, schema ? schema->fields : NULL,
                                  schema ? schema->nfields : 0, i, "field");
         dst = beacon_render_text(dst, "\":\"");
+        value = dst;
         dst = r->ops->string(r, dst, &hit->fields[i]);
+        beacon_render_field(known, schema, i, (uint32_t) (value - line),
+                            (size_t) (dst - value));
         dst = beacon_render_text(dst, "\",");
     }
 
@@ -340,6 +375,7 @@ beacon_render_prepare(beacon_render_t *r, const beacon_hit_t *hit)
     r->left = (uint32_t) n;
     r->malformed = 0;
     r->nargs = 0;
+    memset(r->named, 0, sizeof(r->named));
     r->nagain = 0;
     r->nkept = 0;
     r->rare = 0;
@@ -465,6 +501,23 @@ enum {
     BEACON_LOST_FORM = 1 << 1
 };
 
+/* The value of an argument that lines are looked through for. */
+static inline beacon_line_text_t
+beacon_render_named(const beacon_render_t *r, const uint8_t *start,
+    beacon_named_e name)
+{
+    const beacon_arg_t  *arg;
+
+    if (r->named[name] == 0) {
+        return (beacon_line_text_t) { 0, 0 };
+    }
+
+    arg = &r->args[r->named[name] - 1];
+
+    return (beacon_line_text_t) { (uint32_t) (arg->value - start),
+                                  arg->value_len };
+}
+
 /* Query, then form. */
 static uint8_t *
 beacon_render_args(beacon_render_t *r, const beacon_hit_t *hit, uint8_t *dst,
@@ -588,6 +641,12 @@ beacon_render(beacon_render_t *r, const beacon_record_t *record,
         return 0;
     }
 
+    memset(line->texts, 0, sizeof(line->texts));
+    line->texts[BEACON_LINE_ARG_URL] = beacon_render_named(r, start,
+                                                           BEACON_NAMED_URL);
+    line->texts[BEACON_LINE_ARG_REF] = beacon_render_named(r, start,
+                                                           BEACON_NAMED_REF);
+
     args_len = (size_t) (dst - args);
     line->args_offset = (uint32_t) (args - start) - 1;
     line->args_end = (uint32_t) (dst - start);
@@ -600,7 +659,7 @@ beacon_render(beacon_render_t *r, const beacon_record_t *record,
     dst--;
 
     if (hit->nfields) {
-        dst = beacon_render_fields(r, dst, hit, schema);
+        dst = beacon_render_fields(r, start, dst, hit, schema, line);
     }
 
     line->fields_end = (uint32_t) (dst - start);

@@ -22,6 +22,22 @@ enum {
     BEACON_FLAG_MACRO = 1 << 1          /* beacon_macro.h */
 };
 
+/* A string between its quotes; offset 0: there is none. */
+typedef struct {
+    uint32_t  offset;
+    uint32_t  len;
+} beacon_line_text_t;
+
+/* What lines are looked through for. */
+enum {
+    BEACON_LINE_ARG_URL,        /* arguments */
+    BEACON_LINE_ARG_REF,
+    BEACON_LINE_FIELD_PAGE,     /* fields */
+    BEACON_LINE_FIELD_REFERRER,
+    BEACON_LINE_FIELD_COUNTRY,
+    BEACON_LINE_TEXTS
+};
+
 /* One line.  Offsets are from the line's first byte. */
 typedef struct {
     uint32_t  len;              /* with its '\n' */
@@ -41,6 +57,7 @@ typedef struct {
     uint32_t  agent_end;
     uint32_t  fields_end;       /* from here on commas stand before */
     uint32_t  flags_end;
+    beacon_line_text_t  texts[BEACON_LINE_TEXTS];
 } beacon_line_t;
 
 #define BEACON_LINE_ID  (sizeof("{\"v\":1,\"id\":\"") - 1)

@@ -54,6 +54,10 @@ beacon_render_tables(beacon_render_t *r)
         memset(r->wide[c], wide[c], sizeof(r->wide[c]));
     }
 
+    for (i = 0; i <= 8; i++) {
+        memset(&r->first[i], 0xff, i);
+    }
+
     for (c = 0; c < 256; c++) {
         r->hex[c] = -1;
         beacon_render_squeeze(r->squeeze[c], c);

@@ -112,6 +112,13 @@ typedef struct {
     beacon_macro_pt  macro;
 } beacon_render_ops_t;
 
+/* Arguments that a line tells the place of. */
+typedef enum {
+    BEACON_NAMED_URL,
+    BEACON_NAMED_REF,
+    BEACON_NAMED
+} beacon_named_e;
+
 /* What the ids of a lane begin with: "9f3c...a1-3-". */
 #define BEACON_RENDER_LANES  16
 
@@ -134,7 +141,9 @@ struct beacon_render_s {
     uint8_t                     hashed;     /* table[] is in use */
     uint8_t                     failed;     /* no memory for what is kept */
     size_t                      nkept;
+    uint32_t                    named[BEACON_NAMED];    /* index + 1; 0: no */
     uint64_t                    seed[2];
+    uint64_t                    first[9];   /* so many bytes of a word */
 
     /* grown as hits need it, never shrunk */
     beacon_arg_t               *args;
@@ -245,7 +254,7 @@ beacon_args_hash(const beacon_render_t *r, const uint8_t *key, uint32_t len)
     }
 
     memcpy(&word, key, 8);
-    word &= (1ULL << 4 * len << 4 * len) - 1;
+    word &= r->first[len];
 
     return beacon_args_mix(hash ^ word, r->seed[1]);
 }

@@ -490,6 +490,19 @@ beacon_loop_lookup(beacon_render_t *r, const beacon_arg_t *arg)
     return BEACON_ARG_NONE;
 }
 
+/* Is the argument that was added last, with a key of three bytes, one that a
+   line tells the place of?  A quote is behind its key. */
+BEACON_LOOP void
+beacon_loop_named(beacon_render_t *r, const uint8_t *key)
+{
+    if (memcmp(key, "url\"", 4) == 0) {
+        r->named[BEACON_NAMED_URL] = r->nargs;
+
+    } else if (memcmp(key, "ref\"", 4) == 0) {
+        r->named[BEACON_NAMED_REF] = r->nargs;
+    }
+}
+
 /*
  * The sequences of a query or form as members, each with a comma behind it.
  * A key seen before is not written: its value is kept for "repeated".  Ends
@@ -560,6 +573,10 @@ beacon_loop_members(beacon_loop_t *l, const uint8_t *end, int bulk)
         if (first == BEACON_ARG_NONE) {
             memcpy(l->d, "\",", 2);
             l->d += 2;
+
+            if (arg->key_len == 3) {
+                beacon_loop_named(r, dst + 1);
+            }
 
         } else {
             beacon_args_again(r, first);

@@ -87,6 +87,14 @@ bench_line(char *line, const char *site)
         bench_random(100000), countries[visitor % 10]);
 }
 
+static void
+bench_text(const bench_line_t *line, beacon_str_t part,
+    beacon_line_text_t *text)
+{
+    text->offset = (uint32_t) (part.data - line->line.data);
+    text->len = (uint32_t) part.len;
+}
+
 /* What the renderer says of a line that it made. */
 static void
 bench_known(bench_line_t *line)
@@ -117,6 +125,10 @@ bench_known(bench_line_t *line)
     brace = bench_at(fields) + (uint32_t) parts.fields.len;
     known->fields_end = brace;
     known->flags_end = brace;
+    bench_text(line, parts.arg_url, &known->texts[BEACON_LINE_ARG_URL]);
+    bench_text(line, parts.arg_ref, &known->texts[BEACON_LINE_ARG_REF]);
+    bench_text(line, parts.field_country,
+               &known->texts[BEACON_LINE_FIELD_COUNTRY]);
 
 #undef bench_at
 }

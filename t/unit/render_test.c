@@ -151,6 +151,55 @@ test_members(void)
        "so are those that the schema does not have");
 }
 
+/* Where a line says that texts of it stand. */
+static void
+test_places(void)
+{
+    char             query[4096];
+    size_t           n, args;
+    const char      *text;
+    beacon_hit_t     hit;
+    beacon_schema_t  schema;
+
+    memset(&schema, 0, sizeof(schema));
+    schema.edge = beacon_string("web7");
+    schema.fields[0] = beacon_string("page");
+    schema.fields[1] = beacon_string("refer");
+    schema.fields[2] = beacon_string("referrer");
+    schema.fields[3] = beacon_string("country");
+    schema.nfields = 4;
+
+    test_hit(&hit);
+    hit.nfields = 4;
+    hit.fields[0] = beacon_string("/a");
+    hit.fields[1] = beacon_string("b");
+    hit.fields[2] = beacon_string("\"c");
+    hit.fields[3] = beacon_string("GR");
+    hit.body_kind = BEACON_BODY_FORM;
+    hit.strings[BEACON_HIT_QUERY] = beacon_string("url=&url=1&re=f");
+    hit.strings[BEACON_HIT_BODY] = beacon_string("%72ef=x&url=2&ref=y");
+    text = test_text(&hit, &schema, TEST_TIME);
+    ok(test_known(text) && strstr(text, "\"ref\":\"x\"")
+       && test_line.texts[BEACON_LINE_ARG_URL].offset != 0
+       && test_line.texts[BEACON_LINE_ARG_URL].len == 0
+       && test_line.texts[BEACON_LINE_FIELD_REFERRER].len == 3,
+       "of arguments it tells the first, of query or form, and of fields");
+
+    for (args = 200; args <= 500; args += 100) {
+        for (n = 0, query[0] = 0; n < args; n++) {
+            sprintf(query + strlen(query), "%zx=&", n);
+        }
+
+        strcat(query, "ref=1&%75%72%6c=2");
+        hit.max_args = (uint32_t) args + 2;
+        hit.strings[BEACON_HIT_QUERY].data = (const uint8_t *) query;
+        hit.strings[BEACON_HIT_QUERY].len = strlen(query);
+        text = test_text(&hit, &schema, TEST_TIME);
+        ok(test_known(text) && strstr(text, "\"url\":\"2\""),
+           "behind %zu others too", args);
+    }
+}
+
 static void
 test_memory(void)
 {
@@ -252,6 +301,7 @@ main(void)
     test_render = beacon_render_create();
 
     test_members();
+    test_places();
     test_memory();
     test_select();
     test_bound();
