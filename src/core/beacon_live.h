@@ -184,7 +184,11 @@ beacon_rc_t beacon_live_next_visitor(const beacon_live_t *live,
     const beacon_live_info_t *site, uint32_t *at, uint64_t *before,
     beacon_live_person_t *person);
 
-/* By id as it stands in a line (escaped).  INVALID: there is none. */
+/*
+ * By id as it stands in a line (escaped), or in person->id: a slot keeps 64
+ * bytes, and of a longer one its first 47 at most, "~" and a keyed hash of all
+ * of it.  INVALID: there is none.
+ */
 beacon_rc_t beacon_live_visitor(const beacon_live_t *live,
     const beacon_live_info_t *site, beacon_str_t id,
     beacon_live_person_t *person);

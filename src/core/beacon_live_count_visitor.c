@@ -253,17 +253,16 @@ beacon_live_count_visitor(beacon_live_writer_t *w, beacon_live_count_t *count,
     beacon_live_site_t *site, uint32_t step)
 {
     uint32_t               index, hash;
-    beacon_str_t           id;
     beacon_live_step_t    *running;
     beacon_live_counts_t  *counts;
 
     counts = w->counts;
-    id = count->put->visitor;
-    hash = beacon_live_hash(w->live.is.seed, count->site, id);
-    id.len = beacon_line_cut(id, BEACON_LIVE_ID_MAX);
+    count->id = beacon_live_id(w->live.is.seed, count->put->visitor,
+                               counts->id);
+    hash = beacon_live_hash(w->live.is.seed, count->site, count->id);
     running = &site->steps[step % BEACON_LIVE_STEPS];
 
-    index = beacon_live_visitor_find(w, count->site, hash, id);
+    index = beacon_live_visitor_find(w, count->site, hash, count->id);
 
     if (index == 0) {
         count->visitor = beacon_live_visitor_add(w, count, hash, step);

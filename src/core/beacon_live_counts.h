@@ -10,6 +10,25 @@
 #include "beacon_live_int.h"
 
 /*
+ * What a visitor is known by, to writer and readers alike: the id; of one that
+ * is longer than a slot keeps, its beginning, "~" and 16 hex digits of a keyed
+ * hash of all of it, good for as long as the store is.  buf has room for
+ * BEACON_LIVE_ID_MAX bytes.
+ */
+#define BEACON_LIVE_ID_MAX    64
+
+beacon_str_t beacon_live_id_long(const uint64_t seed[2], beacon_str_t id,
+    uint8_t buf[BEACON_LIVE_ID_MAX]);
+
+static inline beacon_str_t
+beacon_live_id(const uint64_t seed[2], beacon_str_t id,
+    uint8_t buf[BEACON_LIVE_ID_MAX])
+{
+    return id.len <= BEACON_LIVE_ID_MAX ? id
+                                        : beacon_live_id_long(seed, id, buf);
+}
+
+/*
  * A visitor or a key.  Its site's list: of visitors by last hit; of keys, one
  * for each kind, in no order.  The pool's list, by last hit as exactly as steps
  * tell: who is earliest goes when there is no free one.
@@ -51,6 +70,9 @@ typedef struct {
 
     beacon_live_visitor_t     *visitor;     /* in the file */
     beacon_live_key_t         *key;
+
+    uint8_t                    id[BEACON_LIVE_ID_MAX];  /* of the hit's visitor,
+                                               where that is a long one */
 } beacon_live_counts_t;
 
 /* A clock set back by so many steps is not believed to be another time. */
@@ -69,11 +91,6 @@ enum {
     BEACON_LIVE_PERSON_PAGE,
     BEACON_LIVE_PERSON_PARTS
 };
-
-/* Longer ids are told apart by their hash alone. */
-#define BEACON_LIVE_ID_MAX    64
-/* No longer one was cut: the longest escape has 12 bytes. */
-#define BEACON_LIVE_ID_WHOLE  (BEACON_LIVE_ID_MAX - 12)
 
 /* Where the parts stand in a slot, or in a copy of it; 0: they can't. */
 int beacon_live_person_parts(const beacon_live_visitor_t *slot,

@@ -195,7 +195,8 @@ typedef struct {
 #define BEACON_LIVE_VISITOR_TEXT  248
 
 /* Strings are what stands between a line's quotes: escaped JSON.  Those that
-   do not fit are cut at a character.  Last is what changes most. */
+   do not fit are cut at a character; a long id has a hash in place of what was
+   cut (beacon_live_id()).  Last is what changes most. */
 typedef struct {
     _Alignas(64) _Atomic uint64_t  serial;
     uint32_t          site;             /* 0: free */

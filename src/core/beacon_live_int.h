@@ -593,6 +593,7 @@ typedef struct {
     uint64_t                   now_ms;
     const beacon_live_put_t   *put;
     const beacon_line_view_t  *view;
+    beacon_str_t               id;      /* the visitor's, as slots have it */
 
     /* returned: what the hit's header says of its visitor; all 0: none */
     uint32_t                   visitor;

@@ -5,8 +5,36 @@
 
 #include "beacon_live_counts.h"
 
+#include "beacon_siphash.h"
+
 #define BEACON_LIVE_PERSON_COUNTRY_MAX  16
 #define BEACON_LIVE_PERSON_FLAGS_MAX    48
+
+/* "~" and the hash behind a long id's beginning. */
+#define BEACON_LIVE_PERSON_MARK         17
+
+beacon_str_t
+beacon_live_id_long(const uint64_t seed[2], beacon_str_t id,
+    uint8_t buf[BEACON_LIVE_ID_MAX])
+{
+    int       i;
+    size_t    n;
+    uint8_t   key[16];
+    uint64_t  hash;
+
+    memcpy(key, seed, sizeof(key));
+    hash = beacon_siphash(key, &id, 1);
+
+    n = beacon_line_cut(id, BEACON_LIVE_ID_MAX - BEACON_LIVE_PERSON_MARK);
+    memcpy(buf, id.data, n);
+    buf[n++] = '~';
+
+    for (i = 60; i >= 0; i -= 4) {
+        buf[n++] = (uint8_t) "0123456789abcdef"[hash >> i & 15];
+    }
+
+    return (beacon_str_t) { n, buf };
+}
 
 /* "[...]" with as many of its elements as fit. */
 static beacon_str_t
@@ -46,9 +74,6 @@ beacon_live_person_set(beacon_live_visitor_t *slot, beacon_str_t *parts)
     beacon_str_t  *part;
 
     part = parts;
-    part[BEACON_LIVE_PERSON_ID].len =
-                  beacon_line_cut(part[BEACON_LIVE_PERSON_ID],
-                                  BEACON_LIVE_ID_MAX);
     part[BEACON_LIVE_PERSON_COUNTRY].len =
                   beacon_line_cut(part[BEACON_LIVE_PERSON_COUNTRY],
                                   BEACON_LIVE_PERSON_COUNTRY_MAX);
@@ -88,7 +113,7 @@ beacon_live_person_new(beacon_live_visitor_t *slot,
 {
     beacon_str_t  parts[BEACON_LIVE_PERSON_PARTS];
 
-    parts[BEACON_LIVE_PERSON_ID] = count->put->visitor;
+    parts[BEACON_LIVE_PERSON_ID] = count->id;
     parts[BEACON_LIVE_PERSON_ENTRY] = count->view->page;
     parts[BEACON_LIVE_PERSON_REFERRER] = count->view->referrer;
     parts[BEACON_LIVE_PERSON_COUNTRY] = count->view->country;

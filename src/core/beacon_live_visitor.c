@@ -40,8 +40,8 @@ beacon_live_person_read(const beacon_live_t *live, uint32_t index,
     return BEACON_AGAIN;
 }
 
-/* 0: its strings can't be, or its id is damaged or another site's, which an id
-   that was not cut tells by its hash. */
+/* 0: its strings can't be, or its id is damaged or another site's, which its
+   hash tells. */
 static int
 beacon_live_person(const beacon_live_t *live,
     const beacon_live_visitor_t *slot, uint32_t index,
@@ -51,10 +51,9 @@ beacon_live_person(const beacon_live_t *live,
     beacon_str_t  parts[BEACON_LIVE_PERSON_PARTS];
 
     if (!beacon_live_person_parts(slot, parts)
-        || (parts[BEACON_LIVE_PERSON_ID].len <= BEACON_LIVE_ID_WHOLE
-            && beacon_live_hash(live->is.seed, slot->site,
-                                parts[BEACON_LIVE_PERSON_ID])
-               != slot->hash))
+        || beacon_live_hash(live->is.seed, slot->site,
+                            parts[BEACON_LIVE_PERSON_ID])
+           != slot->hash)
     {
         return 0;
     }
@@ -166,11 +165,11 @@ beacon_live_person_find(const beacon_live_t *live,
     const beacon_live_info_t *info, beacon_str_t id,
     beacon_live_visitor_t *slot)
 {
-    size_t    len;
+    uint8_t   buf[BEACON_LIVE_ID_MAX];
     uint32_t  step, index, hash;
 
+    id = beacon_live_id(live->is.seed, id, buf);
     hash = beacon_live_hash(live->is.seed, info->index, id);
-    len = beacon_line_cut(id, BEACON_LIVE_ID_MAX);
 
     for (step = 0; step < BEACON_LIVE_PROBES; step++) {
         index = beacon_live_probe(live, live->is.visitors_at,
@@ -181,8 +180,8 @@ beacon_live_person_find(const beacon_live_t *live,
 
         if (beacon_live_person_read(live, index, info->index, slot)
             == BEACON_OK
-            && slot->hash == hash && slot->lens[BEACON_LIVE_PERSON_ID] == len
-            && memcmp(slot->text, id.data, len) == 0)
+            && slot->hash == hash && slot->lens[BEACON_LIVE_PERSON_ID] == id.len
+            && memcmp(slot->text, id.data, id.len) == 0)
         {
             return index;
         }

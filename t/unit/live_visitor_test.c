@@ -172,6 +172,78 @@ test_cut(void)
     live_remove(&l);
 }
 
+/* A long id is listed as something that can be asked for, too. */
+static void
+test_long_ids(void)
+{
+    char                  ids[4][256], listed[2][65];
+    live_t                l;
+    size_t                i, n;
+    int                   good, found;
+    uint32_t              at;
+    uint64_t              before;
+    beacon_live_info_t    info;
+    beacon_live_person_t  p, q;
+
+    live_make(&l, BEACON_LIVE_SIZE_MIN);
+
+    for (i = 0; i < 4; i++) {
+        memset(ids[i], 'x', 200);
+        memcpy(ids[i] + 30, "\\\"\\ud83d\\udc4d\xce\xa4", 16);
+        ids[i][200] = '\0';
+    }
+
+    ids[1][199] = 'y';                  /* the same first 64 bytes */
+    ids[2][64] = '\0';                  /* fits as it is */
+    ids[3][65] = '\0';                  /* and does not */
+
+    for (i = 0; i < 8; i++) {
+        people_put(&l, ids[i % 4], "/a", PEOPLE_START + i);
+    }
+
+    live_close(&l);
+    live_open(&l);
+    people_put(&l, ids[0], "/b", PEOPLE_START + 8);
+    people_put(&l, ids[1], "/b", PEOPLE_START + 9);
+    info = live_site(&l, "shop");
+
+    for (good = 1, i = 0; i < 4; i++) {
+        good &= beacon_live_visitor(&l.live, &info, live_str(ids[i]), &p)
+                == BEACON_OK && p.hits == (i < 2 ? 3 : 2)
+                && p.id.len <= 64 && memcmp(p.id.data, ids[i], 46) == 0;
+    }
+
+    ok(good, "long_ids_that_begin_alike_are_visitors_of_their_own");
+
+    at = 0;
+    before = UINT64_MAX;
+    memset(listed, 0, sizeof(listed));
+
+    for (n = 0, good = 1;
+         beacon_live_next_visitor(&l.live, &info, &at, &before, &p)
+         == BEACON_OK;
+         n++)
+    {
+        found = beacon_live_visitor(&l.live, &info, p.id, &q) == BEACON_OK;
+        good &= found && q.index == p.index;
+
+        if (n < 2) {
+            memcpy(listed[n], p.id.data, p.id.len);
+        }
+    }
+
+    ok(good && n == 4, "what_is_listed_can_be_asked_for");
+    ok(strcmp(listed[0], listed[1]) != 0 && listed[0][47] == '~'
+       && strspn(listed[0] + 48, "0123456789abcdef") == 16,
+       "a_long_one_is_listed_with_its_hash");
+
+    listed[0][63] ^= 1;
+    ok(beacon_live_visitor(&l.live, &info, live_str(listed[0]), &q)
+       == BEACON_INVALID, "and_by_no_other");
+
+    live_remove(&l);
+}
+
 /* All of them, each once, last seen first. */
 static int
 people_listed(live_t *l, const uint64_t *last, uint32_t npeople)
@@ -337,6 +409,7 @@ main(void)
     test_person();
     test_trail_bytes();
     test_cut();
+    test_long_ids();
     test_list();
     test_eviction();
 
