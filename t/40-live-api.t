@@ -28,9 +28,20 @@ env = Env(workers=1, http='''
         beacon_live_sites *;
     }
     location /ip/ { beacon_live_view ip; beacon_live_sites "shop other"; }
-    location ~ ^/re(gex)?/ { beacon_live_view; beacon_live_sites *; }
+    location ~ ^/re(gex)?/ {
+        beacon_live_view;
+        beacon_live_sites *;
+        if ($http_x_if) { set $x 1; }
+    }
+    location ~ ^/(old|api)/v1/live/ { beacon_live_view; beacon_live_sites *; }
+    location /v1/visitors/live/ {
+        beacon_live_view;
+        beacon_live_sites *;
+        if ($http_x_if) { set $x 1; }
+    }
     location = /exact { beacon_live_view; }
 ''')
+began = time.monotonic()
 env.start()
 live = Live(env)
 ok(live.there(), 'a worker finds the store that the helper makes')
@@ -245,6 +256,19 @@ is_(env.get('/exact?site=shop').header('location'), '/exact/?site=shop',
 is_(Live(env, '/regex').json('/v1/shop/hits')['next'], hits()['next'],
     'a location may be a regex')
 is_(env.get('/live/nope.js').status, 404, 'there is no other page')
+for prefix in ('/regex', '/api/v1/live', '/v1/visitors/live'):
+    for headers in ({}, {'X-If': '1'}):
+        view = Live(env, prefix)
+        said = ' with an "if"' if headers else ''
+        is_(view.json('/v1/shop/hits', headers=headers)['next'],
+            hits()['next'], 'hits are found below %s%s' % (prefix, said))
+        is_(view.json('/v1/shop/visitors/v0', headers=headers)['hits'], 4,
+            'and a visitor')
+        is_(env.get(prefix + '/', headers).status,
+            404 if prefix == '/api/v1/live' else 200,
+            'and the page, where no regex hides what is ours')
+        ok(view.get('/v1/shop/visitors/a%2Fvisitors%2Fb', headers).status
+           == 404, 'who is not there is not')
 
 # ---- sites, now, visitors
 
@@ -298,14 +322,65 @@ trail = one.pop('trail')
 is_(one, row, 'one visitor has that row')
 is_([hit['page'] for hit in trail], ['s.example/%d' % n for n in (0, 3, 6, 9)],
     'and a trail in order of time')
-for vid in ('a/b', 'a//b', 'ü"\\', '\x01\x1f\n', '%41', 'a b+c', '?#'):
+PEOPLE = ('a/b', 'a//b', 'ü"\\', '\x01\x1f\n', '%41', 'a b+c', '?#',
+          '/visitors/', '../..', 'v1/shop/visitors/x')
+for vid in PEOPLE:
     live.hit(vid=vid)
 live.settle()
-for vid in ('a/b', 'a//b', 'ü"\\', '\x01\x1f\n', '%41', 'a b+c', '?#'):
-    response = live.get('/v1/shop/visitors/'
-                        + urllib.parse.quote(vid, safe=''))
-    is_(response.json().get('visitor') if response.status == 200
-        else response.status, vid, 'a visitor is found as %s' % ascii(vid))
+for vid in PEOPLE:
+    quoted = urllib.parse.quote(vid, safe='')
+    for path in ('/' + quoted, '?id=' + quoted):
+        if vid == '../..' and path[0] == '/':
+            continue
+        response = live.get('/v1/shop/visitors' + path)
+        is_(response.json().get('visitor') if response.status == 200
+            else response.status, vid, 'a visitor is found as %s' % ascii(path))
+response = Live(env, '/v1/visitors/live').get('/v1/shop/visitors/%2Fvisitors/')
+is_(response.json().get('visitor'), '/visitors/',
+    'also where the location and the id look like a resource')
+
+# a path cannot say these: nginx takes them out, and so do browsers
+
+for vid in ('.', '..', '../..', '/', './a'):
+    live.hit(vid=vid)
+live.settle()
+for vid in ('.', '..', '../..', '/', './a'):
+    one = live.json('/v1/shop/visitors?id='
+                    + urllib.parse.quote(vid, safe=''))
+    is_((one['visitor'], len(one['trail'])), (vid, one['hits']),
+        'id= finds %s, with a trail' % vid)
+is_(live.get('/v1/shop/visitors?id=nobody').status, 404,
+    'who is not there is not')
+is_(live.get('/v1/shop/visitors?id=').status, 404, 'nor is nobody')
+for query in ('id=.&limit=1', 'limit=1&id=.', 'id=.&id=.', 'id=.&since=x'):
+    is_(live.get('/v1/shop/visitors?' + query).status, 400,
+        '400 for visitors?' + query)
+
+# ---- long ids
+
+long = ['L' * 64, 'L' * 65, 'L' * 64 + 'a', 'L' * 64 + 'b', 'L' * 2000,
+        'ü' * 40, '"' * 40]
+for n, vid in enumerate(long):
+    live.hit(vid=vid, count=n + 1)
+live.settle()
+counts = {}
+for row in live.json('/v1/shop/visitors?limit=7')['visitors']:
+    quoted = urllib.parse.quote(row['visitor'], safe='')
+    for path in ('/' + quoted, '?id=' + quoted):
+        one = live.json('/v1/shop/visitors' + path)
+        is_((one['visitor'], one['hits'], len(one['trail'])),
+            (row['visitor'], row['hits'], row['hits']),
+            'a visitor who is listed as %s can be asked for so'
+            % ascii(row['visitor']))
+    counts[row['visitor']] = row['hits']
+is_(sorted(counts.values()), list(range(1, 8)),
+    'ids that begin alike are visitors of their own')
+for n, vid in enumerate(long):
+    one = live.json('/v1/shop/visitors?id=' + urllib.parse.quote(vid))
+    is_((one['hits'], one['trail'][0]['visitor']), (n + 1, vid),
+        'the whole id of %d bytes finds him, too' % len(vid.encode()))
+    if len(vid.encode()) <= 64 and '"' not in vid:
+        is_(one['visitor'], vid, 'one that is short enough is listed whole')
 
 # ---- waiting
 
@@ -356,6 +431,29 @@ live.hit(n='gone')
 ok(live.settle() and live.get('/v1/sites').status == 200,
    'who has gone is not missed')
 
+# ---- what was not answered is counted
+
+was = env.status()['live']
+for path, method in (('/v1/nope/hits', 'GET'), ('/v1/shop/nope', 'GET'),
+                     ('/v1/shop/visitors/nobody', 'GET'), ('/no.js', 'GET'),
+                     ('/v1/shop/hits?x=1', 'GET'), ('/v1/sites?x', 'HEAD'),
+                     ('/v1/shop/hits', 'PUT')):
+    live.get(path, method=method) if path[1] == 'v' else env.get(
+        '/live' + path)
+now = env.status()['live']
+is_({kind: {reason: now[kind][reason] - n for reason, n in of.items()}
+     for kind, of in was.items()},
+    {'rejected': {'path': 4, 'query': 2, 'method': 1},
+     'refused': {'store': 0, 'wait': 0, 'stream': 0}},
+    'the status counts what was not answered, by reason')
+told = len(env.error_lines('the live API rejected'))
+ok(0 < told <= 1 + (time.monotonic() - began) / 60,
+   'the error log has one line a minute')
+like(env.error_lines('the live API rejected')[0],
+     r'\[info\] .* beacon: the live API rejected 1 requests, the last as '
+     r'[a-z ]+; this is logged at most once a minute$',
+     'with nothing of a request')
+
 live.conforms()
 is_subset({('sites', 200), ('hits', 200), ('hits', 400), ('hits', 404),
            ('now', 200), ('now', 400), ('now', 404), ('visitors', 200),
@@ -374,6 +472,11 @@ for path in ('/v1/sites', '/v1/a/hits', '/v1/b/hits', '/v1/a/stream'):
     is_((response.status, response.header('retry-after')), (503, '1'),
         'without a store %s says when to come again' % path)
 is_(env.get('/live/').status, 200, 'the page is there')
+is_(env.status()['live']['refused'], {'store': 4, 'wait': 0, 'stream': 0},
+    'that is counted, too')
+like('\n'.join(env.error_lines('the live API refused')),
+     r'^.*\[error\] .*refused 1 requests, the last as the live store is not '
+     r'there yet;.*$', 'and told once')
 live.conforms()
 env.stop()
 

@@ -268,6 +268,10 @@ is_((last.status, last.header('retry-after')), (503, '1'),
     'there are no more than half of worker_connections')
 response = live.get('/v1/shop/hits?wait=25&since=' + live.cursor())
 is_(response.status, 503, 'nobody else waits, either')
+refused = env.status()['live']['refused']
+is_((refused['stream'], refused['wait']),
+    (sum(stream.status == 503 for stream in more), 1),
+    'the status says how many were sent away')
 is_(live.get('/v1/shop/hits').status, 200, 'who does not wait is answered')
 live.hit(count=50)
 ok(live.settle(), 'hits are captured')

@@ -46,11 +46,23 @@ typedef enum {
     BEACON_REJECTS
 } beacon_reject_e;
 
+/* What the live API did not answer, in the order of README's table: the first
+   ones are the request's fault (4xx), the others want room or a store (503). */
+typedef enum {
+    BEACON_LIVE_REFUSE_PATH,
+    BEACON_LIVE_REFUSE_QUERY,
+    BEACON_LIVE_REFUSE_METHOD,
+    BEACON_LIVE_REFUSE_STORE,
+    BEACON_LIVE_REFUSE_WAIT,
+    BEACON_LIVE_REFUSE_STREAM,
+    BEACON_LIVE_REFUSES
+} beacon_live_refuse_e;
+
 typedef struct {
     _Alignas(64) _Atomic uint64_t  refused;     /* no room: 503 */
     _Atomic uint64_t               dropped;     /* configuration: if= */
     _Atomic uint64_t               rejected[8]; /* beacon_reject_e */
-    _Atomic uint64_t               reserved[6];
+    _Atomic uint64_t               live[6];     /* beacon_live_refuse_e */
 } beacon_worker_counters_t;
 
 #define BEACON_BOOKS_LANES  1024

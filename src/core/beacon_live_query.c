@@ -17,6 +17,7 @@ static const beacon_live_param_t  beacon_live_params[] = {
     { "wait", BEACON_LIVE_WAIT },
     { "fields", BEACON_LIVE_FIELDS },
     { "window", BEACON_LIVE_WINDOW },
+    { "id", BEACON_LIVE_ID },
     { NULL, 0 }
 };
 
@@ -108,6 +109,10 @@ beacon_live_value(unsigned bit, beacon_str_t value, beacon_live_query_t *query)
         query->row = beacon_live_is(value, "row");
         return query->row || beacon_live_is(value, "short")
                ? NULL : "fields can be short, or row";
+
+    case BEACON_LIVE_ID:
+        query->id = value;
+        return NULL;
 
     default: /* BEACON_LIVE_WINDOW */
         wrong = "window is no number of seconds from 10 to 3600";

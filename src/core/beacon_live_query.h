@@ -15,6 +15,7 @@
 #define BEACON_LIVE_FIELDS  0x08
 #define BEACON_LIVE_WINDOW  0x10
 #define BEACON_LIVE_FILTER  0x20        /* args.NAME= */
+#define BEACON_LIVE_ID      0x40
 
 #define BEACON_LIVE_FILTERS  16
 
@@ -28,6 +29,7 @@ typedef struct {
     uint32_t      window;
     int           brief;                /* fields=short, or row: */
     int           row;
+    beacon_str_t  id;
     unsigned      nfilters;
     struct {
         beacon_str_t  name;
@@ -37,8 +39,8 @@ typedef struct {
 
 /*
  * Reads a query's text, as application/x-www-form-urlencoded.  may: what this
- * resource knows.  buf has room for text.len bytes, and is where filters point
- * to afterwards.  Returns NULL, or what is wrong, as JSON text.
+ * resource knows.  buf has room for text.len bytes, and is where filters and
+ * id point to afterwards.  Returns NULL, or what is wrong, as JSON text.
  */
 const char *beacon_live_query(beacon_str_t text, unsigned may, uint8_t *buf,
     beacon_live_query_t *query);

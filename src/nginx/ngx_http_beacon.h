@@ -258,6 +258,9 @@ typedef struct {
     ngx_uint_t                  ip;         /* 1: addresses are shown */
     ngx_http_beacon_cors_t     *cors;       /* NULL: none */
     ngx_str_t                   pixel;      /* .data NULL: not said */
+    ngx_uint_t                  any;        /* its location is a regex, or
+                                               named; else paths begin with */
+    size_t                      prefix;     /*   so many bytes of its */
     ngx_str_t                   at;
 } ngx_http_beacon_view_t;
 
@@ -573,6 +576,13 @@ ngx_int_t ngx_http_beacon_answer_redirect(ngx_http_request_t *r,
 ngx_int_t ngx_http_beacon_options(ngx_http_request_t *r);
 ngx_int_t ngx_http_beacon_header(ngx_http_request_t *r, ngx_str_t *key,
     ngx_str_t *value);
+
+/*
+ * The end of any answer that has a body: sends the headers that are set, and
+ * out, which is len bytes of this type and all there is.
+ */
+ngx_int_t ngx_http_beacon_output(ngx_http_request_t *r, const ngx_str_t *type,
+    ngx_chain_t *out, off_t len);
 
 /* ngx_http_beacon_redirect.c: clicks */
 char *ngx_http_beacon_conf_redirect(ngx_conf_t *cf, ngx_command_t *cmd,

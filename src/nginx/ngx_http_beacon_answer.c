@@ -176,7 +176,6 @@ static ngx_int_t
 ngx_http_beacon_send(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
     ngx_uint_t gif)
 {
-    ngx_int_t     rc;
     ngx_buf_t    *b;
     ngx_chain_t   out;
 
@@ -194,23 +193,14 @@ ngx_http_beacon_send(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
         return NGX_ERROR;
     }
 
-    if (gif) {
-        r->headers_out.content_type = ngx_http_beacon_image_gif;
-        r->headers_out.content_type_len = ngx_http_beacon_image_gif.len;
-        r->headers_out.content_length_n = sizeof(ngx_http_beacon_gif);
-
-    } else {
+    if (!gif) {
         r->headers_out.content_length_n = 0;
 
         if (r == r->main) {
             r->header_only = 1;
         }
-    }
 
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only || !gif) {
-        return rc;
+        return ngx_http_send_header(r);
     }
 
     b = ngx_calloc_buf(r->pool);
@@ -221,13 +211,38 @@ ngx_http_beacon_send(ngx_http_request_t *r, ngx_http_beacon_loc_conf_t *blcf,
     b->pos = ngx_http_beacon_gif;
     b->last = ngx_http_beacon_gif + sizeof(ngx_http_beacon_gif);
     b->memory = 1;
-    b->last_buf = (r == r->main);
-    b->last_in_chain = 1;
 
     out.buf = b;
     out.next = NULL;
 
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_beacon_output(r, &ngx_http_beacon_image_gif, &out,
+                                  sizeof(ngx_http_beacon_gif));
+}
+
+
+ngx_int_t
+ngx_http_beacon_output(ngx_http_request_t *r, const ngx_str_t *type,
+    ngx_chain_t *out, off_t len)
+{
+    ngx_int_t     rc;
+    ngx_chain_t  *cl;
+
+    r->headers_out.content_type = *type;
+    r->headers_out.content_type_len = type->len;
+    r->headers_out.content_length_n = len;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    for (cl = out; cl->next; cl = cl->next) { /* void */ }
+
+    cl->buf->last_buf = (r == r->main);
+    cl->buf->last_in_chain = 1;
+
+    return ngx_http_output_filter(r, out);
 }
 
 

@@ -20,8 +20,9 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_beacon_live_rest(ngx_http_request_t *r,
-    ngx_str_t *rest);
-static size_t ngx_http_beacon_live_prefix(ngx_http_request_t *r);
+    ngx_http_beacon_view_t *view, ngx_str_t *rest);
+static size_t ngx_http_beacon_live_prefix(ngx_str_t *uri);
+static ngx_uint_t ngx_http_beacon_live_known(ngx_str_t *path);
 static ngx_int_t ngx_http_beacon_live_slash(ngx_http_request_t *r);
 static ngx_int_t ngx_http_beacon_live_file(ngx_http_request_t *r,
     ngx_http_beacon_loc_conf_t *blcf, ngx_str_t *name, ngx_str_t *sites);
@@ -33,8 +34,6 @@ static ngx_http_beacon_live_resource_t *ngx_http_beacon_live_resource(
     ngx_str_t *path);
 static ngx_uint_t ngx_http_beacon_live_segment(ngx_str_t *path,
     ngx_str_t *segment);
-static ngx_int_t ngx_http_beacon_live_visitor(ngx_http_beacon_live_ctx_t *ctx,
-    ngx_str_t *path);
 
 
 static ngx_http_beacon_live_resource_t  ngx_http_beacon_live_resources[] = {
@@ -64,7 +63,7 @@ ngx_http_beacon_live_handler(ngx_http_request_t *r)
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
-        return ngx_http_beacon_live_problem(r, NGX_HTTP_NOT_ALLOWED,
+        return ngx_http_beacon_live_problem(r, BEACON_LIVE_REFUSE_METHOD,
                                             "this is for reading only");
     }
 
@@ -83,7 +82,7 @@ ngx_http_beacon_live_handler(ngx_http_request_t *r)
         sites.len = value.len;
     }
 
-    rc = ngx_http_beacon_live_rest(r, &rest);
+    rc = ngx_http_beacon_live_rest(r, blcf->view, &rest);
 
     if (rc == NGX_DECLINED) {
         return ngx_http_beacon_live_slash(r);
@@ -103,11 +102,13 @@ ngx_http_beacon_live_handler(ngx_http_request_t *r)
 /* What follows the location's prefix.  NGX_DECLINED: not even its slash. */
 
 static ngx_int_t
-ngx_http_beacon_live_rest(ngx_http_request_t *r, ngx_str_t *rest)
+ngx_http_beacon_live_rest(ngx_http_request_t *r, ngx_http_beacon_view_t *view,
+    ngx_str_t *rest)
 {
     u_char  *p, *last;
 
-    p = r->uri.data + ngx_http_beacon_live_prefix(r);
+    p = r->uri.data + (view->any ? ngx_http_beacon_live_prefix(&r->uri)
+                                 : ngx_min(view->prefix, r->uri.len));
     last = r->uri.data + r->uri.len;
 
     if (p == last && *(p - 1) != '/') {
@@ -125,35 +126,60 @@ ngx_http_beacon_live_rest(ngx_http_request_t *r, ngx_str_t *rest)
 }
 
 
-/* A regex has none: what follows the first "/v1/", or the last slash. */
+/*
+ * A regex has none: what stands before the first "/v1/" behind which there is
+ * a resource, else before the first at all (so there is no page where the regex
+ * itself wants one), else up to the last slash.
+ */
 
 static size_t
-ngx_http_beacon_live_prefix(ngx_http_request_t *r)
+ngx_http_beacon_live_prefix(ngx_str_t *uri)
 {
-    size_t                     i;
-    ngx_uint_t                 regex;
-    ngx_http_core_loc_conf_t  *clcf;
+    size_t     i, first;
+    ngx_str_t  path;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-    regex = clcf->named;
+    first = 0;
 
-#if (NGX_PCRE)
-    regex |= (clcf->regex != NULL);
-#endif
+    for (i = 0; i + 4 <= uri->len; i++) {
+        if (ngx_strncmp(uri->data + i, "/v1/", 4) != 0) {
+            continue;
+        }
 
-    if (!regex) {
-        return ngx_min(clcf->name.len, r->uri.len);
-    }
+        path.data = uri->data + i + 4;
+        path.len = uri->len - i - 4;
 
-    for (i = 0; i + 4 <= r->uri.len; i++) {
-        if (ngx_strncmp(r->uri.data + i, "/v1/", 4) == 0) {
+        if (ngx_http_beacon_live_known(&path)) {
             return i + 1;
         }
+
+        first = first ? first : i + 1;
     }
 
-    for (i = r->uri.len; i && r->uri.data[i - 1] != '/'; i--) { /* void */ }
+    if (first) {
+        return first;
+    }
+
+    for (i = uri->len; i && uri->data[i - 1] != '/'; i--) { /* void */ }
 
     return i;
+}
+
+
+/* "sites", or "SITE/hits" and its like. */
+
+static ngx_uint_t
+ngx_http_beacon_live_known(ngx_str_t *path)
+{
+    ngx_str_t  site, rest;
+
+    rest = *path;
+
+    if (rest.len == 5 && ngx_strncmp(rest.data, "sites", 5) == 0) {
+        return 1;
+    }
+
+    return ngx_http_beacon_live_segment(&rest, &site)
+           && ngx_http_beacon_live_resource(&rest) != NULL;
 }
 
 
@@ -218,7 +244,7 @@ ngx_http_beacon_live_file(ngx_http_request_t *r,
                                                              &word));
 
     return (rc == NGX_DECLINED)
-           ? ngx_http_beacon_live_problem(r, NGX_HTTP_NOT_FOUND,
+           ? ngx_http_beacon_live_problem(r, BEACON_LIVE_REFUSE_PATH,
                                           "there is no such page")
            : rc;
 }
@@ -236,7 +262,7 @@ ngx_http_beacon_live_api(ngx_http_request_t *r,
     worker = blcf->main->live_worker;
 
     if (!ngx_http_beacon_live_there(worker)) {
-        return ngx_http_beacon_live_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+        return ngx_http_beacon_live_problem(r, BEACON_LIVE_REFUSE_STORE,
                                             "the live store is not there yet");
     }
 
@@ -281,7 +307,8 @@ ngx_http_beacon_live_site(ngx_http_beacon_live_ctx_t *ctx, ngx_str_t *path)
     /* one that is named is there, though it had no hit so far */
 
     if (!ctx->found && allowed != 2) {
-        return ngx_http_beacon_live_problem(ctx->request, NGX_HTTP_NOT_FOUND,
+        return ngx_http_beacon_live_problem(ctx->request,
+                                            BEACON_LIVE_REFUSE_PATH,
                                             "there is no such site");
     }
 
@@ -294,14 +321,10 @@ ngx_http_beacon_live_site(ngx_http_beacon_live_ctx_t *ctx, ngx_str_t *path)
     if (resource && resource->handler == ngx_http_beacon_live_visitors
         && path->len)
     {
-        if (ngx_http_beacon_live_visitor(ctx, path) != NGX_OK) {
-            return NGX_ERROR;
-        }
-
-        return ngx_http_beacon_live_person(ctx);
+        return ngx_http_beacon_live_visitor(ctx, path);
     }
 
-    return ngx_http_beacon_live_problem(ctx->request, NGX_HTTP_NOT_FOUND,
+    return ngx_http_beacon_live_problem(ctx->request, BEACON_LIVE_REFUSE_PATH,
                                         "there is no such resource");
 }
 
@@ -352,68 +375,4 @@ ngx_http_beacon_live_segment(ngx_str_t *path, ngx_str_t *segment)
     }
 
     return segment->len != 0;
-}
-
-
-/*
- * A visitor's id, as it stands in a line: escaped.  nginx takes slashes and
- * dots out of a path; what the client wrote has them.
- */
-
-static ngx_int_t
-ngx_http_beacon_live_visitor(ngx_http_beacon_live_ctx_t *ctx, ngx_str_t *path)
-{
-    u_char               c, *p, *d, *last, *id;
-    ngx_http_request_t  *r;
-
-    static u_char  from[] = "\b\t\n\f\r\"\\";
-    static u_char  to[] = "btnfr\"\\";
-
-    r = ctx->request;
-    last = r->unparsed_uri.data + r->unparsed_uri.len;
-
-    p = ngx_strlcasestrn(r->unparsed_uri.data, last,
-                         (u_char *) "/visitors/", 10 - 1);
-
-    if (p && r->internal == 0) {
-        p += 10;
-        id = ngx_strlchr(p, last, '?');
-        path->len = (id ? id : last) - p;
-
-        id = ngx_pnalloc(r->pool, path->len);
-        if (id == NULL) {
-            return NGX_ERROR;
-        }
-
-        path->data = d = id;
-        ngx_unescape_uri(&d, &p, path->len, 0);
-        path->len = d - id;
-    }
-
-    d = ngx_pnalloc(r->pool, 6 * path->len + 1);
-    if (d == NULL) {
-        return NGX_ERROR;
-    }
-
-    ctx->visitor.data = d;
-
-    for (p = path->data, last = p + path->len; p < last; p++) {
-        c = *p;
-        id = c ? (u_char *) ngx_strchr(from, c) : NULL;
-
-        if (id) {
-            *d++ = '\\';
-            *d++ = to[id - from];
-
-        } else if (c < 0x20) {
-            d = ngx_sprintf(d, "\\u%04xd", c);
-
-        } else {
-            *d++ = c;
-        }
-    }
-
-    ctx->visitor.len = d - ctx->visitor.data;
-
-    return NGX_OK;
 }

@@ -64,6 +64,10 @@ struct ngx_http_beacon_live_worker_s {
     ngx_uint_t                    waiters;
     ngx_uint_t                    max;
     uint64_t                      read;     /* bytes, in this round's turns */
+    ngx_msec_t                    warned[2];    /* when what was rejected, or
+                                               refused, was told of last; 0:
+                                               never; and how many since */
+    ngx_uint_t                    unsaid[2];
     ngx_event_t                   tick;     /* asks for news */
     ngx_event_t                   turn;     /* gives turns to "ready" */
 };
@@ -114,7 +118,6 @@ struct ngx_http_beacon_live_ctx_s {
 
     ngx_str_t                     sites;    /* that it may see */
     ngx_str_t                     site;     /* the one it asks for */
-    ngx_str_t                     visitor;  /* .../visitors/ID */
     ngx_uint_t                    found;    /* the store knows the site */
     beacon_live_info_t            info;     /* all zeros: it does not */
     uint64_t                      epoch;    /* of the store it reads */
@@ -174,10 +177,11 @@ ngx_uint_t ngx_http_beacon_live_name(ngx_str_t *sites, size_t *at,
 
 /*
  * ngx_http_beacon_live_send.c: answers, sent complete.  They return what a
- * content handler returns.  A problem is RFC 9457's; detail is JSON text.
+ * content handler returns.  A problem is RFC 9457's, and counted; detail is
+ * JSON text, and nothing of the request.
  */
 ngx_int_t ngx_http_beacon_live_problem(ngx_http_request_t *r,
-    ngx_uint_t status, const char *detail);
+    beacon_live_refuse_e reason, const char *detail);
 ngx_int_t ngx_http_beacon_live_options(ngx_http_request_t *r);
 ngx_int_t ngx_http_beacon_live_send(ngx_http_beacon_live_ctx_t *ctx);
 ngx_int_t ngx_http_beacon_live_header(ngx_http_request_t *r, const char *key,
@@ -245,7 +249,8 @@ void ngx_http_beacon_live_run(ngx_http_beacon_live_ctx_t *ctx);
 ngx_int_t ngx_http_beacon_live_hits(ngx_http_beacon_live_ctx_t *ctx);
 ngx_int_t ngx_http_beacon_live_now(ngx_http_beacon_live_ctx_t *ctx);
 ngx_int_t ngx_http_beacon_live_visitors(ngx_http_beacon_live_ctx_t *ctx);
-ngx_int_t ngx_http_beacon_live_person(ngx_http_beacon_live_ctx_t *ctx);
+ngx_int_t ngx_http_beacon_live_visitor(ngx_http_beacon_live_ctx_t *ctx,
+    ngx_str_t *path);
 ngx_int_t ngx_http_beacon_live_stream(ngx_http_beacon_live_ctx_t *ctx);
 ngx_int_t ngx_http_beacon_live_sites(ngx_http_beacon_live_ctx_t *ctx);
 

@@ -222,14 +222,7 @@ static ngx_int_t
 ngx_http_beacon_asset_body(ngx_http_request_t *r, const ngx_str_t *type,
     ngx_table_elt_t *headers, ngx_buf_t *b)
 {
-    ngx_int_t    rc;
     ngx_chain_t  out;
-
-    rc = ngx_http_discard_request_body(r);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
 
     for ( /* void */ ; headers->hash; headers++) {
         if (ngx_http_beacon_header(r, &headers->key, &headers->value)
@@ -240,21 +233,9 @@ ngx_http_beacon_asset_body(ngx_http_request_t *r, const ngx_str_t *type,
     }
 
     r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = type->len;
-    r->headers_out.content_length_n = b->last - b->pos;
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    b->last_buf = (r == r->main);
-    b->last_in_chain = 1;
 
     out.buf = b;
     out.next = NULL;
 
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_beacon_output(r, type, &out, b->last - b->pos);
 }

@@ -179,6 +179,15 @@ ngx_http_beacon_conf_live_view(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
+    /* an "if" in it has no name of its own */
+
+    view->any = clcf->named;
+    view->prefix = clcf->name.len;
+
+#if (NGX_PCRE)
+    view->any |= (clcf->regex != NULL);
+#endif
+
     clcf->handler = ngx_http_beacon_live_handler;
     blcf->view = view;
 

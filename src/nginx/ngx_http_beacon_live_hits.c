@@ -37,7 +37,7 @@ ngx_http_beacon_live_hits(ngx_http_beacon_live_ctx_t *ctx)
                                          |BEACON_LIVE_FILTER,
                                       NGX_HTTP_BEACON_LIVE_LIMIT, 0, args);
     if (wrong) {
-        return ngx_http_beacon_live_problem(r, NGX_HTTP_BAD_REQUEST, wrong);
+        return ngx_http_beacon_live_problem(r, BEACON_LIVE_REFUSE_QUERY, wrong);
     }
 
     args->limit = ngx_min(args->limit, NGX_HTTP_BEACON_LIVE_LIMITS);
@@ -434,7 +434,7 @@ ngx_http_beacon_live_poll(ngx_http_beacon_live_ctx_t *ctx)
 
         if (!ngx_http_beacon_live_may_wait(ctx->worker)) {
             return ngx_http_beacon_live_problem(ctx->request,
-                                                NGX_HTTP_SERVICE_UNAVAILABLE,
+                                                BEACON_LIVE_REFUSE_WAIT,
                                                 "too many wait here");
         }
 

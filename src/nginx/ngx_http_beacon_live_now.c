@@ -42,7 +42,7 @@ ngx_http_beacon_live_now(ngx_http_beacon_live_ctx_t *ctx)
                                       &ctx->args);
     if (wrong) {
         return ngx_http_beacon_live_problem(ctx->request,
-                                            NGX_HTTP_BAD_REQUEST, wrong);
+                                            BEACON_LIVE_REFUSE_QUERY, wrong);
     }
 
     p = ngx_http_beacon_live_room(&ctx->text, NGX_HTTP_BEACON_LIVE_NOW);

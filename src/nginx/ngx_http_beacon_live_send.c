@@ -5,13 +5,32 @@
 #include "ngx_http_beacon_live.h"
 
 
-static const char *ngx_http_beacon_live_title(ngx_uint_t status);
-static ngx_int_t ngx_http_beacon_live_output(ngx_http_request_t *r,
-    ngx_str_t *type, ngx_chain_t *out, off_t len);
+static void ngx_http_beacon_live_count(ngx_http_request_t *r,
+    beacon_live_refuse_e reason, const char *detail);
 
 
 #define NGX_HTTP_BEACON_LIVE_BUFFER  4000       /* of the pool, not malloc's */
 #define NGX_HTTP_BEACON_LIVE_BUFFER_MAX  32768
+
+
+typedef struct {
+    ngx_uint_t   status;
+    const char  *title;
+} ngx_http_beacon_live_problem_t;
+
+
+/* By beacon_live_refuse_e. */
+
+static const ngx_http_beacon_live_problem_t
+    ngx_http_beacon_live_problems[] =
+{
+    { NGX_HTTP_NOT_FOUND, "Not Found" },
+    { NGX_HTTP_BAD_REQUEST, "Bad Request" },
+    { NGX_HTTP_NOT_ALLOWED, "Method Not Allowed" },
+    { NGX_HTTP_SERVICE_UNAVAILABLE, "Service Unavailable" },
+    { NGX_HTTP_SERVICE_UNAVAILABLE, "Service Unavailable" },
+    { NGX_HTTP_SERVICE_UNAVAILABLE, "Service Unavailable" }
+};
 
 
 static ngx_str_t  ngx_http_beacon_live_json = ngx_string("application/json");
@@ -20,15 +39,19 @@ static ngx_str_t  ngx_http_beacon_live_problem_json =
 
 
 ngx_int_t
-ngx_http_beacon_live_problem(ngx_http_request_t *r, ngx_uint_t status,
-    const char *detail)
+ngx_http_beacon_live_problem(ngx_http_request_t *r,
+    beacon_live_refuse_e reason, const char *detail)
 {
     size_t       len;
     ngx_buf_t   *b;
+    ngx_uint_t   status;
     const char  *title;
     ngx_chain_t  out;
 
-    title = ngx_http_beacon_live_title(status);
+    ngx_http_beacon_live_count(r, reason, detail);
+
+    status = ngx_http_beacon_live_problems[reason].status;
+    title = ngx_http_beacon_live_problems[reason].title;
     len = sizeof("{\"type\":\"about:blank\",\"title\":\"\",\"status\":000,"
                  "\"detail\":\"\"}\n")
           + ngx_strlen(title) + ngx_strlen(detail);
@@ -60,31 +83,53 @@ ngx_http_beacon_live_problem(ngx_http_request_t *r, ngx_uint_t status,
         return NGX_ERROR;
     }
 
+    if (ngx_http_beacon_live_headers(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     out.buf = b;
     out.next = NULL;
 
-    return ngx_http_beacon_live_output(r, &ngx_http_beacon_live_problem_json,
-                                       &out, b->last - b->pos);
+    return ngx_http_beacon_output(r, &ngx_http_beacon_live_problem_json, &out,
+                                  b->last - b->pos);
 }
 
 
-static const char *
-ngx_http_beacon_live_title(ngx_uint_t status)
+/*
+ * And says so, once a minute each of what the client could do better and of
+ * what we could.  Not to the request's log, as all of Beacon's messages.
+ */
+
+static void
+ngx_http_beacon_live_count(ngx_http_request_t *r, beacon_live_refuse_e reason,
+    const char *detail)
 {
-    switch (status) {
+    ngx_uint_t                      ours;
+    ngx_http_beacon_loc_conf_t     *blcf;
+    ngx_http_beacon_live_worker_t  *worker;
 
-    case NGX_HTTP_BAD_REQUEST:
-        return "Bad Request";
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_beacon_module);
+    worker = blcf->main->live_worker;
 
-    case NGX_HTTP_NOT_FOUND:
-        return "Not Found";
+    atomic_fetch_add_explicit(&blcf->main->worker->mine->live[reason], 1,
+                              memory_order_relaxed);
 
-    case NGX_HTTP_NOT_ALLOWED:
-        return "Method Not Allowed";
+    ours = (reason >= BEACON_LIVE_REFUSE_STORE);
+    worker->unsaid[ours]++;
 
-    default: /* NGX_HTTP_SERVICE_UNAVAILABLE */
-        return "Service Unavailable";
+    if (worker->warned[ours]
+        && ngx_current_msec - worker->warned[ours] < 60000)
+    {
+        return;
     }
+
+    ngx_log_error((ours ? NGX_LOG_ERR : NGX_LOG_INFO), worker->log, 0,
+                  "beacon: the live API %s %ui requests, the last as %s; this "
+                  "is logged at most once a minute",
+                  ours ? "refused" : "rejected", worker->unsaid[ours], detail);
+
+    worker->warned[ours] = ngx_current_msec ? ngx_current_msec : 1;
+    worker->unsaid[ours] = 0;
 }
 
 
@@ -155,45 +200,13 @@ ngx_http_beacon_live_send(ngx_http_beacon_live_ctx_t *ctx)
 {
     ctx->request->headers_out.status = NGX_HTTP_OK;
 
-    return ngx_http_beacon_live_output(ctx->request,
-                                       &ngx_http_beacon_live_json,
-                                       ctx->text.out,
-                                       ngx_http_beacon_live_len(&ctx->text));
-}
-
-
-/*
- * NGX_ERROR rather than a status where memory runs out: the connection is
- * closed, and no error_page can tell the client something else.
- */
-
-static ngx_int_t
-ngx_http_beacon_live_output(ngx_http_request_t *r, ngx_str_t *type,
-    ngx_chain_t *out, off_t len)
-{
-    ngx_int_t     rc;
-    ngx_chain_t  *cl;
-
-    if (ngx_http_beacon_live_headers(r) != NGX_OK) {
+    if (ngx_http_beacon_live_headers(ctx->request) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = type->len;
-    r->headers_out.content_length_n = len;
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    for (cl = out; cl->next; cl = cl->next) { /* void */ }
-
-    cl->buf->last_buf = (r == r->main);
-    cl->buf->last_in_chain = 1;
-
-    return ngx_http_output_filter(r, out);
+    return ngx_http_beacon_output(ctx->request, &ngx_http_beacon_live_json,
+                                  ctx->text.out,
+                                  ngx_http_beacon_live_len(&ctx->text));
 }
 
 

@@ -31,7 +31,7 @@ ngx_http_beacon_live_sites(ngx_http_beacon_live_ctx_t *ctx)
 
     if (wrong) {
         return ngx_http_beacon_live_problem(ctx->request,
-                                            NGX_HTTP_BAD_REQUEST, wrong);
+                                            BEACON_LIVE_REFUSE_QUERY, wrong);
     }
 
     p = ngx_http_beacon_live_room(&ctx->text, 32);

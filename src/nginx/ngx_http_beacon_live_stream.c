@@ -52,11 +52,11 @@ ngx_http_beacon_live_stream(ngx_http_beacon_live_ctx_t *ctx)
     }
 
     if (wrong) {
-        return ngx_http_beacon_live_problem(r, NGX_HTTP_BAD_REQUEST, wrong);
+        return ngx_http_beacon_live_problem(r, BEACON_LIVE_REFUSE_QUERY, wrong);
     }
 
     if (!ngx_http_beacon_live_may_wait(ctx->worker)) {
-        return ngx_http_beacon_live_problem(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+        return ngx_http_beacon_live_problem(r, BEACON_LIVE_REFUSE_STREAM,
                                             "too many wait here");
     }
 

@@ -1,11 +1,19 @@
 /*
- * GET SITE/visitors, and SITE/visitors/ID with the visitor's trail.
+ * GET SITE/visitors, and SITE/visitors/ID, or visitors?id=ID, with the
+ * visitor's trail.
  */
 
 #include "ngx_http_beacon_live.h"
 
 
-static ngx_int_t ngx_http_beacon_live_visitor(ngx_http_beacon_live_ctx_t *ctx,
+static ngx_int_t ngx_http_beacon_live_list(ngx_http_beacon_live_ctx_t *ctx);
+static ngx_int_t ngx_http_beacon_live_raw(ngx_http_request_t *r,
+    ngx_str_t *path);
+static ngx_int_t ngx_http_beacon_live_person(ngx_http_beacon_live_ctx_t *ctx,
+    ngx_str_t *id);
+static ngx_int_t ngx_http_beacon_live_escape(ngx_pool_t *pool, ngx_str_t *id,
+    beacon_str_t *text);
+static ngx_int_t ngx_http_beacon_live_row(ngx_http_beacon_live_ctx_t *ctx,
     beacon_live_person_t *person, ngx_uint_t n);
 static u_char *ngx_http_beacon_live_member(u_char *p, const char *name,
     beacon_str_t *value);
@@ -24,20 +32,47 @@ static ngx_int_t ngx_http_beacon_live_trail(ngx_http_beacon_live_ctx_t *ctx,
 ngx_int_t
 ngx_http_beacon_live_visitors(ngx_http_beacon_live_ctx_t *ctx)
 {
+    ngx_str_t     id;
+    ngx_uint_t    given;
+    const char   *wrong;
+
+    wrong = ngx_http_beacon_live_args(ctx->request,
+                                      BEACON_LIVE_LIMIT|BEACON_LIVE_ID,
+                                      NGX_HTTP_BEACON_LIVE_VISITORS, 0,
+                                      &ctx->args);
+
+    given = ctx->args.given;
+
+    if (wrong == NULL && (given & BEACON_LIVE_ID)
+        && (given & BEACON_LIVE_LIMIT))
+    {
+        wrong = "limit is for more than one visitor";
+    }
+
+    if (wrong) {
+        return ngx_http_beacon_live_problem(ctx->request,
+                                            BEACON_LIVE_REFUSE_QUERY, wrong);
+    }
+
+    if (given & BEACON_LIVE_ID) {
+        id.data = (u_char *) ctx->args.id.data;
+        id.len = ctx->args.id.len;
+
+        return ngx_http_beacon_live_person(ctx, &id);
+    }
+
+    return ngx_http_beacon_live_list(ctx);
+}
+
+
+static ngx_int_t
+ngx_http_beacon_live_list(ngx_http_beacon_live_ctx_t *ctx)
+{
     u_char                *p;
     uint32_t               at;
     uint64_t               before;
     ngx_uint_t             n;
-    const char            *wrong;
     beacon_live_person_t   person;
-
-    wrong = ngx_http_beacon_live_args(ctx->request, BEACON_LIVE_LIMIT,
-                                      NGX_HTTP_BEACON_LIVE_VISITORS, 0,
-                                      &ctx->args);
-    if (wrong) {
-        return ngx_http_beacon_live_problem(ctx->request,
-                                            NGX_HTTP_BAD_REQUEST, wrong);
-    }
 
     p = ngx_http_beacon_live_room(&ctx->text, 32);
     if (p == NULL) {
@@ -61,7 +96,7 @@ ngx_http_beacon_live_visitors(ngx_http_beacon_live_ctx_t *ctx)
             break;
         }
 
-        if (ngx_http_beacon_live_visitor(ctx, &person, n) != NGX_OK) {
+        if (ngx_http_beacon_live_row(ctx, &person, n) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -81,7 +116,7 @@ ngx_http_beacon_live_visitors(ngx_http_beacon_live_ctx_t *ctx)
 /* n: of rows before it. */
 
 static ngx_int_t
-ngx_http_beacon_live_visitor(ngx_http_beacon_live_ctx_t *ctx,
+ngx_http_beacon_live_row(ngx_http_beacon_live_ctx_t *ctx,
     beacon_live_person_t *person, ngx_uint_t n)
 {
     u_char  *p;
@@ -137,38 +172,135 @@ ngx_http_beacon_live_member(u_char *p, const char *name, beacon_str_t *value)
 }
 
 
+/* path: what follows "visitors/". */
+
 ngx_int_t
-ngx_http_beacon_live_person(ngx_http_beacon_live_ctx_t *ctx)
+ngx_http_beacon_live_visitor(ngx_http_beacon_live_ctx_t *ctx, ngx_str_t *path)
 {
-    const char            *wrong;
-    beacon_str_t           id;
-    beacon_live_person_t   person;
+    const char  *wrong;
 
     wrong = ngx_http_beacon_live_args(ctx->request, 0, 0, 0, &ctx->args);
 
     if (wrong) {
         return ngx_http_beacon_live_problem(ctx->request,
-                                            NGX_HTTP_BAD_REQUEST, wrong);
+                                            BEACON_LIVE_REFUSE_QUERY, wrong);
     }
 
-    id.data = ctx->visitor.data;
-    id.len = ctx->visitor.len;
+    if (ngx_http_beacon_live_raw(ctx->request, path) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_beacon_live_person(ctx, path);
+}
+
+
+/*
+ * nginx takes slashes and dots out of a path; what the client wrote has them.
+ * It is believed where it says the same, byte for byte, up to the id: so it
+ * names no other site than the one that was judged.
+ */
+
+static ngx_int_t
+ngx_http_beacon_live_raw(ngx_http_request_t *r, ngx_str_t *path)
+{
+    size_t   len;
+    u_char  *p, *d, *raw;
+
+    p = r->unparsed_uri.data;
+
+    for (len = 0; len < r->unparsed_uri.len && p[len] != '?' && p[len] != '#';
+         len++)
+    {
+        /* void */
+    }
+
+    raw = ngx_pnalloc(r->pool, len + 1);
+    if (raw == NULL) {
+        return NGX_ERROR;
+    }
+
+    d = raw;
+    ngx_unescape_uri(&d, &p, len, 0);
+
+    len = path->data - r->uri.data;
+
+    if ((size_t) (d - raw) > len && ngx_memcmp(raw, r->uri.data, len) == 0) {
+        path->data = raw + len;
+        path->len = d - path->data;
+    }
+
+    return NGX_OK;
+}
+
+
+/* id: decoded. */
+
+static ngx_int_t
+ngx_http_beacon_live_person(ngx_http_beacon_live_ctx_t *ctx, ngx_str_t *id)
+{
+    beacon_str_t           text;
+    beacon_live_person_t   person;
+
+    if (ngx_http_beacon_live_escape(ctx->request->pool, id, &text) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (!ctx->found
-        || beacon_live_visitor(&ctx->worker->store, &ctx->info, id, &person)
+        || beacon_live_visitor(&ctx->worker->store, &ctx->info, text, &person)
            != BEACON_OK)
     {
-        return ngx_http_beacon_live_problem(ctx->request, NGX_HTTP_NOT_FOUND,
+        return ngx_http_beacon_live_problem(ctx->request,
+                                            BEACON_LIVE_REFUSE_PATH,
                                             "there is no such visitor");
     }
 
-    if (ngx_http_beacon_live_visitor(ctx, &person, 0) != NGX_OK
+    if (ngx_http_beacon_live_row(ctx, &person, 0) != NGX_OK
         || ngx_http_beacon_live_trail(ctx, &person) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     return ngx_http_beacon_live_send(ctx);
+}
+
+
+/* As it stands in a line. */
+
+static ngx_int_t
+ngx_http_beacon_live_escape(ngx_pool_t *pool, ngx_str_t *id,
+    beacon_str_t *text)
+{
+    u_char  c, *p, *d, *last, *at;
+
+    static u_char  from[] = "\b\t\n\f\r\"\\";
+    static u_char  to[] = "btnfr\"\\";
+
+    d = ngx_pnalloc(pool, 6 * id->len + 1);
+    if (d == NULL) {
+        return NGX_ERROR;
+    }
+
+    text->data = d;
+
+    for (p = id->data, last = p + id->len; p < last; p++) {
+        c = *p;
+        at = c ? (u_char *) ngx_strchr(from, c) : NULL;
+
+        if (at) {
+            *d++ = '\\';
+            *d++ = to[at - from];
+
+        } else if (c < 0x20) {
+            d = ngx_sprintf(d, "\\u%04xd", c);
+
+        } else {
+            *d++ = c;
+        }
+    }
+
+    text->len = d - text->data;
+
+    return NGX_OK;
 }
 
 

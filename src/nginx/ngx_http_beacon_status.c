@@ -108,7 +108,6 @@ ngx_http_beacon_status_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_beacon_status_send(ngx_http_request_t *r, ngx_buf_t *b)
 {
-    ngx_int_t    rc;
     ngx_chain_t  out;
 
     static ngx_str_t  key = ngx_string("Cache-Control");
@@ -119,24 +118,13 @@ ngx_http_beacon_status_send(ngx_http_request_t *r, ngx_buf_t *b)
     }
 
     r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_type = ngx_http_beacon_status_type;
-    r->headers_out.content_type_len = ngx_http_beacon_status_type.len;
-    r->headers_out.content_length_n = b->last - b->pos;
     r->disable_not_modified = 1;
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    b->last_buf = (r == r->main);
-    b->last_in_chain = 1;
 
     out.buf = b;
     out.next = NULL;
 
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_beacon_output(r, &ngx_http_beacon_status_type, &out,
+                                  b->last - b->pos);
 }
 
 
@@ -196,6 +184,11 @@ ngx_http_beacon_now_counters(beacon_counters_t *counters,
         for (n = 0; n < BEACON_REJECTS; n++) {
             now->rejected[n] += atomic_load_explicit(&w->rejected[n],
                                                      memory_order_relaxed);
+        }
+
+        for (n = 0; n < BEACON_LIVE_REFUSES; n++) {
+            now->live[n] += atomic_load_explicit(&w->live[n],
+                                                 memory_order_relaxed);
         }
     }
 }

@@ -16,6 +16,7 @@ typedef struct {
     uint64_t         refused;
     uint64_t         dropped;
     uint64_t         rejected[BEACON_REJECTS];
+    uint64_t         live[BEACON_LIVE_REFUSES];
     uint64_t         since;         /* hits committed since the snapshot */
     uint64_t         used;
     uint64_t         capacity;

@@ -17,6 +17,8 @@ static u_char *ngx_http_beacon_print_sink(u_char *p, u_char *last,
     beacon_books_sink_t *sink, uint64_t since);
 static u_char *ngx_http_beacon_print_helper(u_char *p, u_char *last,
     ngx_http_beacon_now_t *now);
+static u_char *ngx_http_beacon_print_live(u_char *p, u_char *last,
+    ngx_http_beacon_now_t *now);
 static u_char *ngx_http_beacon_print_age(u_char *p, u_char *last, uint64_t ns);
 static size_t ngx_http_beacon_more(const char *more, size_t size);
 
@@ -41,6 +43,10 @@ ngx_http_beacon_status_json(u_char *p, u_char *last,
     p = ngx_http_beacon_print_stores(p, last, bmcf, now);
     p = ngx_http_beacon_print_sinks(p, last, bmcf, now, accepted);
     p = ngx_http_beacon_print_helper(p, last, now);
+
+    if (bmcf->live) {
+        p = ngx_http_beacon_print_live(p, last, now);
+    }
 
     return ngx_slprintf(p, last, "}\n");
 }
@@ -229,6 +235,28 @@ ngx_http_beacon_print_helper(u_char *p, u_char *last,
                         books->helper_starts ? books->helper_starts - 1
                                              : (uint64_t) 0,
                         books->helper_rss, len, books->helper_version);
+}
+
+
+/* What the live API did not answer; behind all that was there before it. */
+
+static u_char *
+ngx_http_beacon_print_live(u_char *p, u_char *last, ngx_http_beacon_now_t *now)
+{
+    uint64_t  *n;
+
+    n = now->live;
+
+    return ngx_slprintf(p, last, ",\"live\":{\"rejected\":{\"path\":%uL,"
+                        "\"query\":%uL,\"method\":%uL},"
+                        "\"refused\":{\"store\":%uL,\"wait\":%uL,"
+                        "\"stream\":%uL}}",
+                        n[BEACON_LIVE_REFUSE_PATH],
+                        n[BEACON_LIVE_REFUSE_QUERY],
+                        n[BEACON_LIVE_REFUSE_METHOD],
+                        n[BEACON_LIVE_REFUSE_STORE],
+                        n[BEACON_LIVE_REFUSE_WAIT],
+                        n[BEACON_LIVE_REFUSE_STREAM]);
 }
 
 

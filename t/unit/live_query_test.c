@@ -53,6 +53,11 @@ parameters_are_read(void)
        && !q.row
        && parse("fields=row", BEACON_LIVE_FIELDS, &q) == NULL && q.row,
        "fields can be short, or a row's");
+    ok(parse("id=a%2Fb+c", BEACON_LIVE_ID, &q) == NULL
+       && q.given == BEACON_LIVE_ID && same(q.id, "a/b c")
+       && parse("id=", BEACON_LIVE_ID, &q) == NULL && same(q.id, "")
+       && parse("id=a&id=a", BEACON_LIVE_ID, &q) != NULL
+       && parse("id=a", BEACON_LIVE_LIMIT, &q) != NULL, "an id is any text");
 }
 
 static void
