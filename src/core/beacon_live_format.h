@@ -40,7 +40,8 @@
  * that are known to be missing before it: so what a reader missed is a
  * difference, whoever missed it, and a site's missing ones are last - start -
  * hits.  A site that comes again in another slot starts above all sequences
- * that the store ever gave out to sites that went.  They stay below 2^53.
+ * that the store ever gave out to sites that went: its "start" is larger, so
+ * that a cursor from before is known by being less.  They stay below 2^53.
  *
  * A site's slot.  "tenant" is odd while the slot changes hands; a reader who
  * sees another one than before has lost its site.  Slot 1 is _overflow's.

@@ -135,8 +135,10 @@ beacon_live_site_make(beacon_live_writer_t *w, uint32_t site, beacon_str_t name)
     own->name_len = (uint32_t) name.len;
     memcpy(own->name, name.data, name.len);
 
-    own->start = w->base;
-    own->last = w->base;
+    /* what a cursor of a site that went can say at most is below it */
+
+    own->start = w->base ? w->base + 1 : 0;
+    own->last = own->start;
     own->index = 0;
     own->bytes = 0;
     own->weight = 0;

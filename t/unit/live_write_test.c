@@ -363,6 +363,40 @@ many_sites(void)
     ok(n == reader.is.sites_max - 1, "all are listed");
 }
 
+/* Its own last sequence was the highest of all that went. */
+static void
+comes_again(void)
+{
+    char                 name[32];
+    uint64_t             n;
+    beacon_live_info_t   before, site;
+    beacon_live_stats_t  stats;
+
+    clean();
+    (void) open_store(SIZE_8M, 60);
+
+    for (n = 1; n <= 5; n++) {
+        (void) put("shop", n, NOW);
+    }
+
+    (void) find("shop", &before);
+
+    for (n = 0; n < reader.is.sites_max - 3; n++) {
+        (void) sprintf(name, "s%llu", (unsigned long long) n);
+        (void) put(name, n + 1, NOW);
+    }
+
+    (void) put("fresh", 1, NOW + 61000);
+    beacon_live_stats(writer, &stats);
+    ok(stats.evicted_sites == 1 && find("shop", &site) == BEACON_INVALID,
+       "the least recent of as many sites as there are slots goes");
+
+    (void) put("shop", 6, NOW + 61000);
+    ok(find("shop", &site) == BEACON_OK && before.last < site.start
+       && site.last == site.start + 1,
+       "no cursor from before is one of the site that came again");
+}
+
 static void
 sizes(void)
 {
@@ -450,6 +484,7 @@ main(void)
     wrap();
     shares();
     many_sites();
+    comes_again();
     sizes();
 
     clean();
