@@ -145,7 +145,9 @@ beacon_live_chunk_find(beacon_live_writer_t *w, uint32_t site, uint64_t keep,
     if (own->chunks < own->share || own->chunks < least) {
         from = beacon_live_furthest(w);
 
-        if (from == 0 && own->chunks == 0) {
+        /* each can have two: a hit may begin in one and end in another */
+
+        if (from == 0 && own->chunks < 2) {
             from = beacon_live_largest(w);
         }
 

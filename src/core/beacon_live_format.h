@@ -52,7 +52,8 @@
  * fence, the reader's second load preceded by an acquire fence).  A chunk
  * belongs to one site or is free.  When a site needs one: a free one; else,
  * while the site has less than its share, the oldest of the site that is
- * furthest over its own; else its own oldest.
+ * furthest over its own, or for one that has less than two, of who has most;
+ * else its own oldest.
  *
  * Shares.  Every BEACON_LIVE_EVALUATE seconds: share = 1 + (chunks - sites)
  * x (its weight) / (all weights).  A weight is what came in this time and half

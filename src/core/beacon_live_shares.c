@@ -96,7 +96,7 @@ beacon_live_furthest(const beacon_live_writer_t *w)
     return w->heaped && beacon_live_over(w, w->heap[0]) > 0 ? w->heap[0] : 0;
 }
 
-/* Rare: nobody is over his share, and somebody has nothing yet. */
+/* Rare: nobody is over his share, and somebody has less than two. */
 uint32_t
 beacon_live_largest(const beacon_live_writer_t *w)
 {

@@ -397,6 +397,41 @@ comes_again(void)
        "no cursor from before is one of the site that came again");
 }
 
+/* All chunks are in use, as shares say, or as is left to those who came since
+   they were evaluated. */
+static void
+nobody_over(void)
+{
+    int                 full;
+    uint32_t            i;
+    uint64_t            n;
+    char                name[2];
+    beacon_live_info_t  site;
+
+    clean();
+    (void) open_store(SIZE_8M, 300);
+
+    for (n = 1; n < 30000; n++) {
+        (void) put_mark("busy", n, 700, 0, NOW, 0);
+    }
+
+    beacon_live_tick(writer, NOW + 6000);
+    beacon_live_tick(writer, NOW + 12000);
+
+    for (n = 1, full = 0; n < 1000; n++) {
+        for (i = 0; i < 4; i++) {
+            name[0] = (char) ('a' + i);
+            name[1] = '\0';
+            full += put_mark(name, n, 300 + n, 0, NOW + 12000, 0) != BEACON_OK;
+        }
+    }
+
+    ok(full == 0 && find("a", &site) == BEACON_OK && site.hits == 999
+       && follow("a", site.last - 4, NULL, NULL) == 4,
+       "a site with one chunk gets another for a hit that is larger than what "
+       "is left in it");
+}
+
 static void
 sizes(void)
 {
@@ -485,6 +520,7 @@ main(void)
     shares();
     many_sites();
     comes_again();
+    nobody_over();
     sizes();
 
     clean();
