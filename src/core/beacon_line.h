@@ -52,9 +52,9 @@ void beacon_line_known(const uint8_t *line, const beacon_line_t *known,
     beacon_line_parts_t *parts);
 
 /*
- * What is shown of it.  Page: field page, else argument url, else the Referer;
- * as the path on the request's own host, else host and path, without query and
- * fragment; a text that is no absolute URL as it is, up to '?' or '#'.
+ * What is shown of it; each text stands in the line.  Page: field page, else
+ * argument url, else the Referer; as the path on the request's own host, else
+ * host and path, without query and fragment; a text that is no absolute URL as it is, up to '?' or '#'.
  * Referrer: field referrer, else argument ref; host and path in the same way.
  * Country: field country.  Campaign: utm_campaign of the page's query, else
  * utm_source, else utm_medium, undecoded.  Absent: data NULL.
@@ -85,6 +85,21 @@ size_t beacon_line_cut(beacon_str_t text, size_t max);
 
 size_t beacon_line_short(const beacon_line_parts_t *parts,
     const beacon_line_view_t *view, beacon_str_t visitor, uint8_t *dst);
+
+/* The same of its texts, absent ones empty; and its length alone. */
+enum {
+    BEACON_SHORT_TIME,
+    BEACON_SHORT_VISITOR,
+    BEACON_SHORT_PAGE,
+    BEACON_SHORT_REFERRER,
+    BEACON_SHORT_COUNTRY,
+    BEACON_SHORT_FLAGS,                 /* with its brackets */
+    BEACON_SHORT_TEXTS
+};
+
+size_t beacon_line_short_of(const beacon_str_t texts[BEACON_SHORT_TEXTS],
+    uint8_t *dst);
+size_t beacon_line_short_len(const beacon_str_t texts[BEACON_SHORT_TEXTS]);
 
 /*
  * The row form: the short form "brief" of this line, and behind its members

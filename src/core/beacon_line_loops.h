@@ -481,7 +481,7 @@ beacon_line_place(beacon_str_t text, beacon_str_t own, beacon_str_t *host,
     beacon_str_t *place)
 {
     const char     *port;
-    const uint8_t  *p, *cut, *path;
+    const uint8_t  *p, *cut, *path, *start;
 
     cut = beacon_line_either(text.data, text.data + text.len,
                              beacon_block_of('?'), beacon_block_of('#'));
@@ -492,6 +492,8 @@ beacon_line_place(beacon_str_t text, beacon_str_t own, beacon_str_t *host,
         place->len = (size_t) (cut - text.data);
         return cut;
     }
+
+    start = p;
 
     for ( ;; ) {
         path = beacon_line_either(p, text.data + text.len,
@@ -511,8 +513,10 @@ beacon_line_place(beacon_str_t text, beacon_str_t own, beacon_str_t *host,
 
     if (path == p || beacon_line_same_host(p, (size_t) (path - p), own, port))
     {
-        *place = (path == cut) ? beacon_string("/")
-                 : ((beacon_str_t) { (size_t) (cut - path), path });
+        /* no path is "/", as stands before the host */
+
+        place->data = (path == cut) ? start - 1 : path;
+        place->len = (path == cut) ? 1 : (size_t) (cut - path);
         return cut;
     }
 

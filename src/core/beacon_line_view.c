@@ -82,13 +82,13 @@ beacon_line_copy(uint8_t *dst, beacon_str_t str)
     (memcpy(dst, text, sizeof(text) - 1), (dst) + sizeof(text) - 1)
 
 size_t
-beacon_line_short(const beacon_line_parts_t *parts,
-    const beacon_line_view_t *view, beacon_str_t visitor, uint8_t *dst)
+beacon_line_short_of(const beacon_str_t texts[BEACON_SHORT_TEXTS],
+    uint8_t *dst)
 {
     uint8_t  *p;
 
     p = beacon_line_text(dst, "{\"time\":\"");
-    p = beacon_line_copy(p, parts->time);
+    p = beacon_line_copy(p, texts[BEACON_SHORT_TIME]);
 
 #define beacon_line_short_member(name, str)                                   \
     if ((str).len) {                                                          \
@@ -96,21 +96,64 @@ beacon_line_short(const beacon_line_parts_t *parts,
         p = beacon_line_copy(p, str);                                         \
     }
 
-    beacon_line_short_member("visitor", visitor);
-    beacon_line_short_member("page", view->page);
-    beacon_line_short_member("referrer", view->referrer);
-    beacon_line_short_member("country", view->country);
+    beacon_line_short_member("visitor", texts[BEACON_SHORT_VISITOR]);
+    beacon_line_short_member("page", texts[BEACON_SHORT_PAGE]);
+    beacon_line_short_member("referrer", texts[BEACON_SHORT_REFERRER]);
+    beacon_line_short_member("country", texts[BEACON_SHORT_COUNTRY]);
 
 #undef beacon_line_short_member
 
     *p++ = '"';
 
-    if (parts->flags.len) {
+    if (texts[BEACON_SHORT_FLAGS].len) {
         p = beacon_line_text(p, ",\"flags\":");
-        p = beacon_line_copy(p, parts->flags);
+        p = beacon_line_copy(p, texts[BEACON_SHORT_FLAGS]);
     }
 
     *p++ = '}';
 
     return (size_t) (p - dst);
+}
+
+size_t
+beacon_line_short_len(const beacon_str_t texts[BEACON_SHORT_TEXTS])
+{
+    size_t    len;
+    unsigned  i;
+
+    static const uint8_t  names[BEACON_SHORT_TEXTS] = {
+        [BEACON_SHORT_TIME] = sizeof("{\"time\":\"") - 1,
+        [BEACON_SHORT_VISITOR] = sizeof("\",\"visitor\":\"") - 1,
+        [BEACON_SHORT_PAGE] = sizeof("\",\"page\":\"") - 1,
+        [BEACON_SHORT_REFERRER] = sizeof("\",\"referrer\":\"") - 1,
+        [BEACON_SHORT_COUNTRY] = sizeof("\",\"country\":\"") - 1,
+        [BEACON_SHORT_FLAGS] = sizeof(",\"flags\":") - 1
+    };
+
+    len = names[BEACON_SHORT_TIME] + texts[BEACON_SHORT_TIME].len
+          + sizeof("\"}") - 1;
+
+    for (i = BEACON_SHORT_TIME + 1; i < BEACON_SHORT_TEXTS; i++) {
+        if (texts[i].len) {
+            len += names[i] + texts[i].len;
+        }
+    }
+
+    return len;
+}
+
+size_t
+beacon_line_short(const beacon_line_parts_t *parts,
+    const beacon_line_view_t *view, beacon_str_t visitor, uint8_t *dst)
+{
+    beacon_str_t  texts[BEACON_SHORT_TEXTS];
+
+    texts[BEACON_SHORT_TIME] = parts->time;
+    texts[BEACON_SHORT_VISITOR] = visitor;
+    texts[BEACON_SHORT_PAGE] = view->page;
+    texts[BEACON_SHORT_REFERRER] = view->referrer;
+    texts[BEACON_SHORT_COUNTRY] = view->country;
+    texts[BEACON_SHORT_FLAGS] = parts->flags;
+
+    return beacon_line_short_of(texts, dst);
 }

@@ -112,6 +112,29 @@ beacon_live_fragment_read(const beacon_live_t *live, uint32_t chunk,
            ? BEACON_OK : BEACON_CORRUPT;
 }
 
+int
+beacon_live_hit_texts(const beacon_live_hit_t *hit, const uint8_t *text,
+    beacon_str_t texts[BEACON_SHORT_TEXTS])
+{
+    size_t    len;
+    unsigned  i;
+
+    len = (size_t) hit->line_len + hit->more_len;
+
+    for (i = 0; i < BEACON_SHORT_TEXTS; i++) {
+        if (hit->texts[i].offset > len
+            || hit->texts[i].len > len - hit->texts[i].offset)
+        {
+            return 0;
+        }
+
+        texts[i].data = text + hit->texts[i].offset;
+        texts[i].len = hit->texts[i].len;
+    }
+
+    return 1;
+}
+
 
 /* The chain, backwards. */
 

@@ -76,12 +76,13 @@
 #define BEACON_LIVE_FORMAT_H
 
 #include "beacon.h"
+#include "beacon_line.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 
 #define BEACON_LIVE_MAGIC     0x31455649434542ULL       /* "BECIVE1" */
-#define BEACON_LIVE_LAYOUT    1
+#define BEACON_LIVE_LAYOUT    2
 #define BEACON_LIVE_PAGE      4096
 #define BEACON_LIVE_CHUNK     8192
 #define BEACON_LIVE_EVALUATE  5         /* s */
@@ -251,8 +252,9 @@ typedef struct {
     uint64_t          jump_index;
 } beacon_live_chunk_t;
 
-/* A hit's first fragment has beacon_live_hit_t behind this, then the short
-   form, then the line; others go on where the one before ended. */
+/* A hit's first fragment has beacon_live_hit_t behind this, then the line, then
+   the visitor, if he is shown by another name than the line's; others go on
+   where the one before ended. */
 typedef struct {
     uint32_t  length;                   /* with this header; 8-aligned */
     uint32_t  crc;                      /* CRC32C of all that follows */
@@ -265,15 +267,16 @@ typedef struct {
 
 typedef struct {
     uint64_t  time_ms;
-    uint32_t  short_len;                /* {"time":...}, no newline */
-    uint32_t  line_len;                 /* {"v":1,...}, no newline */
-    uint32_t  ip_offset;                /* of "ip":"...", in the line; */
-    uint32_t  ip_len;                   /*   0: there is none */
+    uint32_t  line_len;                 /* {"v":1,...}, no newline; */
+    uint32_t  more_len;                 /*   and of what is behind it */
     uint32_t  visitor;                  /* slot; 0: none.  His hit before: */
     uint32_t  before_chunk;             /*   0: none */
     uint32_t  before_offset;
     uint32_t  reserved;
     uint64_t  before_seq;
+    beacon_line_text_t  ip;             /* "ip":"..." */
+    beacon_line_text_t  texts[BEACON_SHORT_TEXTS];      /* what the short form
+                                           is made of; len 0: none */
 } beacon_live_hit_t;
 
 static_assert(sizeof(beacon_live_head_t) <= BEACON_LIVE_PAGE, "head");
@@ -282,6 +285,6 @@ static_assert(sizeof(beacon_live_visitor_t) == 320, "visitor");
 static_assert(sizeof(beacon_live_key_t) == 640, "key");
 static_assert(sizeof(beacon_live_chunk_t) == 64, "chunk header");
 static_assert(sizeof(beacon_live_fragment_t) == 24, "fragment");
-static_assert(sizeof(beacon_live_hit_t) == 48, "hit");
+static_assert(sizeof(beacon_live_hit_t) == 96, "hit");
 
 #endif /* BEACON_LIVE_FORMAT_H */

@@ -393,7 +393,7 @@ struct beacon_live_writer_s {
     uint64_t                  evaluated_at;
     uint32_t                  present;  /* s */
 
-    uint8_t                  *brief;    /* a short form */
+    uint8_t                  *text;     /* a hit that is read at open */
     void                     *counts;   /* the aggregates' own */
     beacon_live_stats_t       stats;
 };
@@ -411,6 +411,11 @@ beacon_live_was_going(const beacon_live_writer_t *w, uint32_t site)
 /* ---- chunks, beacon_live_chunks.c */
 
 #define BEACON_LIVE_OVERFLOW  1         /* its slot */
+
+/* The texts of a hit's short form, in the text behind its head; 0: they can't
+   be there. */
+int beacon_live_hit_texts(const beacon_live_hit_t *hit, const uint8_t *text,
+    beacon_str_t texts[BEACON_SHORT_TEXTS]);
 
 /* Less than this at a chunk's end is left: a hit's head is in one piece. */
 #define BEACON_LIVE_LEAST                                                     \

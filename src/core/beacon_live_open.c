@@ -15,10 +15,10 @@ beacon_live_memory(beacon_live_writer_t *w)
     w->site = calloc(is->sites_max, sizeof(beacon_live_own_site_t));
     w->chunk = calloc(is->chunks, sizeof(beacon_live_own_chunk_t));
     w->heap = calloc(is->sites_max, sizeof(uint32_t));
-    w->brief = malloc(BEACON_LIVE_HIT_MAX);
+    w->text = malloc(BEACON_LIVE_HIT_MAX);
 
     if (w->site == NULL || w->chunk == NULL || w->heap == NULL
-        || w->brief == NULL
+        || w->text == NULL
         || beacon_live_table_create(&w->sites, is->site_slots,
                                     (void *) beacon_live_bytes(&w->live,
                                                                is->sites_at),
@@ -54,7 +54,7 @@ beacon_live_free(beacon_live_writer_t *w)
     free(w->site);
     free(w->chunk);
     free(w->heap);
-    free(w->brief);
+    free(w->text);
 }
 
 /* On the store that file is. */

@@ -346,7 +346,7 @@ beacon_live_rebuild_last(beacon_live_writer_t *w, beacon_live_own_site_t *site)
 
         if (rc == BEACON_OK) {
             rc = beacon_live_fragment_read(&w->live, site->newest, own->serial,
-                                           offset, &fragment, &hit, w->brief);
+                                           offset, &fragment, &hit, w->text);
         }
 
         if (rc != BEACON_OK) {

@@ -168,6 +168,23 @@ beacon_live_scan_pass(beacon_live_scan_t *scan,
     scan->scanned += fragment->length;
 }
 
+/* What stands behind a hit's head, and its short form; SIZE_MAX: it is none. */
+static size_t
+beacon_live_scan_need(const beacon_live_hit_t *hit, const uint8_t *text,
+    beacon_str_t texts[BEACON_SHORT_TEXTS])
+{
+    size_t  need;
+
+    if (!beacon_live_hit_texts(hit, text, texts)) {
+        return SIZE_MAX;
+    }
+
+    need = (size_t) hit->line_len + hit->more_len
+           + beacon_line_short_len(texts);
+
+    return need <= BEACON_LIVE_HIT_MAX ? need : SIZE_MAX;
+}
+
 /*
  * The hit whose first fragment was seen: OK, the scan stands behind it.  AGAIN:
  * it has no end yet.  FULL: no room, *need.  CORRUPT: it is none, or no more.
@@ -176,21 +193,21 @@ static beacon_rc_t
 beacon_live_scan_hit(beacon_live_scan_t *scan, unsigned *hops,
     beacon_live_fragment_t *fragment, beacon_live_hit_t *hit, size_t *need)
 {
-    size_t        n, have;
+    size_t        n, have, size;
     uint64_t      seq;
     beacon_rc_t   rc;
     const void   *at;
+    beacon_str_t  texts[BEACON_SHORT_TEXTS];
 
     at = (const uint8_t *) beacon_live_chunk(scan->live, scan->chunk)
          + scan->offset + sizeof(*fragment);
     beacon_live_copy(hit, at, sizeof(*hit));
 
-    *need = (size_t) hit->short_len + hit->line_len;
+    *need = beacon_live_scan_need(hit, scan->buf, texts);
+    size = (size_t) hit->line_len + hit->more_len;
     seq = fragment->seq;
 
-    if (*need > BEACON_LIVE_HIT_MAX
-        || (size_t) fragment->bytes - sizeof(*hit) > *need)
-    {
+    if (*need == SIZE_MAX || (size_t) fragment->bytes - sizeof(*hit) > size) {
         return BEACON_CORRUPT;
     }
 
@@ -202,12 +219,13 @@ beacon_live_scan_hit(beacon_live_scan_t *scan, unsigned *hops,
 
         n = fragment->bytes - (fragment->first ? sizeof(*hit) : 0);
 
-        if (n > *need - have
+        if (n > size - have
             || beacon_live_fragment_read(scan->live, scan->chunk, scan->serial,
                                          scan->offset, fragment, hit,
                                          scan->buf + have)
                != BEACON_OK
-            || (size_t) hit->short_len + hit->line_len != *need)
+            || (size_t) hit->line_len + hit->more_len != size
+            || beacon_live_scan_need(hit, scan->buf, texts) != *need)
         {
             return BEACON_CORRUPT;
         }
@@ -215,7 +233,7 @@ beacon_live_scan_hit(beacon_live_scan_t *scan, unsigned *hops,
         beacon_live_scan_pass(scan, fragment);
 
         if (fragment->last) {
-            return have + n == *need ? BEACON_OK : BEACON_CORRUPT;
+            return have + n == size ? BEACON_OK : BEACON_CORRUPT;
         }
 
         rc = beacon_live_scan_see(scan, hops, fragment);
@@ -234,16 +252,22 @@ static void
 beacon_live_scan_record(const beacon_live_scan_t *scan, uint64_t seq,
     const beacon_live_hit_t *hit, beacon_live_record_t *record)
 {
+    uint8_t       *brief;
+    beacon_str_t   texts[BEACON_SHORT_TEXTS];
+
+    brief = scan->buf + hit->line_len + hit->more_len;
+    (void) beacon_live_hit_texts(hit, scan->buf, texts);
+
     record->seq = seq;
     record->time_ms = hit->time_ms;
-    record->brief = (beacon_str_t) { hit->short_len, scan->buf };
-    record->line = (beacon_str_t) { hit->line_len,
-                                    scan->buf + hit->short_len };
-    record->ip_offset = hit->ip_offset;
-    record->ip_len = hit->ip_len;
+    record->line = (beacon_str_t) { hit->line_len, scan->buf };
+    record->brief = (beacon_str_t) { beacon_line_short_of(texts, brief),
+                                     brief };
+    record->ip_offset = hit->ip.offset;
+    record->ip_len = hit->ip.len;
 
-    if (hit->ip_offset > hit->line_len
-        || hit->ip_len > hit->line_len - hit->ip_offset)
+    if (hit->ip.offset > hit->line_len
+        || hit->ip.len > hit->line_len - hit->ip.offset)
     {
         record->ip_offset = 0;
         record->ip_len = 0;

@@ -273,7 +273,7 @@ beacon_live_trail(const beacon_live_t *live, const beacon_live_info_t *info,
               == BEACON_OK
            && hit.visitor == person->index)
     {
-        bytes += (uint64_t) hit.short_len + hit.line_len;
+        bytes += (uint64_t) hit.line_len + hit.more_len;
 
         if (*n > 0 && bytes > BEACON_LIVE_TRAIL) {
             break;

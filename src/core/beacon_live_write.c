@@ -3,6 +3,7 @@
 #include "beacon_live_int.h"
 #include "beacon_crc32c.h"
 
+/* A hit's head, its line, and what is behind that. */
 #define BEACON_LIVE_PIECES  3
 
 /* A hit on its way: what is left to write, and where. */
@@ -161,8 +162,11 @@ beacon_live_whole_write(const beacon_live_writing_t *hit, uint8_t *to)
     beacon_live_copy(to, hit->pieces[0].data, sizeof(beacon_live_hit_t));
     to += sizeof(beacon_live_hit_t);
     beacon_live_copy(to, hit->pieces[1].data, hit->pieces[1].len);
-    to += hit->pieces[1].len;
-    beacon_live_copy(to, hit->pieces[2].data, hit->pieces[2].len);
+
+    if (__builtin_expect(hit->pieces[2].len != 0, 0)) {
+        beacon_live_copy(to + hit->pieces[1].len, hit->pieces[2].data,
+                         hit->pieces[2].len);
+    }
 }
 
 /* What fits where the hit stands. */
@@ -286,28 +290,54 @@ beacon_live_hit_count(beacon_live_writer_t *w, beacon_live_count_t *count,
     BEACON_LIVE_POINT("live.counted");
 }
 
-static void
-beacon_live_hit_head(beacon_live_hit_t *head, const beacon_live_count_t *count,
-    size_t brief)
+/* A text of the line's. */
+static inline beacon_line_text_t
+beacon_live_text(const beacon_live_put_t *put, beacon_str_t text)
 {
-    const beacon_str_t  *member;
+    if (text.len == 0) {
+        return (beacon_line_text_t) { 0, 0 };
+    }
 
-    head->reserved = 0;
-    head->ip_offset = 0;
-    head->ip_len = 0;
-    head->time_ms = count->put->time_ms;
-    head->short_len = (uint32_t) brief;
-    head->line_len = (uint32_t) count->put->line.len;
+    return (beacon_line_text_t) { (uint32_t) (text.data - put->line.data),
+                                  (uint32_t) text.len };
+}
+
+static void
+beacon_live_hit_head(beacon_live_hit_t *head, const beacon_live_count_t *count)
+{
+    beacon_line_text_t         *texts;
+    const beacon_live_put_t    *put;
+    const beacon_line_view_t   *view;
+    const beacon_line_parts_t  *parts;
+
+    put = count->put;
+    view = count->view;
+    parts = put->parts;
+    texts = head->texts;
+
+    head->time_ms = put->time_ms;
+    head->line_len = (uint32_t) put->line.len;
+    head->more_len = 0;
     head->visitor = count->visitor;
     head->before_chunk = count->before_chunk;
     head->before_offset = count->before_offset;
+    head->reserved = 0;
     head->before_seq = count->before_seq;
+    head->ip = beacon_live_text(put, parts->ip_member);
+    texts[BEACON_SHORT_TIME] = beacon_live_text(put, parts->time);
+    texts[BEACON_SHORT_PAGE] = beacon_live_text(put, view->page);
+    texts[BEACON_SHORT_REFERRER] = beacon_live_text(put, view->referrer);
+    texts[BEACON_SHORT_COUNTRY] = beacon_live_text(put, view->country);
+    texts[BEACON_SHORT_FLAGS] = beacon_live_text(put, parts->flags);
 
-    member = &count->put->parts->ip_member;
+    if (put->visitor.data == parts->visitor.data) {
+        texts[BEACON_SHORT_VISITOR] = beacon_live_text(put, parts->visitor);
 
-    if (member->data != NULL) {
-        head->ip_offset = (uint32_t) (member->data - count->put->line.data);
-        head->ip_len = (uint32_t) member->len;
+    } else {
+        head->more_len = (uint32_t) put->visitor.len;
+        texts[BEACON_SHORT_VISITOR] = (beacon_line_text_t) {
+            (uint32_t) put->line.len, (uint32_t) put->visitor.len
+        };
     }
 }
 
@@ -321,20 +351,37 @@ beacon_live_too_large(beacon_live_writer_t *w, uint32_t site,
     return BEACON_FULL;
 }
 
+/* Is it short enough, with what a reader makes of it?  Most are by far. */
 static int
-beacon_live_fits(const beacon_live_put_t *put)
+beacon_live_fits(const beacon_live_put_t *put, const beacon_line_view_t *view)
 {
+    size_t        len;
+    beacon_str_t  texts[BEACON_SHORT_TEXTS];
+
+    len = put->line.len + put->visitor.len;
+
+    if (__builtin_expect(len < (BEACON_LIVE_HIT_MAX - BEACON_SHORT_ROOM(0, 0))
+                               / 2, 1))
+    {
+        return 1;
+    }
+
+    texts[BEACON_SHORT_TIME] = put->parts->time;
+    texts[BEACON_SHORT_VISITOR] = put->visitor;
+    texts[BEACON_SHORT_PAGE] = view->page;
+    texts[BEACON_SHORT_REFERRER] = view->referrer;
+    texts[BEACON_SHORT_COUNTRY] = view->country;
+    texts[BEACON_SHORT_FLAGS] = put->parts->flags;
+
     return put->line.len < BEACON_LIVE_HIT_MAX
            && put->visitor.len < BEACON_LIVE_HIT_MAX
-           && BEACON_SHORT_ROOM(put->line.len, put->visitor.len)
-              <= BEACON_LIVE_HIT_MAX;
+           && len + beacon_line_short_len(texts) <= BEACON_LIVE_HIT_MAX;
 }
 
 beacon_rc_t
 beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
     uint64_t now_ms)
 {
-    size_t                   brief;
     uint64_t                 missing;
     beacon_live_hit_t        head;
     beacon_line_view_t       view;
@@ -352,20 +399,18 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
 
     missing = put->missing < BEACON_LIVE_SEQ_MAX - own->last ? put->missing : 0;
 
-    if (!beacon_live_fits(put)) {
-        return beacon_live_too_large(w, hit.site, missing, put->mark);
-    }
-
     beacon_line_view(put->parts, &view);
-    brief = beacon_line_short(put->parts, &view, put->visitor, w->brief);
 
     hit.seq = own->last + 1 + missing;
     hit.chunk = 0;
     hit.first = 1;
-    hit.left = sizeof(head) + brief + put->line.len;
+    hit.pieces[1] = put->line;
+    hit.pieces[2].data = put->visitor.data;
+    hit.pieces[2].len = put->visitor.data == put->parts->visitor.data
+                        ? 0 : put->visitor.len;
+    hit.left = sizeof(head) + put->line.len + hit.pieces[2].len;
 
-    if (hit.left - sizeof(head) > BEACON_LIVE_HIT_MAX
-        || hit.seq > BEACON_LIVE_SEQ_MAX
+    if (!beacon_live_fits(put, &view) || hit.seq > BEACON_LIVE_SEQ_MAX
         || !beacon_live_make_room(w, &hit))
     {
         return beacon_live_too_large(w, hit.site, missing, put->mark);
@@ -373,23 +418,19 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
 
     own->bytes += hit.left;
 
-    count = (beacon_live_count_t) {
-        .site = hit.site,
-        .chunk = hit.chunk,
-        .offset = hit.offset,
-        .seq = hit.seq,
-        .now_ms = now_ms,
-        .put = put,
-        .view = &view
-    };
+    count.site = hit.site;
+    count.chunk = hit.chunk;
+    count.offset = hit.offset;
+    count.seq = hit.seq;
+    count.now_ms = now_ms;
+    count.put = put;
+    count.view = &view;
 
     beacon_live_hit_count(w, &count, missing);
-    beacon_live_hit_head(&head, &count, brief);
+    beacon_live_hit_head(&head, &count);
 
     hit.piece = 0;
     hit.pieces[0] = (beacon_str_t) { sizeof(head), (const uint8_t *) &head };
-    hit.pieces[1] = (beacon_str_t) { brief, w->brief };
-    hit.pieces[2] = put->line;
 
     beacon_live_hit_write(w, &hit);
 
