@@ -21,6 +21,27 @@ points = [line.split('\t')[0] for line in
           if line.startswith('log.')]
 ok(len(points) >= 8, 'beacond lists its points')
 
+
+
+def until_dead(rig):
+    """Hits as long as the helper has not come to its point; True: it has."""
+    def dead():
+        if all(pusher.poll() is not None for pusher in rig.pushers):
+            rig.push(1000, wait=False, sites=3, rate=60000)
+        return rig.helper.poll() is not None
+    wait_until(dead, 30)
+    return rig.died(0.1)
+
+
+def reopen(rig):
+    """USR1 to a helper that has a file open: what it recovers is done without
+    one, and a dead helper's books are there until it has its own."""
+    rig.push(1000, wait=False, sites=3, rate=60000)
+    ok(wait_until(lambda: rig.books().get('pid') == rig.helper.pid
+                  and rig.sink().get('files'), 30), 'a log file is open')
+    rig.send(signal.SIGUSR1)
+
+
 for point in points:
     rig = Rig(path='$beacon_site.log', lane='2m')
     rig.follow('s0.log')
@@ -29,18 +50,12 @@ for point in points:
         if point == 'log.recover':      # that there is a line to finish
             rig.start(BEACON_KILL_AT='log.mid_write:%d'
                       % random.randint(1, 30))
-            rig.push(3000, wait=False, sites=3, rate=60000)
-            ok(rig.died(), 'in the middle of a line') if n == 0 \
-                else rig.died()
-        before = rig.sink().get('done', 0)
+            ok(until_dead(rig), 'in the middle of a line')
         rig.start(BEACON_KILL_AT='%s:%d' % (point, random.randint(
             1, PASSES.get(point, 1))))
-        rig.push(3000, wait=False, sites=3, rate=60000)
         if point == 'log.before_reopen':
-            wait_until(lambda: rig.books().get('pid') == rig.helper.pid
-                       and rig.sink().get('done', 0) > before, 5)
-            rig.send(signal.SIGUSR1)
-        if rig.died():
+            reopen(rig)
+        if until_dead(rig):
             killed += 1
         else:
             rig.kill()

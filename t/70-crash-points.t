@@ -46,7 +46,14 @@ def tell(env, text):
         sock.send(text.replace('GENERATION', generation).encode())
 
 
-def died(child, seconds=10):
+def has_file(env, child):
+    """The helper has a log file open: what it recovers is done without."""
+    status = env.status()
+    return (status['helper']['pid'] == child.pid
+            and any(sink.get('files') for sink in status['sinks'].values()))
+
+
+def died(child, seconds=30):
     return wait_until(lambda: child.poll() is not None, seconds)
 
 
@@ -74,6 +81,7 @@ def provoke(name, env, child):
         wait_until(lambda: env.helper_pid() == child.pid
                    or child.poll() is not None)
     if need == ROTATE:
+        wait_until(lambda: has_file(env, child), 30)
         os.rename(os.path.join(env.log, 'load.jsonl'),
                   os.path.join(env.log, 'load.jsonl.%d' % lanes))
         lanes += 1
