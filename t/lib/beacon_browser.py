@@ -2,9 +2,9 @@
 test CA on loopback, and nothing beyond it."""
 
 import base64
-import glob
 import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +14,7 @@ import beacon_proc as proc
 
 CHROMIUM = '/usr/bin/chromium'
 DRIVER = '/usr/bin/chromedriver'
+SCRATCH = ('/tmp/', '/var/tmp/', '/dev/shm/')   # where others' files are, too
 
 
 def available():
@@ -66,6 +67,22 @@ def certificate(directory, names):
     return base64.b64encode(hashlib.sha256(key).digest()).decode()
 
 
+def _link(path):
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ''
+
+
+def _remove(name):
+    """A file, or the directory that Chromium made for it."""
+    above = os.path.dirname(name)
+    if 'hromium' in os.path.basename(above):
+        shutil.rmtree(above, ignore_errors=True)
+    elif os.path.exists(name):
+        os.unlink(name)
+
+
 class Browser:
     """One Chromium with a profile of its own in env.root.  hosts: names that
     are 127.0.0.1:port at their scheme's own port; no other resolves."""
@@ -102,6 +119,7 @@ class Browser:
                 '--host-resolver-rules=' + ','.join(rules)):
             options.add_argument(argument)
         options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
+        self.root = env.root
         self.known = set(proc.descendants())
         home = os.path.join(env.root, 'home')
         os.mkdir(home)
@@ -140,16 +158,34 @@ class Browser:
             {'name': name.replace('_', '-'), 'value': value}
             for name, value in features.items()])
 
+    def processes(self):
+        """The driver, the browser and their like."""
+        return [pid for pid in proc.descendants() if pid not in self.known
+                and 'chrom' in os.path.basename(proc.exe(pid))]
+
+    def strays(self):
+        """What these processes have made for themselves (TMPDIR says where)
+        outside of the test's directory; nobody else's."""
+        found = {_link(os.path.join(self.root, 'profile', 'SingletonSocket'))}
+        for pid in self.processes():
+            for name in proc.files(pid):
+                found.add(name)
+        return sorted(name for name in found if name.startswith(SCRATCH)
+                      and not name.startswith(self.root + '/')
+                      and 'hromium' in name)
+
     def close(self):
-        """Ends the browser and all that it started."""
+        """Ends the browser and all that it started; nothing is left of it,
+        for what it makes is in the test's directory."""
+        strays = self.strays()
+        left = self.processes()
         try:
             self.driver.quit()
         finally:
-            left = [pid for pid in proc.descendants()
-                    if pid not in self.known
-                    and 'chrom' in os.path.basename(proc.exe(pid))]
             if not t.wait_until(lambda: not any(map(proc.alive, left)), 10):
                 proc.kill_all(left)
             proc.reap()
-            for path in glob.glob('/tmp/org.chromium.Chromium.*'):
-                t.diag('left behind: ' + path)
+            if not t.ok(not strays, 'the browser leaves nothing behind'):
+                t.diag('\n'.join(strays))
+            for name in strays:
+                _remove(name)

@@ -47,6 +47,22 @@ def exe(pid):
         return ''
 
 
+def files(pid):
+    """Paths of what a process has open."""
+    top = '/proc/%d/fd' % pid
+    found = []
+    try:
+        names = os.listdir(top)
+    except OSError:
+        return found
+    for name in names:
+        try:
+            found.append(os.readlink(os.path.join(top, name)))
+        except OSError:
+            pass                        # closed meanwhile
+    return found
+
+
 def pids():
     return [int(name) for name in os.listdir('/proc') if name.isdigit()]
 
