@@ -3,7 +3,6 @@
 
 import glob
 import os
-import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))
@@ -34,13 +33,6 @@ class Live(Rig):
         return {'s%d' % i: len(range(i, self.next, self.names))
                 for i in range(self.names)}
 
-    def reload(self):
-        seen = self.error_text().count('configuration')
-        self.configure()
-        self.send(signal.SIGHUP)
-        return wait_until(
-            lambda: self.error_text().count('configuration') > seen, 10)
-
     def stores(self):
         return [os.path.basename(name) for name in
                 glob.glob(os.path.join(self.ring, 'live.*'))]
@@ -53,14 +45,6 @@ class Live(Rig):
             diag(str(self.sink('live')))
             self.show_errors()
         return store
-
-    def balance(self, name):
-        books = self.books()
-        bad = ['%s: %s' % (key, sink) for key, sink in books['sinks'].items()
-               if sink['done'] + sink['lost'] + sink['pending']
-               != books['accepted']]
-        if not ok(not bad, name):
-            diag('\n'.join(bad))
 
 
 # ---- what comes is there

@@ -4,7 +4,6 @@ it; a reload that brings such a one is refused."""
 
 import os
 import shutil
-import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))
@@ -36,14 +35,6 @@ class Flawed(Rig):
         os.makedirs(os.path.dirname(os.path.join(self.zones, ZONE)))
         shutil.copy('/usr/share/zoneinfo/Europe/Athens',
                     os.path.join(self.zones, ZONE))
-
-    def reload(self):
-        """The configuration as it is now; the helper's answer in its log."""
-        seen = self.error_text().count('configuration')
-        self.configure()
-        self.send(signal.SIGHUP)
-        return wait_until(
-            lambda: self.error_text().count('configuration') > seen, 10)
 
     def both(self, name):
         """Each log has every hit once."""

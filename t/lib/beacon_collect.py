@@ -10,7 +10,6 @@ import glob
 import json
 import os
 import random
-import signal
 
 import zmq
 
@@ -22,14 +21,7 @@ MIB = 1 << 20
 
 
 class Member(Rig):
-    """A rig that reloads."""
-
-    def reload(self):
-        seen = self.error_text().count('configuration')
-        self.configure()
-        self.send(signal.SIGHUP)
-        return wait_until(
-            lambda: self.error_text().count('configuration') > seen, 10)
+    """A rig that comes again."""
 
     def again(self):
         """Killed, and started."""
@@ -75,14 +67,6 @@ class Master(Member):
             diag(json.dumps(self.status()))
             self.show_errors()
         return store
-
-    def balance(self, name):
-        books = self.books()
-        bad = ['%s: %s' % (key, sink) for key, sink in books['sinks'].items()
-               if sink['done'] + sink['lost'] + sink['pending']
-               != books['accepted']]
-        if not ok(not bad, name):
-            diag('\n'.join(bad))
 
 
 class Edge(Member):

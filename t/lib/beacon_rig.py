@@ -23,7 +23,7 @@ import subprocess
 import tempfile
 import time
 
-from beacon_test import BUILD, Env, diag, ok, proc, wait_until
+from beacon_test import BUILD, Env, diag, ok, proc, slow, wait_until
 
 HITS = 'n'
 SHIM = os.path.join(os.path.dirname(__file__), 'fault_shim.c')
@@ -166,7 +166,7 @@ class Rig:
             return None
         self.helper.send_signal(signum)
         try:
-            code = self.helper.wait(seconds)
+            code = self.helper.wait(seconds * slow())
         except subprocess.TimeoutExpired:
             self.helper.kill()
             self.helper.wait()
@@ -180,7 +180,7 @@ class Rig:
     def died(self, seconds=20):
         """Waits until the helper was killed (at a point)."""
         try:
-            code = self.helper.wait(seconds)
+            code = self.helper.wait(seconds * slow())
         except subprocess.TimeoutExpired:
             return False
         self.helper = None
@@ -197,7 +197,7 @@ class Rig:
         return self.pushed() if wait else pusher
 
     def pushed(self, seconds=30):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * slow()
         for pusher in list(self.pushers):
             try:
                 if pusher.wait(max(0.01, end - time.monotonic())) != 0:
@@ -227,6 +227,18 @@ class Rig:
             lines = file.read().split(b'\n')
         return len(lines) - len(set(lines)), len(lines)
 
+    def reload(self, seconds=10):
+        """The configuration as it is now; true once the helper has said in
+        its log that it is in use, or is not."""
+        def answers():
+            text = self.error_text()
+            return (text.count(' is in use')
+                    + text.count('the old configuration stays'))
+        seen = answers()
+        self.configure()
+        self.send(signal.SIGHUP)
+        return wait_until(lambda: answers() > seen, seconds)
+
     # ---- the books
 
     def books(self):
@@ -253,6 +265,15 @@ class Rig:
         """The member of the log's status, once it is good (it lags)."""
         wait_until(lambda: good(self.sink().get(key)), seconds, 0.05)
         return self.sink().get(key)
+
+    def balance(self, name):
+        """Of each sink: what is done, lost and pending was accepted."""
+        books = self.books()
+        bad = ['%s: %s' % (key, sink) for key, sink in books['sinks'].items()
+               if sink['done'] + sink['lost'] + sink['pending']
+               != books['accepted']]
+        if not ok(not bad, name):
+            diag('\n'.join(bad))
 
     # ---- files
 
