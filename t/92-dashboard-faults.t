@@ -161,7 +161,7 @@ begin('/other/')
 time.sleep(1)
 is_(page.text('#notices'), '', 'once')
 
-script = page.chrome.command('Page.addScriptToEvaluateOnNewDocument', source='''
+script = page.before('''
     {
         const Real = Date, off = 5 * 3600 * 1000 + 123;
         Date = class extends Real {
@@ -170,7 +170,7 @@ script = page.chrome.command('Page.addScriptToEvaluateOnNewDocument', source='''
             }
             static now() { return Real.now() + off; }
         };
-    }''')['identifier']
+    }''')
 begin()
 page.hits(3, vid='late')
 page.wait(lambda: page.run("return document.querySelector('#feed .visitor')"
@@ -184,16 +184,13 @@ page.key('Escape')
 page.wait(lambda: re.search('; in the last whole minute|between', page.run(
     "return document.getElementById('chart').getAttribute('aria-label')")),
     'so is the chart')
-page.chrome.command('Page.removeScriptToEvaluateOnNewDocument',
-                    identifier=script)
+page.after(script)
 
 # ---- hidden
 
 begin()
+page.hide()
 polls = page.run('''
-    Object.defineProperty(document, 'hidden', {get: () => true,
-                                               configurable: true});
-    document.dispatchEvent(new Event('visibilitychange'));
     await new Promise(done => setTimeout(done, 500));
     const count = () => performance.getEntriesByType('resource')
         .filter(e => e.name.includes('/now')).length;
@@ -201,9 +198,7 @@ polls = page.run('''
     await new Promise(done => setTimeout(done, 7000));
     return count() - before;''')
 is_(polls, 0, 'nothing is polled while the page is hidden')
-page.run('''
-    delete document.hidden;
-    document.dispatchEvent(new Event('visibilitychange'));''')
+page.hide(False)
 arrives('it is live when it is seen again')
 is_(page.complaints(), [], 'the console is quiet')
 page.close()

@@ -9,32 +9,13 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
-from beacon_dashboard import Dashboard, live_env    # noqa: E402
+from beacon_dashboard import Between, Dashboard, live_env   # noqa: E402
 from beacon_load import Load                    # noqa: E402
-from beacon_proxy import Proxy                  # noqa: E402
-
-
-class Meter(Proxy):
-    """Counts what comes from the server."""
-    bytes = 0
-
-    def _pass(self, near, far):
-        import select
-        while not self.done:
-            ready, _, _ = select.select([near, far], [], [], 0.1)
-            for source in ready:
-                data = source.recv(65536)
-                if not data:
-                    return
-                if source is far:
-                    with self.lock:
-                        self.bytes += len(data)
-                (near if source is far else far).sendall(data)
 
 
 env = live_env(live='beacon_live size=64m;')
 env.start()
-meter = Meter(free_port(), env.port)
+meter = Between(free_port(), env.port)
 page = Dashboard(env)
 page.hits(3)
 

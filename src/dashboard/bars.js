@@ -91,9 +91,12 @@ export class Bars {
         const keys = new Set(entries.map(entry => entry.key));
         const held = list.matches(':hover')
             || list.querySelector(':focus-visible') !== null;
+        const order = entries.map(entry => entry.key);
+        const moves = order.some((key, i) => list.children[i]?.key !== key)
+            || rows.size !== order.length;
         const places = new Map();
         for (const [key, row] of rows) {
-            if (motion.matches && !panel.hidden)
+            if (moves && motion.matches && !panel.hidden)
                 places.set(row, row.item.offsetTop);
             if (keys.has(key))
                 continue;
@@ -117,7 +120,8 @@ export class Bars {
         });
         panel.classList.toggle('none', !rows.size);
         this.slide(places);
-        this.press(kind);
+        if (moves)
+            this.press(kind);
     }
 
     row(kind, key) {
@@ -133,14 +137,17 @@ export class Bars {
         const fill = make('span', 'fill');
         const count = make('span', 'n');
         button.append(fill, label, count);
-        return {button, fill, count, item: make('li', '', button)};
+        const item = make('li', '', button);
+        item.key = key;
+        return {button, fill, count, item};
     }
 
+    // Hundredths: what nobody sees moves nothing.
     set(row, n, most) {
         say(row.count, number(n));
-        const scale = `scaleX(${n / most})`;
-        if (row.fill.style.transform !== scale)
-            row.fill.style.transform = scale;
+        const scale = Math.ceil(100 * n / most) / 100;
+        if (row.scale !== scale)
+            row.fill.style.transform = `scaleX(${row.scale = scale})`;
     }
 
     slide(places) {

@@ -4,23 +4,19 @@ import {$, hits, number, say} from './text.js';
 
 const MINUTES = 30;
 const MINUTE = 60000;
+const RETRY = 5000;                     // ms until the library is asked again
 
 export class Chart {
     constructor() {
         this.element = $('chart');
         this.steps = new Map();         // s -> hits of the 10 s from then on
-        this.fresh = new Map();         // the same, streamed since
         this.colours = {};
-        this.bars = 0;
-        const dark = matchMedia('(prefers-color-scheme: dark)');
-        dark.addEventListener('change', () => this.restyle());
         new MutationObserver(() => this.restyle()).observe(
             document.documentElement, {attributeFilter: ['data-theme']});
     }
 
     clear() {
         this.steps.clear();
-        this.fresh.clear();
         this.draw();
     }
 
@@ -31,36 +27,30 @@ export class Chart {
         series.hits.forEach((n, i) => {
             this.steps.set(from + i * series.step, n);
         });
-        this.fresh.clear();
         for (const start of this.steps.keys())
             if (start < covered - (MINUTES + 2) * 60)
                 this.steps.delete(start);
         this.draw();
     }
 
-    // A hit that is newer than what take() had.
-    add(ms) {
-        const start = Math.floor(ms / 10000) * 10;
-        this.fresh.set(start, (this.fresh.get(start) || 0) + 1);
-    }
-
-    minutes() {
+    // fresh: hits since the last take().
+    minutes(fresh) {
         const newest = Math.floor(now() / MINUTE) * MINUTE;
         const rows = [];
         for (let i = MINUTES - 1; i >= 0; i--)
             rows.push([newest - i * MINUTE, 0]);
-        for (const map of [this.steps, this.fresh])
-            for (const [start, n] of map) {
-                const at = MINUTES - 1
-                    - (newest - Math.floor(start / 60) * MINUTE) / MINUTE;
-                if (at >= 0 && at < MINUTES)
-                    rows[at][1] += n;
-            }
+        for (const [start, n] of this.steps) {
+            const at = MINUTES - 1
+                - (newest - Math.floor(start / 60) * MINUTE) / MINUTE;
+            if (at >= 0 && at < MINUTES)
+                rows[at][1] += n;
+        }
+        rows[MINUTES - 1][1] += fresh;
         return rows;
     }
 
-    draw() {
-        const rows = this.minutes();
+    draw(fresh = 0) {
+        const rows = this.minutes(fresh);
         const key = rows.join();
         // hidden, it would have no size
         if (key === this.key || !this.element.clientWidth || !this.load())
@@ -89,6 +79,10 @@ export class Chart {
             this.script = document.createElement('script');
             this.script.src = 'dygraph.js';
             this.script.onload = () => this.draw();
+            this.script.onerror = () => setTimeout(() => {
+                this.script.remove();
+                this.script = null;     // the next drawing asks again
+            }, RETRY);
             document.head.append(this.script);
         }
         return false;

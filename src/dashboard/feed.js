@@ -1,6 +1,7 @@
 // The feed: newest on top, a row each; calm when hits come faster than a
 // person reads.
 import {element, now} from './clock.js';
+import {normal} from './filter.js';
 import {$, country, hide, hits, isolate, make} from './text.js';
 import {motion, place, say, short} from './text.js';
 
@@ -8,7 +9,7 @@ const ROWS = 500;
 const MARKS = 20;                       // lines between hits that wait
 const TICK = 250;                       // ms: a row each, at most
 const CALM = 4;                         // rows that may wait their turn; when
-const SLOW = 4;                         // more do, a row every so many ticks
+const SLOW = 1000;                      // more do, ms to a row
 
 export class Feed {
     // open(hit): a row was chosen
@@ -16,13 +17,17 @@ export class Feed {
         this.open = open;
         this.list = $('feed');
         this.box = $('feed-scroll');
-        this.queue = [];                // not shown yet, oldest first
+        this.queue = [];                // not shown yet, oldest first: hits,
+                                        // {raw, id} of some, or {mark, kind}
         this.more = 0;                  // hits before those: only counted
         this.paused = false;
         this.counting = false;          // more than a person reads
-        this.ticks = 0;
         this.hits = new WeakMap();      // row -> hit
         this.pointer = false;
+        this.top = 0;                   // scrolled so far down
+        this.box.addEventListener('scroll', () => {
+            this.top = this.box.scrollTop;
+        }, {passive: true});
         this.box.addEventListener('pointerenter', event => {
             this.pointer = event.pointerType === 'mouse';
         });
@@ -43,17 +48,31 @@ export class Feed {
             if (event.key !== 'Escape')
                 this.keys = true;
         });
-        this.list.addEventListener('keydown', event => this.key(event));
+        // the newest row is where the tab key comes in
+        addEventListener('keydown', event => {
+            if (event.key === 'Tab')
+                this.focusable();
+        }, true);
+        this.box.addEventListener('keydown', event => this.key(event));
         this.list.addEventListener('focusin', event => this.rove(event));
+        document.addEventListener('visibilitychange', () => this.run());
         $('waiting').addEventListener('click', () => this.flush());
     }
 
     // A new site or filter.
     clear() {
-        this.list.replaceChildren();
+        this.keepFocus(() => this.list.replaceChildren());
         this.queue = [];
         this.more = 0;
         this.tell();
+    }
+
+    // Whose row goes has the feed.
+    keepFocus(change) {
+        const had = this.list.contains(document.activeElement);
+        change();
+        if (had && !this.list.contains(document.activeElement))
+            this.box.focus({preventScroll: true});
     }
 
     get waiting() {
@@ -65,10 +84,17 @@ export class Feed {
             || this.keys && this.list.contains(document.activeElement);
     }
 
-    add(hit) {
-        this.queue.push(hit);
+    // A hit, or {raw, id} of one that need not be read unless it is shown.
+    add(item) {
+        this.queue.push(item);
         if (this.queue.length > ROWS)
             this.count(this.queue.splice(0, ROWS / 2));
+        this.run();
+    }
+
+    // So many came that nobody will see.
+    skip(count) {
+        this.more += count;
         this.run();
     }
 
@@ -85,30 +111,31 @@ export class Feed {
         this.run();
     }
 
-    // Nothing runs while nothing waits.
+    // Nothing runs while nothing waits, or nobody looks.
     run() {
-        if (!this.timer)
-            this.timer = setInterval(() => this.tick(), TICK);
+        if (!document.hidden)
+            this.timer ||= setTimeout(() => this.tick(),
+                                      this.counting ? SLOW : TICK);
     }
 
     tick() {
+        this.timer = null;
         this.tell();
         if (!this.queue.length && !this.more) {
-            clearInterval(this.timer);
-            this.timer = null;
+            this.counting = false;
             return;
         }
-        if (this.held || document.hidden)
-            return;
-        this.ticks++;
-        this.counting ||= this.waiting > CALM;
-        if (!this.counting) {
-            this.show(this.queue.splice(0, 1));
-        } else if (this.ticks % SLOW === 0) {
+        if (!this.held) {
+            const counted = this.counting;
             this.counting = this.waiting > CALM;
-            this.count(this.queue.splice(0, this.queue.length - 1));
-            this.show(this.queue.splice(0), false);
+            if (counted) {
+                this.count(this.queue.splice(0, this.queue.length - 1));
+                this.show(this.queue.splice(0), false);
+            } else if (!this.counting) {
+                this.show(this.queue.splice(0, 1));
+            }
         }
+        this.run();
     }
 
     // What waits, at once: of many the newest.
@@ -126,32 +153,43 @@ export class Feed {
     }
 
     show(items, slides = true) {
-        const top = this.box.scrollTop;
         const before = this.list.firstElementChild;
         const rows = items.map(item => item.mark ? this.line(item)
-                                                 : this.row(item));
+            : this.row(item.raw ? normal(item.raw, item.id) : item))
+            .filter(Boolean);
         this.list.prepend(...rows.reverse());
-        while (this.list.childElementCount > ROWS)
-            this.list.lastElementChild.remove();
-        this.focusable();
-        if (!before || !rows.length)
+        if (this.list.childElementCount > ROWS)
+            this.keepFocus(() => {
+                while (this.list.childElementCount > ROWS)
+                    this.list.lastElementChild.remove();
+            });
+        if (!this.stop?.isConnected)
+            this.focusable();
+        const stays = this.top > 4;     // somebody reads further down
+        const slide = slides && motion.matches && !document.hidden;
+        if (!before || !rows.length || !stays && !slide)
             return;
         const height = before.offsetTop - rows[0].offsetTop;
-        if (top > 4)                    // read further down: stay there
-            this.box.scrollTop = top + height;
-        else if (slides && motion.matches && !document.hidden)
+        if (stays)
+            this.box.scrollTop = this.top += height;
+        else
             this.list.animate([{transform: `translateY(${-height}px)`},
                                {transform: 'none'}],
                               {duration: 180, easing: 'ease-out'});
     }
 
     row(hit) {
+        if (!hit)
+            return null;
         const row = make('button', 'row');
         row.type = 'button';
         row.tabIndex = -1;
         const main = make('span', 'main', element(hit.time, true),
                           isolate(short(place(hit.page) || '–', 300),
                                   'page'));
+        if (hit.event)
+            main.append(make('span', 'event', '· ',
+                             isolate(short(hit.event, 40))));
         if (hit.referrer)
             main.append(make('span', 'from', '← ',
                              isolate(short(place(hit.referrer), 120))));
@@ -163,6 +201,8 @@ export class Feed {
             code.title = country(hit.country);
             side.append(code);
         }
+        if (hit.browser)
+            side.append(isolate(short(hit.browser, 24), 'browser'));
         for (const flag of hit.flags)
             side.append(isolate(short(flag, 24), 'flag'));
         if (this.more) {
@@ -215,9 +255,9 @@ export class Feed {
         const to = {ArrowDown: at + 1, ArrowUp: at - 1, Home: 0,
                     End: rows.length - 1, PageDown: at + 10,
                     PageUp: at - 10}[event.key];
-        if (to === undefined || at < 0)
+        if (to === undefined)
             return;
         event.preventDefault();
-        rows[Math.max(0, Math.min(rows.length - 1, to))].focus();
+        rows[Math.max(0, Math.min(rows.length - 1, to))]?.focus();
     }
 }

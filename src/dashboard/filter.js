@@ -3,49 +3,58 @@
 //     e=pageview          argument e of the hit: asked of the server
 //     args.page=x         the same, for names that mean something else below
 //     page=/cart referrer=google.com country=GR visitor=8f1c flag=bot
-//     campaign=spring     utm_* of the page; wants whole hits
+//     browser=Firefox     what the agent says it is
+//     campaign=spring     utm_* of the page
 //     cart                anywhere in what the feed shows
-//     page="/a b"         with spaces
+//     page="/a \"b\""     with spaces, or quotes
 
-const OWN = ['page', 'referrer', 'country', 'visitor', 'flag', 'campaign'];
-const WORD = /([^\s="]+)=(?:"([^"]*)"|(\S*))|"([^"]*)"|(\S+)/g;
+const OWN = ['page', 'referrer', 'country', 'visitor', 'flag', 'campaign',
+             'browser'];
+const QUOTED = String.raw`"((?:[^"\\]|\\.)*)"`;
+const WORD = new RegExp(String.raw`([^\s="]+)=(?:${QUOTED}|(\S*))`
+                        + String.raw`|${QUOTED}|(\S+)`, 'g');
+const CUT = 182;                        // bytes; keys of bars may be cut there
 
 export function parse(text) {
     const args = [];
     const tests = [];
-    let full = false;
     for (const [, name, quoted, bare, phrase, word] of text.matchAll(WORD)) {
-        const value = quoted ?? bare;
+        const value = quoted === undefined ? bare : plain(quoted);
         if (name === undefined) {
-            const part = (phrase ?? word).toLowerCase();
+            const part = (word ?? plain(phrase)).toLowerCase();
             tests.push(hit => shown(hit).includes(part));
         } else if (name === 'flag') {
             tests.push(hit => hit.flags.includes(value));
         } else if (OWN.includes(name)) {
-            full ||= name === 'campaign';
-            tests.push(hit => hit[name] === value);
+            tests.push(cut(value) ? hit => hit[name].startsWith(value)
+                                  : hit => hit[name] === value);
         } else {
             args.push([name.startsWith('args.') ? name : 'args.' + name,
                        value]);
         }
     }
     return {
-        args, full,
-        empty: !args.length && !tests.length,
-        match: hit => tests.every(test => test(hit)),
+        args,
+        match: tests.length ? hit => tests.every(test => test(hit)) : null,
         // what the server is asked for
-        query: [...(full ? [] : [['fields', 'short']]), ...args]
+        query: [['fields', 'row'], ...args]
     };
 }
 
+const plain = text => text.replace(/\\(.)/g, '$1');
+
+// The lists hold so many bytes of a text.
+const cut = text => text.length > 20
+    && new TextEncoder().encode(JSON.stringify(text)).length > CUT;
+
 function shown(hit) {
-    return [hit.page, hit.referrer, hit.visitor, hit.country, ...hit.flags]
-        .join('\n').toLowerCase();
+    return [hit.page, hit.referrer, hit.visitor, hit.country, hit.event,
+            hit.browser, hit.campaign, ...hit.flags].join('\n').toLowerCase();
 }
 
 export function term(name, value) {
     return name + '=' + (/[\s"]/.test(value) || !value
-        ? '"' + value.replaceAll('"', '') + '"' : value);
+        ? '"' + value.replace(/["\\]/g, '\\$&') + '"' : value);
 }
 
 // The filter with that term; without it if it was there.
@@ -58,47 +67,21 @@ export function toggle(text, name, value) {
 }
 
 export function has(text, name, value) {
-    return [...text.matchAll(WORD)].some(found => found[0] === term(name,
-                                                                    value));
+    const wanted = term(name, value);
+    return text.includes(wanted)
+        && [...text.matchAll(WORD)].some(found => found[0] === wanted);
 }
 
-// A hit as the page uses it, from its short form or its whole one.
-export function normal(raw) {
-    const text = value => typeof value === 'string' ? value : '';
-    const hit = {
-        time: Date.parse(raw.time),
-        visitor: text(raw.visitor), page: text(raw.page),
-        referrer: text(raw.referrer), country: text(raw.country),
-        flags: Array.isArray(raw.flags) ? raw.flags.map(String) : [],
-        campaign: ''
-    };
-    if (raw.v === undefined)
-        return hit;
-    const args = raw.args || {};
-    const fields = raw.fields || {};
-    const page = fields.page || args.url || raw.referer || '';
-    hit.page = placeOf(page, raw.host);
-    hit.referrer = placeOf(fields.referrer || args.ref || '', raw.host);
-    hit.country = fields.country || '';
-    hit.campaign = campaignOf(page);
-    return hit;
-}
-
-// As the server shows it: the path on the own host, else host and path.
-function placeOf(text, host) {
-    const found = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)([^?#]*)/i.exec(text);
-    if (!found)
-        return text.split(/[?#]/)[0];
-    const there = found[1].replace(/^.*@/, '').toLowerCase();
-    return there.replace(/:\d+$/, '') === (host || '').toLowerCase()
-        ? found[2] || '/' : there + (found[2] || '/');
-}
-
-function campaignOf(page) {
-    const query = page.split('#')[0].split('?')[1] || '';
-    for (const name of ['utm_campaign', 'utm_source', 'utm_medium'])
-        for (const pair of query.split('&'))
-            if (pair.startsWith(name + '=') && pair.length > name.length + 1)
-                return pair.slice(name.length + 1);
-    return '';
+// A hit as the page uses it, of its row's or short form, read or not; null:
+// it is none.
+export function normal(raw, id = '') {
+    try {
+        const {time, flags, ...texts} = typeof raw === 'string'
+            ? JSON.parse(raw) : raw;
+        return {visitor: '', page: '', referrer: '', country: '', event: '',
+                campaign: '', browser: '', ...texts, id,
+                flags: flags || [], time: Date.parse(time)};
+    } catch {
+        return null;
+    }
 }

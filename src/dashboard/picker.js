@@ -16,6 +16,12 @@ export class Picker {
         this.list = $('site-list');
         this.button.addEventListener('click', () => this.pop.hidden
             ? this.open() : this.close());
+        // the field keeps the focus, or its loss would close what a click is
+        // about to close
+        for (const element of [this.button, $('site-list')])
+            element.addEventListener('mousedown', event => {
+                event.preventDefault();
+            });
         this.button.addEventListener('keydown', event => {
             if (event.key === 'ArrowDown') {
                 event.preventDefault();
@@ -24,9 +30,6 @@ export class Picker {
         });
         this.find.addEventListener('input', () => this.show());
         this.find.addEventListener('keydown', event => this.key(event));
-        this.list.addEventListener('mousedown', event => {
-            event.preventDefault();     // the field keeps the focus
-        });
         this.list.addEventListener('click', event => {
             const item = event.target.closest('li');
             if (item)

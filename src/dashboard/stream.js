@@ -1,14 +1,19 @@
 // New hits of a site, from a cursor on: by server-sent events, or by long
 // polls where events do not come through (a proxy that keeps them back, no
-// room for one more stream).
-import {Failure, get, path, sequence} from './api.js';
+// room for one more stream); then now and then it looks whether they do.
+import {Failure, get, path, pause, visible} from './api.js';
 
 const WAIT = 25;                        // s that a poll is kept
-const LIMIT = 200;                      // hits of a poll
+const LIMIT = 1000;                     // hits of a poll
 const SLOWEST = 5000;                   // ms between two tries
-const PACE = 1000;                      // ms from one poll to the next
+const PACE = 2000;                      // ms from one poll to the next; where
+const MORE = 200;                       // more is there already, so many
+const FIRST = 10000;                    // ms that the first event may take
+const SILENT = 40000;                   // ms without one; a beat takes 15 s
+const ANEW = 180000;                    // ms of polls until the next look
 
-// to: {hit(raw, id), gap(n), reset(), up(), down(failure)}
+// to: {hit(raw, id), gap(n), reset(), up(), down(failure)}; raw: JSON text,
+// or what it says
 export class Stream {
     constructor(site, query, cursor, to) {
         this.site = site;
@@ -17,7 +22,7 @@ export class Stream {
         this.to = to;
         this.polls = typeof EventSource === 'undefined';
         this.failed = 0;                // tries in a row
-        this.refused = 0;               // streams that never opened
+        this.refused = 0;               // streams that said nothing
         this.open = false;              // as far as is known
         this.over = new AbortController();
         this.connect();
@@ -25,8 +30,11 @@ export class Stream {
 
     stop() {
         this.over.abort();
+        this.asking?.abort();
         this.source?.close();
+        this.look?.close();
         clearTimeout(this.timer);
+        clearTimeout(this.looking);
     }
 
     // Events do not come through, though the server has hits.
@@ -39,12 +47,17 @@ export class Stream {
         this.connect();
     }
 
-    // All hits up to there have come, if only those that the filter wants.
-    reached(cursor) {
-        const [epoch] = this.cursor.split('.');
-        if (cursor.startsWith(epoch + '.')
-            && sequence(cursor) > sequence(this.cursor))
-            this.cursor = cursor;
+    // The server answers: then events come, too, or this stream is dead.
+    check() {
+        const quiet = performance.now() - this.heard;
+        if (this.polls || this.timer)
+            return;
+        if (!this.spoke && quiet > FIRST) {
+            this.usePolls();
+        } else if (quiet > SILENT) {
+            this.source.close();
+            this.connect();
+        }
     }
 
     // At once, not when the next try is due.
@@ -59,10 +72,12 @@ export class Stream {
         this.timer = null;
         if (this.over.signal.aborted)
             return;
-        if (this.polls)
+        if (this.polls) {
+            this.lookLater();
             this.poll();
-        else
+        } else {
             this.listen();
+        }
     }
 
     again(failure) {
@@ -77,44 +92,39 @@ export class Stream {
 
     good() {
         this.failed = 0;
+        this.refused = 0;
         this.open = true;
         this.to.up();
     }
 
-    listen() {
-        const source = new EventSource(path(this.site, 'stream', [
+    events() {
+        return new EventSource(path(this.site, 'stream', [
             ['since', this.cursor], ...this.query]));
-        let opened = false;
+    }
+
+    listen() {
+        const source = this.events();
         this.source = source;
-        const take = event => {
+        this.spoke = false;
+        this.heard = performance.now();
+        const on = (name, then) => source.addEventListener(name, event => {
+            this.heard = performance.now();
             if (event.lastEventId)
                 this.cursor = event.lastEventId;
-        };
-        const hit = event => {
-            take(event);
-            const raw = parsed(event.data);
-            if (raw)
-                this.to.hit(raw, event.lastEventId);
-        };
-        source.onopen = () => {
-            opened = true;
-            this.refused = 0;
-            this.good();
-        };
-        source.onmessage = hit;
-        source.addEventListener('hit', hit);
-        source.addEventListener('gap', event => {
-            take(event);
-            this.to.gap(parsed(event.data)?.gap || 0);
+            if (!this.spoke) {
+                this.spoke = true;
+                this.good();
+            }
+            then(event);
         });
-        source.addEventListener('reset', event => {
-            take(event);
-            this.to.reset();
-        });
+        on('message', event => this.to.hit(event.data, event.lastEventId));
+        on('gap', event => this.to.gap(parsed(event.data)?.gap || 0));
+        on('reset', () => this.to.reset());
+        on('beat', () => {});
         source.onerror = () => {
             // closed: an answer that is no stream; else the browser would
             // try again, with a wait of its own choice
-            if (!opened && source.readyState === EventSource.CLOSED
+            if (!this.spoke && source.readyState === EventSource.CLOSED
                 && ++this.refused > 1)
                 this.polls = true;
             source.close();
@@ -122,10 +132,15 @@ export class Stream {
         };
     }
 
+    // ---- long polls
+
     async poll() {
-        const {signal} = this.over;
+        const {signal} = this.asking = new AbortController();
         try {
-            while (!signal.aborted) {
+            for (;;) {
+                await visible();
+                if (signal.aborted)
+                    return;
                 const began = performance.now();
                 const answer = await get(path(this.site, 'hits', [
                     ['since', this.cursor], ['limit', LIMIT],
@@ -135,7 +150,8 @@ export class Stream {
                     return;
                 this.good();
                 this.take(answer);
-                await pause(PACE - (performance.now() - began));
+                await pause((answer.more ? MORE : PACE)
+                            - (performance.now() - began));
             }
         } catch (failure) {
             if (!signal.aborted)
@@ -153,9 +169,33 @@ export class Stream {
         answer.hits.forEach((raw, i) => this.to.hit(raw,
             i === answer.hits.length - 1 ? answer.next : ''));
     }
-}
 
-const pause = ms => new Promise(done => setTimeout(done, ms));
+    // A stream beside the polls: one word of it, and it takes their place.
+    lookLater() {
+        this.looking ||= setTimeout(async () => {
+            await visible();
+            this.looking = 0;
+            if (this.over.signal.aborted)
+                return;
+            const look = this.look = this.events();
+            const end = () => {
+                look.close();
+                clearTimeout(late);
+                this.lookLater();
+            };
+            const late = setTimeout(end, FIRST);
+            look.onerror = end;
+            look.addEventListener('beat', () => {
+                look.close();
+                clearTimeout(late);
+                this.asking.abort();
+                clearTimeout(this.timer);
+                this.polls = false;
+                this.connect();
+            });
+        }, ANEW);
+    }
+}
 
 function parsed(text) {
     try {

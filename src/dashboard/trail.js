@@ -4,16 +4,6 @@ import {element, now, span} from './clock.js';
 import {normal} from './filter.js';
 import {$, country, hits, isolate, make, place, short} from './text.js';
 
-// The browsers that people name; others are shown as they are.
-const AGENTS = [[/\bEdg\w*\//, 'Edge'], [/\bOPR\//, 'Opera'],
-                [/\bSamsungBrowser\//, 'Samsung Internet'],
-                [/\bFirefox\/|\bFxiOS\//, 'Firefox'],
-                [/\bCriOS\/|\bChrome\//, 'Chrome'],
-                [/\bSafari\//, 'Safari']];
-
-const browser = agent => AGENTS.find(([test]) => test.test(agent))?.[1]
-    || short(agent, 60);
-
 export class Trail {
     constructor() {
         this.dialog = $('trail');
@@ -99,9 +89,9 @@ export class Trail {
         fact('entered at', row.entry && isolate(short(row.entry, 200)));
         fact('country', row.country && make('span', '', country(row.country)
             || '', ' ', isolate(row.country)));
-        if (whole?.user_agent) {
-            const name = isolate(browser(whole.user_agent));
-            name.title = whole.user_agent;
+        if (hit.browser || whole?.user_agent) {
+            const name = isolate(hit.browser || short(whole.user_agent, 60));
+            name.title = whole?.user_agent || '';
             fact('browser', name);
         }
         if (row.flags?.length)
@@ -115,7 +105,7 @@ export class Trail {
 
     // In time order, with how long each step took.
     steps(trail, hit, all) {
-        const steps = trail.map(normal).sort((a, b) => a.time - b.time);
+        const steps = trail.map(raw => normal(raw)).sort((a, b) => a.time - b.time);
         const list = make('ol', 'steps');
         if (all > steps.length)
             list.append(make('li', 'gap', hits(all - steps.length)

@@ -11,10 +11,13 @@
 
 import os
 import random
+import select
+import time
 import urllib.parse
 
 import beacon_test as t
 import beacon_browser as browser
+from beacon_proxy import Proxy
 
 AXE = os.path.join(t.TOP, 'build', 'axe', 'axe.min.js')
 
@@ -37,6 +40,70 @@ SERVER = '''
 
 def live_env(http='', server='', live=LIVE, **options):
     return t.Env(http=live + http, server=SERVER + server, **options)
+
+
+class Between(Proxy):
+    """What stands between a page and its server, and knows HTTP a little:
+
+    answers    {part of a request: the whole answer that it gets}
+    event      goes into a stream that passes, once
+    bytes      of all answers
+    mute()     streams there are pass nothing on to the page any more
+    asked(part)    how many requests had that
+    """
+
+    def __init__(self, port, target):
+        self.answers = {}
+        self.event = b''
+        self.bytes = 0
+        self.dead = set()
+        self.heads = []
+        super().__init__(port, target)
+
+    def mute(self):
+        with self.lock:
+            self.dead = set(self.pairs)
+
+    def asked(self, part):
+        return sum(part.encode() in head for head in self.heads)
+
+    @staticmethod
+    def answer(status, headers='', body=''):
+        return ('HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n%s' % (
+            status, len(body), headers, body)).encode()
+
+    def _pass(self, near, far):
+        stream = False
+        while not self.done:
+            if self.blackhole:
+                time.sleep(0.05)
+                continue
+            for source in select.select([near, far], [], [], 0.1)[0]:
+                data = source.recv(65536)
+                if not data:
+                    return
+                if source is near:
+                    stream = b'/stream?' in data
+                    self._ask(data, near, far)
+                elif not (stream and (near, far) in self.dead):
+                    self._tell(data, near, stream)
+
+    def _ask(self, data, near, far):
+        self.heads.append(data.split(b'\r\n', 1)[0])
+        for part, answer in list(self.answers.items()):
+            if part.encode() in data:
+                near.sendall(answer)
+                return
+        far.sendall(data)
+
+    def _tell(self, data, near, stream):
+        with self.lock:
+            self.bytes += len(data)
+        # between two of its chunks
+        if stream and self.event and not data.startswith(b'HTTP'):
+            near.sendall(b'%x\r\n%s\r\n' % (len(self.event), self.event))
+            self.event = b''
+        near.sendall(data)
 
 
 class Dashboard:
@@ -85,6 +152,35 @@ class Dashboard:
     def texts(self, selector):
         return self.run('return [...document.querySelectorAll(args[0])]'
                         '.map(e => e.innerText)', selector)
+
+    def before(self, script):
+        """Runs in each page from now on, before its own scripts; ends by
+        after(), given what this returns."""
+        return self.chrome.command('Page.addScriptToEvaluateOnNewDocument',
+                                   source=script)['identifier']
+
+    def after(self, identifier):
+        self.chrome.command('Page.removeScriptToEvaluateOnNewDocument',
+                            identifier=identifier)
+
+    # What takes minutes takes a moment, as a test says: {ms: ms}.
+    FASTER = '''
+        window.faster = {};
+        {
+            const real = setTimeout;
+            window.setTimeout = (run, ms, ...args) => real(run,
+                window.faster[ms] ?? ms, ...args);
+        }'''
+
+    def hide(self, hidden=True):
+        self.run('''
+            if (args[0])
+                Object.defineProperty(document, 'hidden', {
+                    get: () => true, configurable: true});
+            else
+                delete document.hidden;
+            document.dispatchEvent(new Event('visibilitychange'));''',
+                 hidden)
 
     def phase(self):
         return self.run('return document.body.dataset.phase')
