@@ -43,9 +43,9 @@ BUILD = os.path.join(TOP, os.environ.get('BEACON_BUILD', 'build'))
 SOAK = os.environ.get('BEACON_SOAK', '') not in ('', '0')
 
 __all__ = ['ok', 'is_', 'isnt', 'like', 'unlike', 'is_subset', 'diag', 'skip',
-           'skip_all', 'done_testing', 'bail_out', 'wait_until', 'count',
-           'tally', 'seed', 'free_port', 'tool', 'Env', 'Client', 'Closed',
-           'Response', 'proc', 'TOP', 'BUILD', 'SOAK']
+           'skip_all', 'done_testing', 'bail_out', 'wait_until', 'never',
+           'count', 'tally', 'seed', 'free_port', 'tool', 'Env', 'Client',
+           'Closed', 'Response', 'proc', 'TOP', 'BUILD', 'SOAK']
 
 
 # ---- TAP
@@ -230,6 +230,17 @@ def wait_until(condition, seconds=10, interval=0.01):
         if value or time.monotonic() > start + seconds * slow():
             return value
         time.sleep(interval)
+
+
+def never(condition, seconds):
+    """True if the condition is never true for so long, however slow all is:
+    what is to be shown has to stay so."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def slow():
