@@ -9,23 +9,13 @@
  */
 
 #include "beacon_line.h"
+#include "bench_random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define BENCH_LINES  1024
 #define BENCH_ROOM   1024
-
-static uint64_t  bench_random_state = 20261121;
-
-static uint32_t
-bench_random(uint32_t n)
-{
-    bench_random_state = bench_random_state * 6364136223846793005ULL
-                         + 1442695040888963407ULL;
-
-    return (uint32_t) (bench_random_state >> 33) % n;
-}
 
 static size_t
 bench_line(char *line)

@@ -16,6 +16,7 @@
 
 #include "beacon_live.h"
 #include "beacon_live_write.h"
+#include "bench_random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,17 +32,6 @@ typedef struct {
     beacon_str_t   line;
     beacon_line_t  known;
 } bench_line_t;
-
-static uint64_t  bench_random_state = 20261121;
-
-static uint32_t
-bench_random(uint32_t n)
-{
-    bench_random_state = bench_random_state * 6364136223846793005ULL
-                         + 1442695040888963407ULL;
-
-    return (uint32_t) (bench_random_state >> 33) % n;
-}
 
 /* Small numbers far more often than large ones. */
 static uint32_t

@@ -18,6 +18,7 @@
  */
 
 #include "beacon_render.h"
+#include "bench_random.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,17 +37,7 @@ typedef struct {
     beacon_record_t  record;
 } bench_hit_t;
 
-static uint64_t  bench_random_state = 20261121;
 static uint64_t  bench_count;
-
-static uint32_t
-bench_random(uint32_t n)
-{
-    bench_random_state = bench_random_state * 6364136223846793005ULL
-                         + 1442695040888963407ULL;
-
-    return (uint32_t) (bench_random_state >> 33) % n;
-}
 
 static void
 bench_set(beacon_hit_t *hit, int which, const char *text, size_t len)

@@ -237,6 +237,38 @@ beacon_fixture_begin(void)
     beacon_pushed = 0;
 }
 
+/* Sinks of a test's own: what is the same in most of them. */
+
+__attribute__((unused))
+static void
+beacon_test_destroy(beacond_sink_t *sink)
+{
+    sink->data = NULL;
+}
+
+__attribute__((unused))
+static int
+beacon_test_flush(beacond_sink_t *sink, bool force)
+{
+    (void) sink;
+    (void) force;
+
+    return 50;
+}
+
+/* The durable one, "main"; the test has the other functions. */
+#define BEACON_TEST_MAIN                                                      \
+    {                                                                         \
+        .type = "main",                                                       \
+        .durable = true,                                                      \
+        .create = beacon_test_create,                                         \
+        .destroy = beacon_test_destroy,                                       \
+        .load = beacon_test_load,                                             \
+        .batch = beacon_test_batch,                                           \
+        .flush = beacon_test_flush,                                           \
+        .retry_ms = 10                                                        \
+    }
+
 static void
 beacon_end(void)
 {

@@ -41,12 +41,6 @@ beacon_test_create(beacond_sink_t *sink, const json_t *conf, beacon_err_t *err)
     return BEACON_OK;
 }
 
-static void
-beacon_test_destroy(beacond_sink_t *sink)
-{
-    sink->data = NULL;
-}
-
 static beacon_rc_t
 beacon_test_load(beacond_sink_t *sink, beacond_checkpoint_t *checkpoint)
 {
@@ -85,7 +79,7 @@ beacon_test_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 
 /* One checkpoint of all that is to be done with. */
 static int
-beacon_test_flush(beacond_sink_t *sink, bool force)
+beacon_pieces_flush(beacond_sink_t *sink, bool force)
 {
     size_t                 i, kept = 0;
     beacond_piece_t       *list[BEACON_HITS], *p;
@@ -145,7 +139,7 @@ static const beacond_sink_ops_t  beacon_sink_pieces = {
     .destroy = beacon_test_destroy,
     .load = beacon_test_load,
     .batch = beacon_test_batch,
-    .flush = beacon_test_flush,
+    .flush = beacon_pieces_flush,
     .retry_ms = 10
 };
 

@@ -41,12 +41,6 @@ beacon_test_create(beacond_sink_t *sink, const json_t *conf, beacon_err_t *err)
     return BEACON_OK;
 }
 
-static void
-beacon_test_destroy(beacond_sink_t *sink)
-{
-    sink->data = NULL;
-}
-
 static beacon_rc_t
 beacon_test_load(beacond_sink_t *sink, beacond_checkpoint_t *checkpoint)
 {
@@ -105,15 +99,6 @@ beacon_test_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     return BEACON_OK;
 }
 
-static int
-beacon_test_flush(beacond_sink_t *sink, bool force)
-{
-    (void) sink;
-    (void) force;
-
-    return 50;
-}
-
 static const beacond_sink_ops_t  beacon_sink_resumes = {
     .type = "resumes",
     .resumes = true,
@@ -125,16 +110,7 @@ static const beacond_sink_ops_t  beacon_sink_resumes = {
     .retry_ms = 10
 };
 
-static const beacond_sink_ops_t  beacon_sink_main = {
-    .type = "main",
-    .durable = true,
-    .create = beacon_test_create,
-    .destroy = beacon_test_destroy,
-    .load = beacon_test_load,
-    .batch = beacon_test_batch,
-    .flush = beacon_test_flush,
-    .retry_ms = 10
-};
+static const beacond_sink_ops_t  beacon_sink_main = BEACON_TEST_MAIN;
 
 /* Instead of the helper's own table. */
 const beacond_sink_ops_t *const  beacond_sinks[] = {

@@ -46,12 +46,6 @@ beacon_test_create(beacond_sink_t *sink, const json_t *conf, beacon_err_t *err)
 }
 
 static void
-beacon_test_destroy(beacond_sink_t *sink)
-{
-    sink->data = NULL;
-}
-
-static void
 beacon_test_stick(beacon_sink_test_t *test, _Atomic int *stuck)
 {
     test->inside++;
@@ -132,15 +126,6 @@ beacon_test_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     return BEACON_OK;
 }
 
-static int
-beacon_test_flush(beacond_sink_t *sink, bool force)
-{
-    (void) sink;
-    (void) force;
-
-    return 50;
-}
-
 static const beacond_sink_ops_t  beacon_sink_live = {
     .type = "live",
     .create = beacon_test_create,
@@ -151,16 +136,7 @@ static const beacond_sink_ops_t  beacon_sink_live = {
     .retry_ms = 10
 };
 
-static const beacond_sink_ops_t  beacon_sink_main = {
-    .type = "main",
-    .durable = true,
-    .create = beacon_test_create,
-    .destroy = beacon_test_destroy,
-    .load = beacon_test_load,
-    .batch = beacon_test_batch,
-    .flush = beacon_test_flush,
-    .retry_ms = 10
-};
+static const beacond_sink_ops_t  beacon_sink_main = BEACON_TEST_MAIN;
 
 /* Instead of the helper's own table. */
 const beacond_sink_ops_t *const  beacond_sinks[] = {
