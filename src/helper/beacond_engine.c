@@ -77,6 +77,7 @@ beacond_engine_free(beacond_engine_t *engine)
     }
 
     beacond_pool_dispose(&engine->pool);
+    beacond_pool_dispose(&engine->passing);
     pthread_cond_destroy(&engine->work);
     pthread_cond_destroy(&engine->rest);
     pthread_cond_destroy(&engine->nap);
@@ -104,6 +105,7 @@ beacond_engine_new(beacond_conf_t *conf, beacon_counters_t *counters)
     beacond_cond_init(&engine->nap);
     beacond_pool_init(&engine->pool, beacond_engine_live(conf),
                       beacond_engine_wake, engine);
+    beacond_pool_init(&engine->passing, 1, NULL, NULL);
     engine->conf = conf;
     engine->counters = counters;
     engine->started_ns = beacond_clock_date();
@@ -291,6 +293,7 @@ beacond_engine_drained(beacond_engine_t *engine, uint64_t *left)
     uint32_t         i;
     uint64_t         n = 0;
     beacond_lane_t  *lane;
+    beacon_cursor_t  at;
 
     pthread_mutex_lock(&engine->admin);
     pthread_mutex_lock(&engine->mutex);
@@ -312,7 +315,10 @@ beacond_engine_drained(beacond_engine_t *engine, uint64_t *left)
         lane = &engine->lanes[i];
 
         if (lane->used && lane->ring != NULL && !lane->broken) {
-            n += lane->tail.ordinal - lane->reclaim.ordinal;
+            at = beacond_keeper_durable(engine, i);
+            n += at.offset < lane->reclaim.offset
+                 ? lane->tail.ordinal - lane->reclaim.ordinal
+                 : lane->tail.ordinal - at.ordinal;
         }
     }
 

@@ -53,11 +53,13 @@ void beacond_engine_stop(beacond_engine_t *engine, int ms);
 
 /*
  * 1: every lane is unowned, and all its hits are acknowledged by every durable
- * sink or spooled.  *left (may be NULL): hits that are not.
+ * sink or spooled.  *left (may be NULL): hits that are not.  A sink that only
+ * resumes is not waited for: the ring keeps what it lacks for its successor.
  */
 int beacond_engine_drained(beacond_engine_t *engine, uint64_t *left);
 
-/* Flushes and destroys the sinks, publishes the last books, joins all. */
+/* Flushes and destroys the sinks, publishes the last books, joins all.  One
+   that resumes first takes what is in its queue. */
 void beacond_engine_destroy(beacond_engine_t *engine);
 
 #endif /* BEACOND_ENGINE_H */

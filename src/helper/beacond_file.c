@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* An errno, or 0. */
@@ -58,4 +60,51 @@ beacond_file_replace(const char *path, const char *temp, const char *text,
     errno = error;
 
     return BEACON_SYS;
+}
+
+static int
+beacond_file_size(int fd, size_t size)
+{
+    int          rc;
+    struct stat  st;
+
+    if (fstat(fd, &st) == -1) {
+        return -1;
+    }
+
+    if (st.st_size > (off_t) size && ftruncate(fd, 0) == -1) {
+        return -1;
+    }
+
+    rc = posix_fallocate(fd, 0, (off_t) size);
+
+    if (rc != 0) {
+        errno = rc;
+        return -1;
+    }
+
+    return 0;
+}
+
+void *
+beacond_file_map(const char *path, size_t size)
+{
+    int    fd, error;
+    void  *map = MAP_FAILED;
+
+    fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        return NULL;
+    }
+
+    if (beacond_file_size(fd, size) == 0) {
+        map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    }
+
+    error = errno;
+    close(fd);
+    errno = error;
+
+    return map == MAP_FAILED ? NULL : map;
 }

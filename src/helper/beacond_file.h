@@ -1,6 +1,7 @@
 /*
- * A small file that is replaced whole: a reader, and who starts after a kill,
- * finds the old one or the new one.
+ * Files as more than one part of the helper has them: one that is replaced
+ * whole, so that a reader, and who starts after a kill, finds the old one or
+ * the new one; and one that is mapped.
  */
 
 #ifndef BEACOND_FILE_H
@@ -17,5 +18,13 @@
  */
 beacon_rc_t beacond_file_replace(const char *path, const char *temp,
     const char *text, size_t len, bool sync);
+
+/*
+ * A file of this size, mode 0600, mapped for reading and writing; made if it
+ * is not there, all of it allocated: a sparse tmpfs turns ENOSPC into SIGBUS.
+ * A larger one is another's, and begun anew.  NULL with errno; munmap(2) ends
+ * it.
+ */
+void *beacond_file_map(const char *path, size_t size);
 
 #endif /* BEACOND_FILE_H */

@@ -24,8 +24,8 @@
 
 /* Up to where a durable sink has no use for the ring's bytes. */
 beacon_cursor_t
-beacond_keeper_hold(beacond_engine_t *engine, const beacond_sinker_t *sinker,
-    uint32_t index)
+beacond_keeper_hold(const beacond_engine_t *engine,
+    const beacond_sinker_t *sinker, uint32_t index)
 {
     beacon_cursor_t         hold;
     const beacond_lane_t   *lane = &engine->lanes[index];
@@ -71,7 +71,8 @@ beacond_keeper_pinned(const beacond_puller_t *puller, uint32_t index,
 
 /*
  * One that resumes has the ring's bytes kept for it while there is room and
- * it gets on.  It is in nobody's way at a stop.
+ * it gets on; at a stop, too, which does not wait for it: what it has not
+ * taken by then, the next helper's finds.
  */
 static void
 beacond_keeper_lend(const beacond_engine_t *engine, uint32_t index,
@@ -86,24 +87,25 @@ beacond_keeper_lend(const beacond_engine_t *engine, uint32_t index,
     used = (lane->tail.offset - lane->reclaim.offset)
            / (lane->ring->lane_size / 8);
 
-    for (i = 0; i < engine->nsinks && !engine->stopping; i++) {
+    for (i = 0; i < engine->nsinks; i++) {
         sinker = engine->sinks[i];
         stand = &sinker->stands[index];
 
         if (sinker->sink.ops->resumes
             && used < (sinker->mode == BEACOND_ALIVE ? BEACOND_LEND
                                                      : BEACOND_LEND_BEHIND)
-            && stand->acked.prefix.ordinal < target->ordinal
-            && stand->acked.prefix.offset < target->offset
+            && stand->sure.ordinal < target->ordinal
+            && stand->sure.offset < target->offset
             && beacond_clock_ns() - sinker->progress_ns < BEACOND_LEND_NS)
         {
-            *target = stand->acked.prefix;
+            *target = stand->sure;
         }
     }
 }
 
-static beacon_cursor_t
-beacond_keeper_target(beacond_engine_t *engine, uint32_t index)
+/* Up to where every durable sink has the lane, or the spool. */
+beacon_cursor_t
+beacond_keeper_durable(const beacond_engine_t *engine, uint32_t index)
 {
     bool             durable = false;
     uint32_t         i;
@@ -124,6 +126,15 @@ beacond_keeper_target(beacond_engine_t *engine, uint32_t index)
 
         durable = true;
     }
+
+    return target;
+}
+
+static beacon_cursor_t
+beacond_keeper_target(beacond_engine_t *engine, uint32_t index)
+{
+    uint32_t         i;
+    beacon_cursor_t  target = beacond_keeper_durable(engine, index);
 
     beacond_keeper_lend(engine, index, &target);
 
@@ -178,12 +189,42 @@ beacond_keeper_idle(beacond_engine_t *engine)
     }
 }
 
+/* false: for now there is no more. */
+static bool
+beacond_keeper_give(beacond_engine_t *engine, uint32_t index)
+{
+    bool              more;
+    beacond_lane_t   *lane = &engine->lanes[index];
+    beacon_cursor_t   target = beacond_keeper_target(engine, index);
+
+    if (target.offset <= lane->reclaim.offset) {
+        return false;
+    }
+
+    more = beacond_pass(engine, index, &target);
+    BEACOND_POINT("engine.before_reclaim");
+
+    if (beacon_lane_reclaim(lane->ring, lane->number, &target) != BEACON_OK) {
+        return false;
+    }
+
+    BEACOND_POINT("engine.after_reclaim");
+
+    lane->reclaim = target;
+    engine->dirty = true;
+
+    if (lane->reader.offset < target.offset) {
+        beacond_keeper_overtake(engine, lane);
+    }
+
+    return more;
+}
+
 void
 beacond_keeper_reclaim(beacond_engine_t *engine)
 {
-    uint32_t          i;
-    beacond_lane_t   *lane;
-    beacon_cursor_t   target;
+    uint32_t               i;
+    const beacond_lane_t  *lane;
 
     pthread_mutex_lock(&engine->mutex);
     beacond_keeper_idle(engine);
@@ -195,27 +236,9 @@ beacond_keeper_reclaim(beacond_engine_t *engine)
             continue;
         }
 
-        target = beacond_keeper_target(engine, i);
-
-        if (target.offset <= lane->reclaim.offset) {
-            continue;
-        }
-
-        BEACOND_POINT("engine.before_reclaim");
-
-        if (beacon_lane_reclaim(lane->ring, lane->number, &target)
-            != BEACON_OK)
-        {
-            continue;
-        }
-
-        BEACOND_POINT("engine.after_reclaim");
-
-        lane->reclaim = target;
-        engine->dirty = true;
-
-        if (lane->reader.offset < target.offset) {
-            beacond_keeper_overtake(engine, lane);
+        while (beacond_keeper_give(engine, i)) {
+            pthread_mutex_unlock(&engine->mutex);       /* others' turn */
+            pthread_mutex_lock(&engine->mutex);
         }
     }
 

@@ -1,5 +1,6 @@
 #include "beacond_live.h"
 #include "beacond_live_places.h"
+#include "beacond_passed.h"
 #include "beacond_point.h"
 
 #include <pthread.h>
@@ -81,6 +82,7 @@ beacond_live_without(const beacond_conf_t *conf)
     if (beacond_live_store.writer == NULL) {
         beacon_live_remove(conf->dir);
         beacond_places_remove(conf->dir);
+        beacond_passed_remove(conf->dir);
         beacond_feeds_remove(conf->dir);
     }
 

@@ -1,12 +1,11 @@
 #include "beacond_live_places.h"
+#include "beacond_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static void
@@ -15,60 +14,20 @@ beacond_places_path(char *path, const char *dir)
     snprintf(path, PATH_MAX, "%s/live.places", dir);
 }
 
-/* All of it is allocated: a sparse tmpfs turns ENOSPC into SIGBUS. */
-static int
-beacond_places_size(int fd)
-{
-    int          rc;
-    struct stat  st;
-
-    if (fstat(fd, &st) == -1) {
-        return -1;
-    }
-
-    if (st.st_size > (off_t) sizeof(beacond_places_file_t)
-        && ftruncate(fd, 0) == -1)
-    {
-        return -1;
-    }
-
-    rc = posix_fallocate(fd, 0, sizeof(beacond_places_file_t));
-
-    if (rc != 0) {
-        errno = rc;
-        return -1;
-    }
-
-    return 0;
-}
-
 beacon_rc_t
 beacond_places_open(beacond_places_t *places, const char *dir,
     beacon_err_t *err)
 {
-    int                     fd;
     char                    path[PATH_MAX];
-    beacond_places_file_t  *file = MAP_FAILED;
+    beacond_places_file_t  *file;
 
     beacond_places_path(path, dir);
-    fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    file = beacond_file_map(path, sizeof(beacond_places_file_t));
 
-    if (fd >= 0 && beacond_places_size(fd) == 0) {
-        file = mmap(NULL, sizeof(beacond_places_file_t),
-                    PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    }
-
-    if (file == MAP_FAILED) {
+    if (file == NULL) {
         beacon_err(err, "%.160s: %s", path, strerror(errno));
-
-        if (fd >= 0) {
-            close(fd);
-        }
-
         return BEACON_SYS;
     }
-
-    close(fd);
 
     if (file->magic != BEACOND_PLACES_MAGIC
         || file->layout != BEACOND_PLACES_LAYOUT
@@ -134,6 +93,16 @@ beacond_places_sane(const beacond_places_note_t *note)
     return true;
 }
 
+bool
+beacond_places_blank(const beacond_places_t *places)
+{
+    const beacond_places_note_t  *note;
+
+    note = &places->file->notes[places->file->turn];
+
+    return note->mark == 0 && note->nplaces == 0;
+}
+
 beacond_places_note_t *
 beacond_places_load(beacond_places_t *places, beacond_live_t *live)
 {
@@ -195,18 +164,32 @@ beacond_places_next(beacond_places_t *places)
 }
 
 uint32_t
-beacond_places_find(beacond_places_note_t *note, uint64_t epoch,
-    uint32_t lane, const beacon_cursor_t *at)
+beacond_places_look(const beacond_places_note_t *note, uint64_t epoch,
+    uint32_t lane)
 {
-    uint32_t          i;
-    beacond_place_t  *place;
+    uint32_t                i;
+    const beacond_place_t  *place;
 
     for (i = 0; i < note->nplaces; i++) {
         place = &note->places[i];
 
         if (place->epoch == epoch && place->lane == lane) {
-            return i;
+            break;
         }
+    }
+
+    return i;
+}
+
+uint32_t
+beacond_places_find(beacond_places_note_t *note, uint64_t epoch,
+    uint32_t lane, const beacon_cursor_t *at)
+{
+    uint32_t          i = beacond_places_look(note, epoch, lane);
+    beacond_place_t  *place;
+
+    if (i < note->nplaces) {
+        return i;
     }
 
     note->nplaces = i + 1;

@@ -71,6 +71,9 @@ beacon_rc_t beacond_places_open(beacond_places_t *places, const char *dir,
 void beacond_places_close(beacond_places_t *places);
 void beacond_places_remove(const char *dir);
 
+/* Nothing was ever noted in it. */
+bool beacond_places_blank(const beacond_places_t *places);
+
 /*
  * After the store is open: tells it the gaps that are left, and returns what
  * beacond_places_next() does.  NULL: it says nothing of this store.
@@ -82,7 +85,11 @@ beacond_places_note_t *beacond_places_load(beacond_places_t *places,
    one, there are no gaps and no hits. */
 beacond_places_note_t *beacond_places_next(beacond_places_t *places);
 
-/* The lane's index in note->places; one that is not there stands at "at".
+/* The lane's index in note->places; nplaces: it is not there. */
+uint32_t beacond_places_look(const beacond_places_note_t *note, uint64_t epoch,
+    uint32_t lane);
+
+/* The same; one that is not there stands at "at".
    For BEACOND_BATCH_LANES new ones there is always room. */
 uint32_t beacond_places_find(beacond_places_note_t *note, uint64_t epoch,
     uint32_t lane, const beacon_cursor_t *at);

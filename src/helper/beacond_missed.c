@@ -21,16 +21,63 @@ beacond_missed_dispose(beacond_missed_t *missed)
     pthread_mutex_destroy(&missed->mutex);
 }
 
+void
+beacond_missed_reset(beacond_missed_run_t *run, uint64_t turn)
+{
+    memset(run, 0, offsetof(beacond_missed_run_t, sites));
+    run->turn = turn;
+}
+
+static beacond_span_t *
+beacond_missed_lane(beacond_missed_run_t *run, const beacond_span_t *span)
+{
+    uint32_t  i;
+
+    for (i = 0; i < run->nspans; i++) {
+        if (run->spans[i].epoch == span->epoch
+            && run->spans[i].number == span->number)
+        {
+            return &run->spans[i];
+        }
+    }
+
+    return NULL;
+}
+
+/* Does the batch go on where the run ends, in every lane?  One without hits
+   is a hole. */
+static bool
+beacond_missed_follows(beacond_missed_run_t *run, const beacond_batch_t *batch)
+{
+    uint32_t               i;
+    const beacond_span_t  *span, *last;
+
+    for (i = 0; i < batch->nspans; i++) {
+        span = &batch->spans[i];
+        last = beacond_missed_lane(run, span);
+
+        if (last != NULL
+            && (span->hits == 0 || last->to.ordinal < span->from.ordinal))
+        {
+            return false;
+        }
+    }
+
+    return true;
+}
+
 /* The newest run, if it is the same one that goes on; else another. */
 static beacond_missed_run_t *
-beacond_missed_run(beacond_missed_t *missed, uint64_t turn)
+beacond_missed_run(beacond_missed_t *missed, const beacond_batch_t *batch,
+    uint64_t turn)
 {
     beacond_missed_run_t  *run;
 
     run = missed->nruns > 0 ? missed->runs[missed->nruns - 1] : NULL;
 
-    if (run != NULL && (run->turn == turn
-                        || missed->nruns == BEACOND_MISSED_RUNS))
+    if (run != NULL && (missed->nruns == BEACOND_MISSED_RUNS
+                        || (run->turn == turn
+                            && beacond_missed_follows(run, batch))))
     {
         run->turn = turn;
         return run;
@@ -47,14 +94,13 @@ beacond_missed_run(beacond_missed_t *missed, uint64_t turn)
         return NULL;
     }
 
-    memset(run, 0, offsetof(beacond_missed_run_t, sites));
-    run->turn = turn;
+    beacond_missed_reset(run, turn);
     missed->runs[missed->nruns++] = run;
 
     return run;
 }
 
-static void
+void
 beacond_missed_count(beacond_missed_run_t *run, const uint8_t *name,
     size_t len)
 {
@@ -94,20 +140,27 @@ beacond_missed_count(beacond_missed_run_t *run, const uint8_t *name,
 static void
 beacond_missed_span(beacond_missed_run_t *run, const beacond_span_t *span)
 {
-    uint32_t         i;
-    beacond_span_t  *s;
+    beacond_span_t  *last = beacond_missed_lane(run, span);
 
-    for (i = 0; i < run->nspans; i++) {
-        s = &run->spans[i];
-
-        if (s->epoch == span->epoch && s->number == span->number) {
-            s->to = span->to;
-            return;
+    if (last != NULL) {
+        if (span->hits == 0 || last->to.ordinal < span->from.ordinal) {
+            run->unknown += (span->hits == 0 ? span->to : span->from).ordinal
+                            - last->to.ordinal;
         }
+
+        last->to = span->to;
+        return;
     }
 
     if (run->nspans < BEACON_BOOKS_LANES) {
-        run->spans[run->nspans++] = *span;
+        last = &run->spans[run->nspans++];
+        *last = *span;
+
+        /* a hole: somebody may know more of it */
+
+        if (span->hits == 0) {
+            last->from = span->to;
+        }
     }
 }
 
@@ -120,7 +173,7 @@ beacond_missed_add(beacond_missed_t *missed, const beacond_batch_t *batch,
     beacond_missed_run_t  *run;
 
     pthread_mutex_lock(&missed->mutex);
-    run = beacond_missed_run(missed, turn);
+    run = beacond_missed_run(missed, batch, turn);
 
     if (run == NULL) {
         pthread_mutex_unlock(&missed->mutex);

@@ -15,6 +15,8 @@
 #include "beacond_batch.h"
 #include "beacon_counters.h"
 
+#include <stdbool.h>
+
 #define BEACOND_MISSED_SITES  4096
 #define BEACOND_MISSED_RUNS   12
 
@@ -28,12 +30,14 @@ typedef struct {
 typedef struct {
     uint64_t               turn;
     uint64_t               hits;
-    uint64_t               unknown;     /* of hits: of other sites */
+    uint64_t               unknown;     /* beside them: of other sites, and
+                                           what is in no batch */
     uint32_t               nsites;
     uint32_t               nspans;
     uint16_t               slots[2 * BEACOND_MISSED_SITES];     /* index + 1 */
     beacond_missed_site_t  sites[BEACOND_MISSED_SITES];
-    beacond_span_t         spans[BEACON_BOOKS_LANES];   /* "to" counts */
+    beacond_span_t         spans[BEACON_BOOKS_LANES];   /* all of it, from
+                                           "from" to "to" */
 } beacond_missed_run_t;
 
 typedef struct {
@@ -45,6 +49,11 @@ typedef struct {
 
 void beacond_missed_init(beacond_missed_t *missed);
 void beacond_missed_dispose(beacond_missed_t *missed);
+
+/* An empty run; beacond_missed_count(): another hit of that site in it. */
+void beacond_missed_reset(beacond_missed_run_t *run, uint64_t turn);
+void beacond_missed_count(beacond_missed_run_t *run, const uint8_t *name,
+    size_t len);
 
 /* The op missed(): from a reader, with the engine's mutex. */
 void beacond_missed_add(beacond_missed_t *missed, const beacond_batch_t *batch,

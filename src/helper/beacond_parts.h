@@ -143,6 +143,8 @@ typedef struct {
     uint64_t          ahead;    /* ordinals that are done with, or lost, and
                                    that taken has not reached */
     beacon_cursor_t   joined;   /* where the lane was when the sink came */
+    beacon_cursor_t   sure;     /* of one that resumes: what it does not ask
+                                   for again, nor has to tell */
 } beacond_stand_t;
 
 typedef struct {
@@ -274,6 +276,7 @@ struct beacond_engine_s {
     uint64_t             spool_ns;      /* when its thread last began to do
                                            something; 0: it waits */
     beacond_puller_t     spool_pull;    /* what the spooler is reading */
+    beacond_pool_t       passing;       /* the keeper's own batch */
     json_t              *cursors;       /* cursors.json at start, or NULL */
     char                *cursors_text;  /* as written last */
 
@@ -358,6 +361,8 @@ void *beacond_sinker_run(void *data);
 void beacond_sinker_offer(beacond_sinker_t *sinker,
     beacond_batch_t *batch);                            /* locked */
 void beacond_sinker_behind(beacond_sinker_t *sinker);   /* locked */
+void beacond_sinker_missed(beacond_sinker_t *sinker,
+    const beacond_batch_t *batch);                      /* locked */
 int beacond_sinker_fits(const beacond_sinker_t *sinker);        /* locked */
 
 /* beacond_sink_copy.c */
@@ -419,13 +424,22 @@ void beacond_sinker_load(beacond_sinker_t *sinker, const char *text,
 
 void *beacond_keeper_run(void *data);
 void beacond_keeper_reclaim(beacond_engine_t *engine);
-beacon_cursor_t beacond_keeper_hold(beacond_engine_t *engine,
+beacon_cursor_t beacond_keeper_hold(const beacond_engine_t *engine,
     const beacond_sinker_t *sinker, uint32_t index);    /* locked */
 void beacond_keeper_losses(beacond_engine_t *engine);
+beacon_cursor_t beacond_keeper_durable(const beacond_engine_t *engine,
+    uint32_t index);                                    /* locked */
 void beacond_keeper_overtake(beacond_engine_t *engine,
     beacond_lane_t *lane);                              /* locked */
 bool beacond_keeper_in_use(beacond_engine_t *engine,
     uint32_t index);                                    /* locked */
+
+/* beacond_pass.c: hits of the lane up to *to are given back: who is too late
+   for them hears of what site they were.  true: only up to *to, which is less
+   now; the rest is another time's. */
+bool beacond_pass(beacond_engine_t *engine, uint32_t index,
+    beacon_cursor_t *to);                               /* locked */
+
 void beacond_books_start(beacond_engine_t *engine);
 void beacond_books_gone(beacond_engine_t *engine);
 void beacond_books_make(beacond_engine_t *engine);

@@ -36,6 +36,8 @@ static const beacond_point_t  beacond_points[] = {
     { "kafka.after_dead", "it is written, and in no checkpoint" },
     { "live.noted", "the live sink's places are noted, nothing is put" },
     { "live.put", "its batch is put, and not acknowledged" },
+    { "live.passed", "what the store lacks is noted, and about to be given "
+      "back" },
     { "live.collected", "a feed's place is noted, its hit is not put" },
     { "live.made", "the live store is whole, and has no name yet" },
     { "live.named", "it has; the old one is not retired" },

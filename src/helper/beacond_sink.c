@@ -167,7 +167,8 @@ beacond_sinker_join(beacond_sinker_t *sinker, uint64_t ns)
 
 /*
  * Tells it to flush and end, and waits so long; 0: for ever.  false: it is
- * stuck in an op.  What was queued is in the ring.
+ * stuck in an op.  What was queued is in the ring; one that resumes, which the
+ * ring keeps hits for only while there is room, takes it before it ends.
  */
 bool
 beacond_sinker_stop(beacond_sinker_t *sinker, uint64_t ns)
@@ -176,7 +177,11 @@ beacond_sinker_stop(beacond_sinker_t *sinker, uint64_t ns)
 
     pthread_mutex_lock(&engine->mutex);
     sinker->quit = true;
-    beacond_sinker_behind(sinker);
+
+    if (!sinker->sink.ops->resumes || !sinker->running) {
+        beacond_sinker_behind(sinker);
+    }
+
     pthread_cond_signal(&sinker->cond);
     pthread_mutex_unlock(&engine->mutex);
 
@@ -185,6 +190,9 @@ beacond_sinker_stop(beacond_sinker_t *sinker, uint64_t ns)
             pthread_join(sinker->thread, NULL);
 
         } else if (!beacond_sinker_join(sinker, ns)) {
+            pthread_mutex_lock(&engine->mutex);
+            beacond_sinker_behind(sinker);
+            pthread_mutex_unlock(&engine->mutex);
             return false;
         }
 

@@ -96,14 +96,27 @@ struct beacond_sink_ops_s {
 
     /*
      * A batch that a sink which is not durable will never be given: its queue
-     * was full.  It comes behind that many batches ("turn") of all that
-     * batch() has taken or will take since the sink began, the first being
-     * number 1.  Called by a reader, with the engine's mutex held: quick, no
-     * lock that is held for long, no input or output, nothing is kept of the
-     * batch.  NULL op: not wanted.
+     * was full, or the readers came too late for it.  It comes behind that
+     * many batches ("turn") of all that batch() has taken or will take since
+     * the sink began, the first being number 1.  Of its lines only the sites
+     * may be there (beacond_line_site()), and of its spans those of a hole,
+     * without a hit.  Called by a reader, the keeper or the sink's own thread,
+     * with the engine's mutex held: quick, no lock that is held for long, no
+     * input or output, nothing is kept of the batch.  NULL op: not wanted.
      */
     void        (*missed)(beacond_sink_t *sink, const beacond_batch_t *batch,
         uint64_t turn);
+
+    /*
+     * For one that resumes: the ring gives back these hits of a lane (the
+     * batch has one span, and of its lines only the sites), and the sink may
+     * not have done those from this ordinal on.  If it finds a hole there
+     * later, or its successor does, this was the last to know of the sites.
+     * Called by the keeper, as missed() is, from create() on, and also with
+     * hits that the sink has in hand.  NULL op: not wanted.
+     */
+    void        (*passing)(beacond_sink_t *sink, const beacond_batch_t *batch,
+        uint64_t ordinal);
 
     /*
      * Called when idle, at least every 50 ms, and after each batch: writes out

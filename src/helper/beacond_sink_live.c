@@ -7,7 +7,8 @@
  * Not durable: it holds up nobody, and misses what comes while its queue is
  * full.  What it misses is told as a gap of the site, to the hit.  It keeps
  * places (beacond_live_places.h), so that the next helper's goes on where this
- * one was, from the ring: no hit is twice in the store.
+ * one was, from the ring: no hit is twice in the store.  Of what the ring has
+ * no more then, beacond_passed.h knows the sites.
  */
 
 #include "beacond_clock.h"
@@ -15,6 +16,7 @@
 #include "beacond_live_places.h"
 #include "beacond_log.h"
 #include "beacond_missed.h"
+#include "beacond_passed.h"
 #include "beacond_point.h"
 #include "beacond_sink.h"
 #include "beacond_visitor.h"
@@ -33,6 +35,7 @@ typedef struct {
     beacon_err_t           why;         /* it is not */
     beacond_places_t       places;
     beacond_missed_t       missed;
+    beacond_missed_run_t   hole;        /* its thread's */
     uint64_t               turn;        /* batches taken */
     uint64_t               unknown;     /* missed, of sites nobody knows */
     uint64_t               tick_ns;
@@ -68,6 +71,7 @@ beacond_slive_create(beacond_sink_t *sink, const json_t *conf,
     }
 
     beacond_missed_init(&slive->missed);
+    beacond_passed_open(sink->conf->dir);
     sink->data = slive;
 
     return BEACON_OK;
@@ -84,6 +88,7 @@ beacond_slive_destroy(beacond_sink_t *sink)
 
     beacond_places_close(&slive->places);
     beacond_missed_dispose(&slive->missed);
+    beacond_passed_close();
     free(slive);
 }
 
@@ -119,6 +124,7 @@ beacond_slive_checkpoint(const beacond_places_note_t *note,
 static beacon_rc_t
 beacond_slive_load(beacond_sink_t *sink, beacond_checkpoint_t *checkpoint)
 {
+    bool                    blank;
     beacond_live_t         *live;
     beacond_slive_t        *slive = sink->data;
     beacond_places_note_t  *note;
@@ -137,12 +143,16 @@ beacond_slive_load(beacond_sink_t *sink, beacond_checkpoint_t *checkpoint)
     }
 
     slive->open = true;
+    blank = beacond_places_blank(&slive->places);
     live = beacond_live_lock();
     note = beacond_places_load(&slive->places, live);
 
     if (note != NULL) {
         slive->unknown = note->unknown;
         beacond_slive_checkpoint(note, checkpoint);
+
+    } else if (!blank) {
+        beacond_passed_tidy(NULL);      /* it was another store's */
     }
 
     beacond_live_unlock(live);
@@ -161,7 +171,17 @@ failed:
     return BEACON_AGAIN;
 }
 
-/* Under the engine's mutex, from a reader. */
+/* Under the engine's mutex: these two. */
+
+static void
+beacond_slive_passing(beacond_sink_t *sink, const beacond_batch_t *batch,
+    uint64_t ordinal)
+{
+    (void) sink;
+    beacond_passed_note(batch, ordinal);
+    BEACOND_POINT("live.passed");
+}
+
 static void
 beacond_slive_missed(beacond_sink_t *sink, const beacond_batch_t *batch,
     uint64_t turn)
@@ -213,22 +233,25 @@ beacond_slive_carried(beacond_slive_t *slive, beacon_str_t site)
     return 0;
 }
 
-/* The lane stands there now; what is passed over, nobody knows the site of. */
+/* What the span has no hits for, behind the lane's place, nobody knows the
+   sites of. */
 static uint32_t
 beacond_slive_place(beacond_slive_t *slive, beacond_places_note_t *note,
-    const beacond_span_t *span, const beacon_cursor_t *to)
+    const beacond_span_t *span)
 {
     uint32_t          i;
     beacond_place_t  *place;
 
-    i = beacond_places_find(note, span->epoch, span->number, to);
+    i = beacond_places_find(note, span->epoch, span->number, &span->from);
     place = &note->places[i];
 
-    if (place->at.ordinal < to->ordinal) {
-        slive->unknown += to->ordinal - place->at.ordinal;
+    if (place->at.ordinal + span->hits < span->to.ordinal) {
+        slive->unknown += span->to.ordinal - span->hits - place->at.ordinal;
     }
 
-    place->at = *to;
+    if (span->hits == 0) {
+        place->at = span->to;
+    }
 
     return i;
 }
@@ -273,12 +296,61 @@ beacond_slive_run(beacond_sink_t *sink, beacond_live_t *live,
     }
 }
 
+/*
+ * Nobody will bring what is missing between the lane's place and "to": it is
+ * told, of the sites that were noted when the ring gave it back.  true: the
+ * note is another one now.
+ */
+static bool
+beacond_slive_hole(beacond_sink_t *sink, beacond_live_t *live,
+    const beacond_places_note_t *note, const beacond_span_t *span,
+    const beacon_cursor_t *to)
+{
+    bool                   known;
+    uint32_t               k;
+    uint64_t               lack;
+    beacond_slive_t       *slive = sink->data;
+    beacond_missed_run_t  *run = &slive->hole;
+
+    /* of a lane without a place yet, nothing is there that was not noted */
+
+    k = beacond_places_look(note, span->epoch, span->number);
+    known = k < note->nplaces;
+    lack = known ? to->ordinal - note->places[k].at.ordinal
+           : to->ordinal < INT32_MAX ? to->ordinal : INT32_MAX;
+
+    if (lack == 0 || (known && note->places[k].at.ordinal > to->ordinal)) {
+        return false;
+    }
+
+    beacond_missed_reset(run, 0);
+    beacond_passed_count(span->epoch, span->number, to->ordinal - lack,
+                         to->ordinal, run);
+
+    if (!known && run->hits == 0) {
+        return false;
+    }
+
+    if (known && run->hits < lack) {
+        run->unknown += lack - run->hits;
+    }
+
+    run->spans[0] = *span;
+    run->spans[0].to = *to;
+    run->nspans = 1;
+    beacond_slive_run(sink, live, run);
+
+    return true;
+}
+
 /* What was missed behind the batches that it has taken. */
 static void
 beacond_slive_tell(beacond_sink_t *sink, beacond_live_t *live)
 {
-    beacond_slive_t       *slive = sink->data;
-    beacond_missed_run_t  *run;
+    uint32_t                i;
+    beacond_slive_t        *slive = sink->data;
+    beacond_missed_run_t   *run;
+    beacond_places_note_t  *note;
 
     for ( ;; ) {
         run = beacond_missed_take(&slive->missed, slive->turn);
@@ -287,9 +359,50 @@ beacond_slive_tell(beacond_sink_t *sink, beacond_live_t *live)
             return;
         }
 
+        note = beacond_places_next(&slive->places);
+
+        for (i = 0; i < run->nspans; i++) {
+            if (beacond_slive_hole(sink, live, note, &run->spans[i],
+                                   &run->spans[i].from))
+            {
+                note = beacond_places_next(&slive->places);
+            }
+        }
+
         beacond_slive_run(sink, live, run);
         beacond_missed_give(&slive->missed, run);
     }
+}
+
+/* The note for a batch, behind the holes before it. */
+static beacond_places_note_t *
+beacond_slive_next(beacond_sink_t *sink, beacond_live_t *live,
+    const beacond_batch_t *batch)
+{
+    uint32_t                i, k;
+    beacon_cursor_t         to;
+    beacond_slive_t        *slive = sink->data;
+    const beacond_span_t   *span;
+    beacond_places_note_t  *note = beacond_places_next(&slive->places);
+
+    for (i = 0; i < batch->nspans; i++) {
+        span = &batch->spans[i];
+        to = span->to;
+
+        for (k = 0; k < batch->nhits && span->hits > 0; k++) {
+            if (batch->hits[k].span == i) {
+                to.ordinal = batch->hits[k].ordinal;
+                to.offset = batch->hits[k].offset;
+                break;
+            }
+        }
+
+        if (beacond_slive_hole(sink, live, note, span, &to)) {
+            note = beacond_places_next(&slive->places);
+        }
+    }
+
+    return note;
 }
 
 /* Notes what the batch is going to do. */
@@ -304,18 +417,12 @@ beacond_slive_note(beacond_sink_t *sink, beacond_live_t *live,
     beacond_place_hit_t    *entry;
     beacond_places_note_t  *note;
 
-    note = beacond_places_next(&slive->places);
+    note = beacond_slive_next(sink, live, batch);
     note->mark = live->mark;
     note->done = beacond_sink_done(sink);
 
     for (i = 0; i < batch->nspans; i++) {
-        span = &batch->spans[i];
-        places[i] = beacond_slive_place(slive, note, span, &span->from);
-        slive->unknown += span->to.ordinal - span->from.ordinal - span->hits;
-
-        if (span->hits == 0) {
-            note->places[places[i]].at = span->to;
-        }
+        places[i] = beacond_slive_place(slive, note, &batch->spans[i]);
     }
 
     for (i = 0; i < batch->nlines; i++) {
@@ -418,6 +525,7 @@ beacond_slive_flush(beacond_sink_t *sink, bool force)
     }
 
     beacond_slive_tell(sink, live);
+    beacond_passed_tidy(&slive->places);
 
     if (now - slive->tick_ns >= BEACOND_SLIVE_TICK) {
         slive->tick_ns = now;
@@ -481,6 +589,7 @@ const beacond_sink_ops_t  beacond_sink_live = {
     .load = beacond_slive_load,
     .batch = beacond_slive_batch,
     .missed = beacond_slive_missed,
+    .passing = beacond_slive_passing,
     .flush = beacond_slive_flush,
     .status = beacond_slive_status,
     .retry_ms = 1000

@@ -66,7 +66,7 @@ beacond_sinker_behind(beacond_sinker_t *sinker)
 }
 
 /* What another sink only misses is a hole before its next batch. */
-static void
+void
 beacond_sinker_missed(beacond_sinker_t *sinker, const beacond_batch_t *batch)
 {
     uint32_t  i;
@@ -88,7 +88,7 @@ beacond_sinker_missed(beacond_sinker_t *sinker, const beacond_batch_t *batch)
 void
 beacond_sinker_offer(beacond_sinker_t *sinker, beacond_batch_t *batch)
 {
-    if (sinker->mode != BEACOND_ALIVE) {
+    if (sinker->mode != BEACOND_ALIVE || sinker->quit) {
         return;
     }
 
@@ -197,11 +197,36 @@ beacond_sinker_next(beacond_sinker_t *sinker, beacond_hand_t *hand, bool *busy)
 
     *busy = true;
     beacond_sinker_ack_all(sinker, batch);
+
+    if (sinker->sink.ops->missed != NULL) {
+        sinker->sink.ops->missed(&sinker->sink, batch, sinker->turns);
+    }
+
     pthread_mutex_unlock(&engine->mutex);
     beacond_batch_unref(batch);
     pthread_mutex_lock(&engine->mutex);
 
     return NULL;
+}
+
+/* It has told what it missed of what it acknowledged. */
+static void
+beacond_sinker_sure(beacond_sinker_t *sinker)
+{
+    uint32_t           i;
+    beacond_engine_t  *engine = sinker->engine;
+
+    if (!sinker->sink.ops->resumes) {
+        return;
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < engine->nlanes && sinker->inflight == 0; i++) {
+        sinker->stands[i].sure = sinker->stands[i].acked.prefix;
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
 }
 
 /* Flushes; returns the time of the next one. */
@@ -212,6 +237,7 @@ beacond_sinker_flush(beacond_sinker_t *sinker, bool force, uint64_t now)
     uint64_t  ns;
 
     ms = sinker->sink.ops->flush(&sinker->sink, force);
+    beacond_sinker_sure(sinker);
     ns = (uint64_t) (ms > 0 ? ms : 1) * BEACOND_MS;
 
     return now + (ns < BEACOND_FLUSH_MAX ? ns : BEACOND_FLUSH_MAX);
@@ -236,6 +262,19 @@ beacond_sinker_give(beacond_sinker_t *sinker, beacond_batch_t *batch,
     return sinker->sink.ops->batch(&sinker->sink, batch);
 }
 
+/* It was told to end.  One that resumes takes what is queued before, unless it
+   is refused: some of that may be in no ring any more. */
+static bool
+beacond_sinker_ends(const beacond_sinker_t *sinker, const beacond_hand_t *hand)
+{
+    if (!sinker->quit || !sinker->sink.ops->resumes) {
+        return sinker->quit;
+    }
+
+    return hand->batch != NULL ? hand->retry_ns != 0
+           : sinker->mode != BEACOND_ALIVE || sinker->queued == 0;
+}
+
 /* Waits until there is something to do; false: quit. */
 static bool
 beacond_sinker_wait(beacond_sinker_t *sinker, beacond_hand_t *hand)
@@ -248,7 +287,7 @@ beacond_sinker_wait(beacond_sinker_t *sinker, beacond_hand_t *hand)
 
     hand->pressed = false;
 
-    if (hand->batch == NULL && !sinker->quit) {
+    if (hand->batch == NULL && !beacond_sinker_ends(sinker, hand)) {
         hand->batch = beacond_sinker_next(sinker, hand, &busy);
         hand->retry_ns = 0;
     }
@@ -274,7 +313,7 @@ beacond_sinker_wait(beacond_sinker_t *sinker, beacond_hand_t *hand)
         beacond_cond_wait(&sinker->cond, &engine->mutex, until - now);
     }
 
-    quit = sinker->quit;
+    quit = beacond_sinker_ends(sinker, hand);
     hand->reopen = sinker->reopen;
     sinker->reopen = false;
     hand->stopping = engine->stopping || engine->tight;
@@ -353,7 +392,12 @@ beacond_sinker_run(void *data)
     }
 
     ops->flush(&sinker->sink, true);
+    beacond_sinker_sure(sinker);
     beacond_sinker_status(sinker);
+
+    pthread_mutex_lock(&sinker->engine->mutex);
+    beacond_sinker_behind(sinker);
+    pthread_mutex_unlock(&sinker->engine->mutex);
 
     if (hand.batch != NULL) {
         beacond_batch_unref(hand.batch);

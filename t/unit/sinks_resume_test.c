@@ -1,6 +1,7 @@
 /*
  * A sink that is not durable and resumes: it goes on where it says it was,
- * from the ring, whether a durable one is ahead of it or behind.
+ * from the ring, whether a durable one is ahead of it or behind; and hears of
+ * what it is too late for.
  */
 
 #include "engine_fixture.h"
@@ -10,10 +11,18 @@
 
 /* The fixture's ring has more than it claims at once: one may be busy. */
 #define BEACON_ALL_LANES  4
+#define BEACON_ORDINALS   20000
+
+/* What a hit may have been for it. */
+#define BEACON_SEEN    1
+#define BEACON_MISSED  2
+#define BEACON_PASSED  4
+#define BEACON_TWICE   8                /* seen, or missed, more than once */
 
 /* What a sink of the test has seen, over helpers. */
 typedef struct {
     _Atomic int       refuse;
+    _Atomic int       stuck;            /* batch() does not come back */
     _Atomic int       forgets;          /* load() has no checkpoint */
     _Atomic unsigned  hits;
     _Atomic unsigned  wrong;            /* not the next one of its lane */
@@ -21,6 +30,7 @@ typedef struct {
     uint64_t          epoch;
     uint64_t          done;
     beacon_cursor_t   at[BEACON_ALL_LANES];
+    _Atomic uint8_t   fates[BEACON_ALL_LANES][BEACON_ORDINALS];
 } beacon_sink_test_t;
 
 static beacon_sink_test_t  beacon_live, beacon_main;
@@ -70,6 +80,58 @@ beacon_test_load(beacond_sink_t *sink, beacond_checkpoint_t *checkpoint)
     return BEACON_OK;
 }
 
+static void
+beacon_test_fate(beacon_sink_test_t *test, uint32_t lane, uint64_t ordinal,
+    uint8_t fate)
+{
+    uint8_t  was;
+
+    if (ordinal < BEACON_ORDINALS) {
+        was = atomic_fetch_or(&test->fates[lane][ordinal], fate);
+
+        if ((was & fate) != 0 || (was | fate) == (BEACON_SEEN | BEACON_MISSED))
+        {
+            test->fates[lane][ordinal] |= BEACON_TWICE;
+        }
+    }
+}
+
+static void
+beacon_test_fates(const beacond_sink_t *sink, const beacond_batch_t *batch,
+    uint64_t ordinal, uint8_t fate)
+{
+    uint32_t             i, lane;
+    uint64_t             epoch;
+    beacon_str_t         site;
+    beacon_sink_test_t  *test = beacon_test_of(sink);
+
+    for (i = 0; i < batch->nlines; i++) {
+        site = beacond_line_site(batch, &batch->lines[i]);
+        beacond_span_lane(batch, batch->hits[i].span, &epoch, &lane);
+
+        if (site.len == 4 && memcmp(site.data, "shop", 4) == 0
+            && batch->hits[i].ordinal >= ordinal)
+        {
+            beacon_test_fate(test, lane, batch->hits[i].ordinal, fate);
+        }
+    }
+}
+
+static void
+beacon_test_missed(beacond_sink_t *sink, const beacond_batch_t *batch,
+    uint64_t turn)
+{
+    (void) turn;
+    beacon_test_fates(sink, batch, 0, BEACON_MISSED);
+}
+
+static void
+beacon_test_passing(beacond_sink_t *sink, const beacond_batch_t *batch,
+    uint64_t ordinal)
+{
+    beacon_test_fates(sink, batch, ordinal, BEACON_PASSED);
+}
+
 static beacon_rc_t
 beacon_test_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 {
@@ -78,9 +140,15 @@ beacon_test_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     const beacond_hit_t  *hit;
     beacon_sink_test_t   *test = beacon_test_of(sink);
 
+    while (test->stuck) {
+        usleep(1000);
+    }
+
     if (test->refuse) {
         return BEACON_AGAIN;
     }
+
+    beacon_test_fates(sink, batch, 0, BEACON_SEEN);
 
     for (i = 0; i < batch->nhits; i++) {
         hit = &batch->hits[i];
@@ -106,6 +174,8 @@ static const beacond_sink_ops_t  beacon_sink_resumes = {
     .destroy = beacon_test_destroy,
     .load = beacon_test_load,
     .batch = beacon_test_batch,
+    .missed = beacon_test_missed,
+    .passing = beacon_test_passing,
     .flush = beacon_test_flush,
     .retry_ms = 10
 };
@@ -120,11 +190,11 @@ const beacond_sink_ops_t *const  beacond_sinks[] = {
 };
 
 static beacond_engine_t *
-beacon_start(void)
+beacon_start(int spool)
 {
     beacond_conf_t  *conf;
 
-    conf = beacon_conf("resumes", 0);
+    conf = beacon_conf("resumes", spool);
 
     if (conf != NULL) {
         conf->sinks[0].type = "main";
@@ -159,7 +229,7 @@ beacon_behind(void)
     beacond_engine_t     *engine;
     beacon_books_sink_t   sink;
 
-    engine = beacon_start();
+    engine = beacon_start(0);
     ok(engine != NULL && beacon_push(60) && beacon_resumed("two", &sink)
        && beacon_resumed("one", &sink), "both sinks have hits");
     beacon_live.refuse = 1;
@@ -168,7 +238,7 @@ beacon_behind(void)
     beacond_engine_destroy(engine);
 
     beacon_live.refuse = 0;
-    engine = beacon_start();
+    engine = beacon_start(0);
     ok(engine != NULL && beacon_push(20) && beacon_resumed("two", &sink)
        && beacon_live.hits == beacon_pushed,
        "the_other_one_goes_on_where_it_was");
@@ -185,18 +255,133 @@ beacon_ahead(void)
     beacon_books_sink_t   sink;
 
     beacon_main.refuse = 1;
-    engine = beacon_start();
+    engine = beacon_start(0);
     ok(engine != NULL && beacon_push(80) && beacon_resumed("two", &sink),
        "the one that resumes has more");
     beacond_engine_destroy(engine);
 
     beacon_main.refuse = 0;
-    engine = beacon_start();
+    engine = beacon_start(0);
     ok(engine != NULL && beacon_push(20) && beacon_resumed("two", &sink)
        && beacon_live.hits == beacon_pushed && beacon_live.wrong == 0
        && beacon_live.holes == 0, "it_gets_no_hit_twice");
     ok(beacon_resumed("one", &sink) && beacon_main.hits == beacon_pushed
        && beacon_main.holes == 0, "and_the_durable_one_all_of_them");
+    beacond_engine_destroy(engine);
+}
+
+/* Hits of all lanes, up to where the ring is given back or to their ends, that
+   nobody told the sink of in one of these ways; and those told twice. */
+static unsigned
+beacon_untold(uint8_t fates, int all)
+{
+    unsigned          lane, n = 0;
+    uint64_t          i;
+    beacon_ring_t    *ring;
+    beacon_cursor_t   end;
+
+    if (beacon_ring_attach(beacon_dir, beacon_epoch, 1, &ring, NULL)
+        != BEACON_OK)
+    {
+        return UINT32_MAX;
+    }
+
+    for (lane = 0; lane < BEACON_ALL_LANES; lane++) {
+        if (all) {
+            beacon_lane_tail(ring, lane, &end);
+
+        } else {
+            beacon_lane_reclaimed(ring, lane, &end);
+        }
+
+        for (i = 0; i < end.ordinal && i < BEACON_ORDINALS; i++) {
+            n += (beacon_live.fates[lane][i] & fates) == 0
+                 || (beacon_live.fates[lane][i] & BEACON_TWICE) != 0;
+        }
+    }
+
+    beacon_ring_detach(ring);
+
+    return n;
+}
+
+/* A stop waits for the durable one alone; what the other one was not given,
+   or refused, it gets from the ring when the next helper starts. */
+static void
+beacon_stops(void)
+{
+    int                   i, n, good = 1;
+    uint64_t              left = 0;
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    for (n = 0; n < 3; n++) {
+        beacon_live.refuse = n == 0;
+        engine = beacon_start(0);
+
+        if (engine == NULL) {
+            break;
+        }
+
+        beacon_live.stuck = n == 1;
+        good &= beacon_push(60) && beacon_settled("one", &sink);
+        beacond_engine_stop(engine, 4000);
+
+        for (i = 0; i < BEACON_WAIT
+                    && !beacond_engine_drained(engine, &left); i++)
+        {
+            usleep(10000);
+        }
+
+        good &= i < BEACON_WAIT && left == 0;
+        beacon_live.stuck = 0;
+        beacond_engine_destroy(engine);
+    }
+
+    ok(n == 3 && good, "a_stop_does_not_wait_for_one_that_resumes");
+
+    engine = beacon_start(0);
+    ok(engine != NULL && beacon_resumed("two", &sink)
+       && beacon_live.hits == beacon_pushed && beacon_live.wrong == 0
+       && beacon_live.holes == 0, "nor_does_that_cost_it_a_hit");
+
+    for (n = 0; n < 20 && good && engine != NULL; n++) {
+        good &= beacon_push(40);
+        beacond_engine_stop(engine, 4000);
+
+        while (!beacond_engine_drained(engine, NULL)) {
+            usleep(1000);
+        }
+
+        beacond_engine_destroy(engine);
+        engine = beacon_start(0);
+    }
+
+    ok(good && engine != NULL && beacon_push(20)
+       && beacon_resumed("two", &sink) && beacon_live.hits == beacon_pushed
+       && beacon_live.wrong == 0 && beacon_live.holes == 0,
+       "stops_at_any_moment_do_not_either");
+    beacond_engine_destroy(engine);
+}
+
+/* What the spool has and the ring gives back, before the readers had it. */
+static void
+beacon_overtaken(void)
+{
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    beacon_live.refuse = beacon_main.refuse = 1;
+    engine = beacon_start(1);
+    ok(engine != NULL && beacon_push(6000), "a_spool_goes_on_for_all");
+    beacon_main.refuse = beacon_live.refuse = 0;
+    ok(beacon_settled("one", &sink) && sink.lost == 0
+       && beacon_main.hits == beacon_pushed, "the_durable_one_has_all");
+    ok(beacon_settled("two", &sink)
+       && sink.lost > 0 && beacon_untold(BEACON_SEEN | BEACON_MISSED, 1) == 0,
+       "the_other_one_has_heard_of_each_hit_that_it_has_not_seen");
+    printf("# %llu of %u missed\n", (unsigned long long) sink.lost,
+           beacon_pushed);
     beacond_engine_destroy(engine);
 }
 
@@ -209,14 +394,16 @@ beacon_lends(void)
     beacon_books_sink_t   sink;
 
     beacon_live.refuse = 1;
-    engine = beacon_start();
+    engine = beacon_start(0);
     ok(engine != NULL && beacon_push(6000) && beacon_settled("one", &sink)
        && sink.done == beacon_pushed && sink.lost == 0,
        "it_holds_up_nobody");
+    ok(beacon_untold(BEACON_SEEN | BEACON_PASSED, 0) == 0,
+       "what_the_ring_gave_back_before_it_saw_it_was_passed_by");
     beacond_engine_destroy(engine);
 
     beacon_live.refuse = 0;
-    engine = beacon_start();
+    engine = beacon_start(0);
     ok(engine != NULL && beacon_push(20) && beacon_settled("two", &sink)
        && sink.lost > 0 && sink.done == beacon_live.hits
        && beacon_live.wrong == 0 && beacon_live.holes <= sink.lost,
@@ -225,7 +412,7 @@ beacon_lends(void)
     beacond_engine_destroy(engine);
 
     beacon_live.forgets = 1;
-    engine = beacon_start();
+    engine = beacon_start(0);
     ok(engine != NULL && beacon_push(20) && beacon_settled("two", &sink)
        && sink.lost == lost && sink.done == beacon_live.hits,
        "without_a_checkpoint_it_begins_with_what_the_ring_has");
@@ -239,7 +426,14 @@ main(void)
     beacon_fixture_begin();
     beacon_behind();
     beacon_ahead();
+    beacon_stops();
     beacon_lends();
+    beacon_end();
+
+    beacon_fixture_begin();
+    memset(&beacon_live, 0, sizeof(beacon_live));
+    memset(&beacon_main, 0, sizeof(beacon_main));
+    beacon_overtaken();
     beacon_end();
 
     return done_testing();
