@@ -244,11 +244,10 @@ def never(condition, seconds):
 
 
 def slow():
-    """Deadlines are longer where sanitizers make everything slow, or so many
-    processes want a CPU that each has a part of one."""
-    wanted = os.getloadavg()[0] / len(os.sched_getaffinity(0))
-    return (4 if 'build/' in os.environ.get('BEACON_BUILD', '') else 1) * max(
-        1, min(wanted, 8))
+    """Deadlines are longer where sanitizers make everything slow, or others
+    have the CPU."""
+    return (4 if 'build/' in os.environ.get('BEACON_BUILD', '') else 1
+            ) * proc.wanted()
 
 
 def count(normal, soak):

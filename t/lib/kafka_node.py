@@ -19,6 +19,7 @@ import subprocess
 import threading
 import time
 
+from beacon_proc import wanted
 from beacon_proxy import Proxy
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
@@ -79,13 +80,13 @@ socket.receive.buffer.bytes=1048576
 
 def wait_until(condition, seconds, interval):
     """Polls until condition() is true; one that raises OSError is not."""
-    deadline = time.monotonic() + seconds
+    start = time.monotonic()
     while True:
         try:
             value = condition()
         except OSError:
             value = None
-        if value or time.monotonic() > deadline:
+        if value or time.monotonic() > start + seconds * wanted():
             return value
         time.sleep(interval)
 
