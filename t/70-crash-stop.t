@@ -63,6 +63,7 @@ trial = Trial(sample=False).start()
 env = trial.env
 ok(trial.progress(), 'hits reach the log')
 stuck = env.kill_helper(signal.SIGSTOP)
+wait_until(lambda: undrained(env) > 0)
 ok(env.stop(signal.SIGQUIT, 20, helper=False),
    'nginx stops though its helper hangs')
 trial.quiet()
