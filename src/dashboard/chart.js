@@ -1,6 +1,6 @@
 // Hits a minute over the last 30, by dygraphs, which draws; the newest grows.
 import {now, time} from './clock.js';
-import {$, hits, number, say} from './text.js';
+import {$, hits, number, painted, say} from './text.js';
 
 const MINUTES = 30;
 const MINUTE = 60000;
@@ -17,7 +17,8 @@ export class Chart {
 
     clear() {
         this.steps.clear();
-        this.draw();
+        if (this.graph)
+            this.draw();
     }
 
     // series of now: it is right for the time it covers.
@@ -53,7 +54,7 @@ export class Chart {
         const rows = this.minutes(fresh);
         const key = rows.join();
         // hidden, it would have no size
-        if (key === this.key || !this.element.clientWidth || !this.load())
+        if (key === this.key || !this.load() || !this.element.clientWidth)
             return;
         this.key = key;
         this.rows = rows;
@@ -83,7 +84,7 @@ export class Chart {
                 this.script.remove();
                 this.script = null;     // the next drawing asks again
             }, RETRY);
-            document.head.append(this.script);
+            painted().then(() => document.head.append(this.script));
         }
         return false;
     }

@@ -107,7 +107,7 @@ export class Feed {
 
     // A line between hits: what happened there.
     mark(text, kind) {
-        this.queue.push({mark: text, kind});
+        this.queue.push({mark: text, kind, at: now()});
         this.run();
     }
 
@@ -216,7 +216,7 @@ export class Feed {
 
     line(item) {
         return make('li', 'line ' + item.kind,
-                    element(now()), make('span', '', item.mark));
+                    element(item.at), make('span', '', item.mark));
     }
 
     // How much waits, where the feed is held.

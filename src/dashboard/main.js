@@ -11,7 +11,7 @@ import {Numbers} from './numbers.js';
 import {Picker} from './picker.js';
 import {down, here, missed, paint, phase} from './state.js';
 import {Stream} from './stream.js';
-import {$, hide, hits, say} from './text.js';
+import {$, hide, hits, painted, say} from './text.js';
 import {Trail} from './trail.js';
 
 const HIDDEN = 30000;                   // ms a hidden page keeps its stream
@@ -149,7 +149,8 @@ async function beginning() {
     const found = await answer;
     if (run === here.run) {
         numbers_.show(found);
-        requestAnimationFrame(() => performance.mark('beacon-useful'));
+        await painted();                // all else comes behind it
+        performance.mark('beacon-useful');
     }
     return first;
 }

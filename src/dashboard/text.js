@@ -31,6 +31,12 @@ export const number = n => numbers.format(n);
 
 export const hits = n => number(n) + (n === 1 ? ' hit' : ' hits');
 
+// Once what stands in the page by now is to be seen.
+export const painted = () => new Promise(done => {
+    requestAnimationFrame(() => setTimeout(done));
+    setTimeout(done, 500);              // nobody looks
+});
+
 export const motion = matchMedia('(prefers-reduced-motion: no-preference)');
 
 export function short(text, length) {
@@ -39,11 +45,12 @@ export function short(text, length) {
         : letters.slice(0, length - 1).join('') + '…';
 }
 
-const regions = new Intl.DisplayNames('en', {type: 'region',
-                                             fallback: 'none'});
+let regions = null;
 
 export function country(code) {
     try {
+        regions ||= new Intl.DisplayNames('en', {type: 'region',
+                                                 fallback: 'none'});
         return regions.of(code) || '';
     } catch {
         return '';
