@@ -56,7 +56,7 @@ class Store:
                     stderr=subprocess.DEVNULL, errors='replace')
         self.there = done.returncode == 0
         self.sites = {}
-        for line in done.stdout.splitlines():
+        for line in done.stdout.split('\n')[:-1]:    # not at U+2028
             row = json.loads(line)
             if 'site' in row:
                 last = self.sites[row['site']] = Site(row)
