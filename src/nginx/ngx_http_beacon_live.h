@@ -70,6 +70,7 @@ struct ngx_http_beacon_live_worker_s {
     ngx_uint_t                    unsaid[2];
     ngx_event_t                   tick;     /* asks for news */
     ngx_event_t                   turn;     /* gives turns to "ready" */
+    ngx_uint_t                    turning;  /* is just doing that */
 };
 
 

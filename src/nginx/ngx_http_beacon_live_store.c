@@ -200,6 +200,10 @@ ngx_http_beacon_live_cleanup(void *data)
         ngx_del_timer(&worker->tick);
     }
 
+    if (worker->turn.timer_set) {
+        ngx_del_timer(&worker->turn);
+    }
+
     if (worker->store.head) {
         beacon_live_detach(&worker->store);
     }

@@ -33,8 +33,13 @@ static void ngx_http_beacon_live_turns(ngx_event_t *ev);
  */
 #define NGX_HTTP_BEACON_LIVE_TICK   50
 
-/* Requests that get a turn in one round of the event loop. */
-#define NGX_HTTP_BEACON_LIVE_TURNS  8
+/*
+ * Requests that get a turn in one round of the event loop; where that is not
+ * all, the others are next so many ms later.  So many who are told at once
+ * leave the worker to the hits most of the time, whoever they are.
+ */
+#define NGX_HTTP_BEACON_LIVE_TURNS  10
+#define NGX_HTTP_BEACON_LIVE_REST   1
 
 
 void
@@ -389,7 +394,7 @@ ngx_http_beacon_live_wake(ngx_http_beacon_live_worker_t *worker,
 static void
 ngx_http_beacon_live_schedule(ngx_http_beacon_live_worker_t *worker)
 {
-    if (!worker->turn.posted) {
+    if (!worker->turn.posted && !worker->turn.timer_set && !worker->turning) {
         ngx_post_event(&worker->turn, &ngx_posted_next_events);
     }
 }
@@ -404,12 +409,13 @@ ngx_http_beacon_live_turns(ngx_event_t *ev)
     ngx_http_beacon_live_worker_t  *worker = ev->data;
 
     worker->read = 0;
+    worker->turning = 1;
 
     for (n = 0; n < NGX_HTTP_BEACON_LIVE_TURNS
                 && worker->read < NGX_HTTP_BEACON_LIVE_TURN; n++)
     {
         if (ngx_queue_empty(&worker->ready)) {
-            return;
+            break;
         }
 
         q = ngx_queue_head(&worker->ready);
@@ -418,8 +424,19 @@ ngx_http_beacon_live_turns(ngx_event_t *ev)
         ngx_http_beacon_live_run(ctx);
     }
 
-    if (!ngx_queue_empty(&worker->ready)) {
+    worker->turning = 0;
+
+    if (ngx_queue_empty(&worker->ready)) {
+        return;
+    }
+
+    if (ngx_queue_head(&worker->ready) == ngx_queue_last(&worker->ready)) {
+        /* one alone need not wait */
         ngx_http_beacon_live_schedule(worker);
+
+    } else {
+        worker->turn.cancelable = (worker->ring->idle != NULL);
+        ngx_add_timer(&worker->turn, NGX_HTTP_BEACON_LIVE_REST);
     }
 }
 
