@@ -51,12 +51,16 @@ def rows(place):
                "+-10 %", "found by name, scanned from a cursor; %+.1f %%"
                % (100 * (count / least - 1)))
 
-    for window in (300, 3600):
-        count, text = counted(place, "bench_nows", "now", window, 20,
-                              emptied(place))
-        text = run([LIVE, "now", str(window), "2000", emptied(place)])
-        ns = int(re.search(r"\bns=(\d+)", text).group(1))
-        yield ("  now, %d s" % window,
-               "%.0f us, %.0f instr" % (ns / 1000, count), "<= 200 us",
-               "and four top lists of ten, of full lists of keys")
+    for hits, visitors, mib in ((15360, 15360, 128),
+                                (stored, stored // 10, 1280)):
+        where = emptied(place)
+        run([LIVE, "full", str(hits), str(visitors), str(mib), where])
+        for window in (300, 3600):
+            count, _ = counted(place, "bench_nows", "now", window, 20, where)
+            text = run([LIVE, "now", str(window), "2000", where])
+            ns = int(re.search(r"\bns=(\d+)", text).group(1))
+            yield ("  now, %d s, of %s hits by %s visitors" % (
+                       window, "{:,}".format(hits), "{:,}".format(visitors)),
+                   "%.0f us, %.0f instr" % (ns / 1000, count), "<= 200 us",
+                   "and four top lists of ten, of full lists of keys")
     emptied(place)

@@ -2,8 +2,10 @@
  * The live store: what a hit costs, and what a reader's "now" does.
  *
  *     live put HITS DIR           hits of one busy site and some others
- *     live now WINDOW ROUNDS DIR  now and four top lists of ten, of a busy site
- *                                 whose lists of keys are full
+ *     live full HITS VISITORS MIB DIR  a store of that size, with an hour's
+ *                                 hits of one site, by so many visitors, that
+ *                                 fill its lists of keys, for
+ *     live now WINDOW ROUNDS DIR  its now and four top lists of ten
  *     live fill HITS SITES MIB DIR  a store of that size, with hits of so many
  *                                 sites, for
  *     live scan ROUNDS DIR        who reads ten new hits of one of them
@@ -232,26 +234,36 @@ bench_put(beacon_live_writer_t *writer, const bench_line_t *lines, size_t hits,
 }
 
 /* Full lists: every key that there may be, in every minute of an hour. */
-static void
-bench_fill(beacon_live_writer_t *writer, uint64_t *now_ms)
+static int
+bench_full(const char *dir, uint64_t hits, uint64_t visitors, uint64_t size)
 {
-    char                 line[BENCH_ROOM];
-    uint32_t             i;
-    beacon_live_put_t    put;
-    beacon_line_parts_t  parts;
+    char                   line[BENCH_ROOM];
+    uint32_t               k;
+    uint64_t               i;
+    beacon_err_t           err;
+    beacon_live_put_t      put;
+    beacon_line_parts_t    parts;
+    beacon_live_writer_t  *writer;
+
+    if (beacon_live_open(&writer, dir, size, 300, &err) != BEACON_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
 
     memset(&put, 0, sizeof(put));
     put.parts = &parts;
 
-    for (i = 0; i < 256 * 60; i++) {
+    for (i = 0; i < hits; i++) {
+        k = (uint32_t) (i % 256);
         put.line.data = (uint8_t *) line;
         put.line.len = (size_t) snprintf(line, sizeof(line),
             "{\"v\":1,\"id\":\"9f\",\"time\":\"2026-11-21T22:56:01.000Z\","
-            "\"edge\":\"web7\",\"site\":\"shop\",\"visitor\":\"v%u\","
+            "\"edge\":\"web7\",\"site\":\"shop\",\"visitor\":\"v%llu\","
             "\"method\":\"GET\",\"path\":\"/\",\"args\":{\"url\":\"https://"
             "shop.example/%u-mobile-phones-and-tablets?utm_source=n%u\","
             "\"ref\":\"https://news%u.example/\"},\"fields\":{\"country\":"
-            "\"C%u\"}}", i, i % 256, i % 64, i % 128, i % 256);
+            "\"C%u\"}}", (unsigned long long) (i % visitors), k, k % 64,
+            k % 128, k);
 
         if (beacon_line_parts(put.line, &parts) != BEACON_OK) {
             exit(1);
@@ -259,13 +271,17 @@ bench_fill(beacon_live_writer_t *writer, uint64_t *now_ms)
 
         put.site = parts.site;
         put.visitor = parts.visitor;
-        put.time_ms = *now_ms += 234;
+        put.time_ms = BENCH_START + i * 3600000 / hits;
         (void) beacon_live_put(writer, &put, put.time_ms);
     }
+
+    beacon_live_close(writer);
+
+    return 0;
 }
 
 static int
-bench_now(const char *dir, uint64_t now_ms, uint32_t window, size_t rounds)
+bench_now(const char *dir, uint32_t window, size_t rounds)
 {
     uint64_t            start;
     beacon_err_t        err;
@@ -279,9 +295,10 @@ bench_now(const char *dir, uint64_t now_ms, uint32_t window, size_t rounds)
     }
 
     start = bench_time();
-    bench_nows(&live, &site, now_ms, window, rounds);
-    printf("nows=%zu ns=%.0f\n", rounds,
-           (double) (bench_time() - start) / (double) rounds);
+    bench_nows(&live, &site, site.last_ms, window, rounds);
+    printf("nows=%zu ns=%.0f stored=%llu\n", rounds,
+           (double) (bench_time() - start) / (double) rounds,
+           (unsigned long long) (site.last + 1 - site.first));
     beacon_live_detach(&live);
 
     return 0;
@@ -385,7 +402,6 @@ bench_scan(const char *dir, size_t rounds)
 int
 main(int argc, char **argv)
 {
-    int                    rc;
     uint64_t               now_ms;
     beacon_err_t           err;
     static bench_line_t    lines[BENCH_LINES];
@@ -395,6 +411,17 @@ main(int argc, char **argv)
         return bench_scan(argv[3], (size_t) atol(argv[2]));
     }
 
+    if (argc == 5 && strcmp(argv[1], "now") == 0) {
+        return bench_now(argv[4], (uint32_t) atol(argv[2]),
+                         (size_t) atol(argv[3]));
+    }
+
+    if (argc == 6 && strcmp(argv[1], "full") == 0) {
+        return bench_full(argv[5], (uint64_t) atoll(argv[2]),
+                          (uint64_t) atoll(argv[3]),
+                          (uint64_t) atoll(argv[4]) << 20);
+    }
+
     if (argc == 6 && strcmp(argv[1], "fill") == 0) {
         bench_make(lines);
         return bench_fill_sites(argv[5], lines, (uint64_t) atoll(argv[2]),
@@ -402,30 +429,21 @@ main(int argc, char **argv)
                                 (uint64_t) atoll(argv[4]) << 20);
     }
 
-    if (argc < 4
-        || beacon_live_open(&writer, argv[argc - 1], BENCH_SIZE, 300, &err)
+    if (argc != 4 || strcmp(argv[1], "put") != 0
+        || beacon_live_open(&writer, argv[3], BENCH_SIZE, 300, &err)
            != BEACON_OK)
     {
-        fprintf(stderr, "live put HITS DIR | live now WINDOW ROUNDS DIR\n"
+        fprintf(stderr, "live put HITS DIR | live full HITS VISITORS MIB DIR "
+                        "| live now WINDOW ROUNDS DIR\n"
                         "live fill HITS SITES MIB DIR | live scan ROUNDS DIR"
                         "\n");
         return 2;
     }
 
-    rc = 0;
     now_ms = BENCH_START;
     bench_make(lines);
-
-    if (strcmp(argv[1], "put") == 0) {
-        bench_put(writer, lines, (size_t) atol(argv[2]), &now_ms);
-
-    } else {
-        bench_fill(writer, &now_ms);
-        rc = bench_now(argv[argc - 1], now_ms, (uint32_t) atol(argv[2]),
-                       (size_t) atol(argv[3]));
-    }
-
+    bench_put(writer, lines, (size_t) atol(argv[2]), &now_ms);
     beacon_live_close(writer);
 
-    return rc;
+    return 0;
 }

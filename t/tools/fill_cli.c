@@ -6,6 +6,7 @@
  *
  *     sites=N     sites s0 ... in turn, by number (1)
  *     site=TEXT   every seventh hit has this site instead
+ *     visitors=N  visitors v0 ... in turn (none is named)
  *     rate=N      hits a second (as fast as it goes)
  *     size=N      bytes of filling (400)
  *     field=A,B   the values of field "zone", in turn
@@ -24,7 +25,7 @@
 #include <unistd.h>
 
 typedef struct {
-    unsigned long  sites, rate, size, start, step, wait;
+    unsigned long  sites, visitors, rate, size, start, step, wait;
     const char    *site;
     char          *fields[16];
     unsigned       nfields;
@@ -78,6 +79,8 @@ fill_option(fill_options_t *o, char *arg)
         o->site = value;
     } else if (strcmp(arg, "sites") == 0) {
         o->sites = n;
+    } else if (strcmp(arg, "visitors") == 0) {
+        o->visitors = n;
     } else if (strcmp(arg, "rate") == 0) {
         o->rate = n;
     } else if (strcmp(arg, "size") == 0) {
@@ -110,7 +113,7 @@ fill_hit(beacon_producer_t *p, const fill_options_t *o, uint32_t schema,
     unsigned long k, const char *filling)
 {
     int              n;
-    char             site[32], query[128];
+    char             site[32], visitor[32], query[128];
     uint8_t         *dst;
     uint64_t         ns;
     beacon_hit_t     hit;
@@ -122,6 +125,11 @@ fill_hit(beacon_producer_t *p, const fill_options_t *o, uint32_t schema,
     snprintf(site, sizeof(site), "s%lu", k % o->sites);
     hit.strings[BEACON_HIT_SITE] = fill_str(o->site && k % 7 == 3 ? o->site
                                                                    : site);
+    if (o->visitors) {
+        snprintf(visitor, sizeof(visitor), "v%lu", k % o->visitors);
+        hit.strings[BEACON_HIT_VISITOR] = fill_str(visitor);
+    }
+
     n = snprintf(query, sizeof(query), "n=%lu", k);
     hit.strings[BEACON_HIT_QUERY] = (beacon_str_t) { (size_t) n,
                                                      (uint8_t *) query };
@@ -178,7 +186,7 @@ main(int argc, char **argv)
     beacon_err_t       err;
     unsigned long      k, from, count;
     beacon_ring_t     *ring;
-    fill_options_t     o = { 1, 0, 400, 0, 0, 0, NULL, { NULL }, 0 };
+    fill_options_t     o = { 1, 0, 0, 400, 0, 0, 0, NULL, { NULL }, 0 };
     beacon_schema_t    schema;
     struct timespec    start;
     beacon_producer_t  p;
