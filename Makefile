@@ -223,7 +223,7 @@ SAN_ENV    = ASAN_OPTIONS=$(SAN_ASAN):detect_odr_violation=0 \
              UBSAN_OPTIONS=print_stacktrace=1 \
              TSAN_OPTIONS=halt_on_error=1
 
-build-tests: all unit tools fuzzers $(B)/bench/render
+build-tests: all unit tools fuzzers $(B)/bench/render $(B)/bench/live
 ifeq ($(NGINX)$(SANITIZE),)
 build-tests: thread-unit
 thread-unit:
@@ -258,7 +258,7 @@ bench: deps-bench                       ## measure; prints one table
 	@t/bench/run
 
 # The .t files that say whether the module works with an nginx at all.
-SMOKE     ?= t/0[0-1]*.t t/1*.t t/2*.t t/30*.t
+SMOKE     ?= t/0[0-1]*.t t/1*.t t/2*.t t/30*.t t/4[0-4]*.t
 test-nginx-new:                         ## build with a current nginx and test
 	@t/lib/deps cargo
 	@$(MAKE) -s NGINX=new TESTS="$(SMOKE)" test

@@ -141,23 +141,29 @@ beacon_live_span(uint32_t end, uint32_t steps)
     return span;
 }
 
+/* In the file: they may change meanwhile, which the key's serial tells. */
 static inline uint64_t
 beacon_live_key_range(const uint32_t *counts, uint32_t from, uint32_t to)
 {
-    uint64_t  sum;
+    uint64_t         one, two;
+    const uint32_t  *p, *end;
 
-    sum = 0;
+    one = 0;
+    two = 0;
+    end = counts + to;
 
-    for ( /* void */ ; to - from >= 4; from += 4) {
-        sum += (uint64_t) counts[from] + counts[from + 1]
-               + ((uint64_t) counts[from + 2] + counts[from + 3]);
+    for (p = counts + from; end - p >= 4; p += 4) {
+        one += BEACON_LIVE_GET(p[0]);
+        two += BEACON_LIVE_GET(p[1]);
+        one += BEACON_LIVE_GET(p[2]);
+        two += BEACON_LIVE_GET(p[3]);
     }
 
-    for ( /* void */ ; from < to; from++) {
-        sum += counts[from];
+    for ( /* void */ ; p < end; p++) {
+        one += BEACON_LIVE_GET(*p);
     }
 
-    return sum;
+    return one + two;
 }
 
 /* Of number "at" there are "running", of the size - 1 before it counts[]. */
@@ -191,16 +197,17 @@ beacon_live_key_sum(const uint32_t *counts, uint32_t size, uint32_t at,
                                                 size));
 }
 
+/* head: a copy of what stands before the counts. */
 static uint64_t
 beacon_live_key_hits(const beacon_live_key_t *key,
-    const beacon_live_span_t *span)
+    const beacon_live_key_t *head, const beacon_live_span_t *span)
 {
     return span->minutes
            ? beacon_live_key_sum(key->minutes, BEACON_LIVE_MINUTES + 1,
-                                 key->step / BEACON_LIVE_MINUTE,
-                                 key->minute_hits, span)
-           : beacon_live_key_sum(key->recent, BEACON_LIVE_RECENT, key->step,
-                                 key->step_hits, span);
+                                 head->step / BEACON_LIVE_MINUTE,
+                                 head->minute_hits, span)
+           : beacon_live_key_sum(key->recent, BEACON_LIVE_RECENT, head->step,
+                                 head->step_hits, span);
 }
 
 /* Is it before this one in the list? */
@@ -221,34 +228,47 @@ beacon_live_top_before(uint64_t n, const beacon_live_key_t *key,
     return order ? order < 0 : key->len < top->len;
 }
 
+/* Has the list a place for it? */
+static inline int
+beacon_live_top_takes(const beacon_live_top_t *top, uint32_t room,
+    uint32_t filled, uint64_t n, const beacon_live_key_t *key)
+{
+    return filled < room || beacon_live_top_before(n, key, &top[room - 1]);
+}
+
+/* It has. */
 static void
 beacon_live_top_add(beacon_live_top_t *top, uint32_t room, uint32_t *filled,
     uint64_t n, const beacon_live_key_t *key)
 {
-    uint32_t  i;
+    uint32_t  low, high, middle;
 
     if (*filled == room) {
-        if (!beacon_live_top_before(n, key, &top[room - 1])) {
-            return;
-        }
-
         (*filled)--;
     }
 
-    for (i = (*filled)++; i && beacon_live_top_before(n, key, &top[i - 1]);
-         i--)
-    {
-        top[i] = top[i - 1];
+    for (low = 0, high = *filled; low < high; /* void */ ) {
+        middle = (low + high) / 2;
+
+        if (beacon_live_top_before(n, key, &top[middle])) {
+            high = middle;
+
+        } else {
+            low = middle + 1;
+        }
     }
 
-    top[i].n = n;
-    top[i].len = key->len;
-    memcpy(top[i].text, key->text, key->len);
+    memmove(&top[low + 1], &top[low], (*filled - low) * sizeof(*top));
+    (*filled)++;
+
+    top[low].n = n;
+    top[low].len = key->len;
+    memcpy(top[low].text, key->text, key->len);
 }
 
 /*
- * A key of the site's: OK, with its counts, and its text if it has "least" hits
- * or more.  AGAIN: it changes, and goes on changing.  CORRUPT: it is none of
+ * A key of the site's: OK, with its hits, and its text if that are "least" or
+ * more.  AGAIN: it changes, and goes on changing.  CORRUPT: it is none of
  * this list.  *older: the next.
  */
 static beacon_rc_t
@@ -268,10 +288,8 @@ beacon_live_key_read(const beacon_live_t *live, uint32_t index, uint32_t site,
 
     for (tries = 0; tries < BEACON_LIVE_TRIES; tries++) {
         serial = beacon_live_serial(&key->serial);
-        beacon_live_copy(copy, key, span->minutes
-                                    ? offsetof(beacon_live_key_t, text)
-                                    : offsetof(beacon_live_key_t, minutes));
-        *hits = beacon_live_key_hits(copy, span);
+        beacon_live_copy(copy, key, offsetof(beacon_live_key_t, recent));
+        *hits = beacon_live_key_hits(key, copy, span);
 
         if (*hits && *hits >= least && copy->len <= BEACON_LIVE_KEY_TEXT) {
             beacon_live_copy(copy->text, key->text, copy->len);
@@ -324,6 +342,7 @@ beacon_live_top_walk(const beacon_live_t *live, uint32_t site, uint32_t index,
         }
 
         if (rc == BEACON_OK && hits && hits >= least
+            && beacon_live_top_takes(top, room, *n, hits, &key)
             && beacon_live_key_whole(live, &key))
         {
             beacon_live_top_add(top, room, n, hits, &key);
