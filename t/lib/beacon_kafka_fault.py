@@ -5,7 +5,9 @@ and to Kafka, and the judgement of what arrived there.
 """
 
 import os
+import random
 import subprocess
+import time
 
 import oracle
 
@@ -131,6 +133,7 @@ class KafkaRig(Rig):
         self.kafka = kafka
         KafkaRig.topics += 1
         self.topic = 'rig-%d' % KafkaRig.topics
+        self.everything = [self.topic]
         if create:
             self.kafka.create(self.topic, partitions=2)
         self.sinks = [
@@ -155,7 +158,7 @@ class KafkaRig(Rig):
         of order)."""
         ids, numbers, last = set(), set(), {}
         doubles = disorder = 0
-        for record in self.kafka.read(self.topic):
+        for record in self.kafka.read(*self.everything):
             name = record.headers['beacon-id']
             if name in ids:
                 doubles += 1
@@ -163,13 +166,15 @@ class KafkaRig(Rig):
             ids.add(name)
             n = int(record.hit()['args']['n'])
             numbers.add(n)
-            lane = (record.partition, name.rsplit('-', 1)[0])
+            lane = (record.topic, record.partition, name.rsplit('-', 1)[0])
             disorder += n < last.get(lane, -1)
             last[lane] = n
         return numbers, doubles, disorder
 
-    def judge(self, what, seconds=60, ordered=True):
-        """Everything is in the log once, and in Kafka at least once."""
+    def judge(self, what, seconds=60, ordered=True, gone=(), more=0):
+        """Everything is in the log once, and in Kafka at least once.  gone:
+        hits that may be missing there; more: windows that may be doubled
+        besides those of deaths."""
         t.ok(self.pushed(60), '%s: nobody waits' % what)
         names = [sink['name'] for sink in self.sinks]
         if not t.ok(all(self.wait(seconds=seconds, name=name)
@@ -179,11 +184,11 @@ class KafkaRig(Rig):
         if 'log' in names:
             self.check('%s: the log has each hit once' % what)
         numbers, doubles, disorder = self.arrived()
-        t.is_(len(set(range(self.next)) - numbers), 0,
+        t.is_(len(set(range(self.next)) - numbers - set(gone)), 0,
               '%s: none is missing in Kafka' % what)
         if ordered:
             t.is_(disorder, 0, '%s: the first copies are in order' % what)
-        if not t.ok(doubles <= self.deaths * self.WINDOW,
+        if not t.ok(doubles <= (self.deaths + more) * self.WINDOW,
                     '%s: at most the window is doubled for a death' % what):
             t.diag('%d doubles, %d deaths' % (doubles, self.deaths))
         t.tally('kills of the helper with Kafka', self.deaths)
@@ -192,8 +197,37 @@ class KafkaRig(Rig):
 
     def end(self, what):
         t.is_(self.stop(), 0, '%s: the helper ends well' % what)
-        self.kafka.delete(self.topic)
+        for topic in self.everything:
+            self.kafka.delete(topic)
         self.remove()
+
+
+def dies_during(kafka, what, begin, end, prepare=None, during=None,
+                rig=None, sites=1, judge=None, **options):
+    """The helper dies between begin() and end(), which get the rig, and all
+    arrives in spite of it; during() is called while hits come in, before each
+    death.  options: KafkaRig's; judge: judge()'s."""
+    rig = rig or KafkaRig(kafka, **options)
+    rig.start()
+    if prepare:
+        prepare(rig)
+    rig.push(1000, rate=20000, sites=sites)
+    if options.get('create', True):
+        rig.wait(name='kafka')
+    begin(rig)
+    for n in range(t.count(3, 30)):
+        rig.push(3000, wait=False, rate=30000, sites=sites)
+        if during:
+            during(rig)
+        time.sleep(random.uniform(0.2, 0.8))
+        rig.die()
+        rig.start()
+    rig.pushed()
+    time.sleep(0.3)
+    rig.die()
+    end(rig)
+    rig.start()
+    rig.judge(what, **(judge or {}))
 
 
 class Mock:
