@@ -1,5 +1,6 @@
 #include "beacond_dead_letter.h"
 #include "beacond_conf.h"
+#include "beacond_kafka_former.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define BEACOND_LETTER_PATH  (PATH_MAX + NAME_MAX)
 #define BEACOND_LETTER_WAIT  300        /* times 100 ms, for the helper */
 
 static const char  beacond_letter_waits[] = "{\"sent\":0,";
@@ -25,21 +27,22 @@ static void
 beacond_letter_path(const beacond_conf_t *conf, const char *name,
     const char *suffix, char *path)
 {
-    snprintf(path, PATH_MAX, "%s/%s.dead%s",
-             conf->spool != NULL ? conf->spool : conf->dir, name, suffix);
+    char  dir[PATH_MAX];
+
+    beacond_former_dir(conf, name, dir);
+    snprintf(path, BEACOND_LETTER_PATH, "%s/%s.dead%s", dir, name, suffix);
 }
 
 /* Letters that wait; printed, with their sink's name, if out is given. */
 static long
-beacond_letter_read(const beacond_conf_t *conf, const char *name, FILE *out)
+beacond_letter_file(const char *path, const char *name, FILE *out)
 {
-    char     path[PATH_MAX], *line = NULL;
+    char    *line = NULL;
     long     n = 0;
     FILE    *file;
     size_t   size = 0, head = sizeof(beacond_letter_waits) - 1;
     ssize_t  len;
 
-    beacond_letter_path(conf, name, "", path);
     file = fopen(path, "re");
 
     if (file == NULL) {
@@ -70,12 +73,37 @@ beacond_letter_read(const beacond_conf_t *conf, const char *name, FILE *out)
     return n;
 }
 
+static long
+beacond_letter_read(const beacond_conf_t *conf, const char *name, FILE *out)
+{
+    char  path[BEACOND_LETTER_PATH];
+
+    beacond_letter_path(conf, name, "", path);
+
+    return beacond_letter_file(path, name, out);
+}
+
+/* Of a cluster that is there no more: told, and its letters listed. */
+static void
+beacond_letter_former(void *data, const char *path, const char *name,
+    bool letters)
+{
+    (void) data;
+    fprintf(stderr, "beacond: %s: %s of the Kafka sink \"%s\", which is "
+            "configured no more\n", path, letters ? "dead letters"
+                                                  : "parked hits", name);
+
+    if (letters) {
+        (void) beacond_letter_file(path, name, stdout);
+    }
+}
+
 /* Asks the helper, and waits until it has tried.  false: no answer. */
 static bool
 beacond_letter_ask(const beacond_conf_t *conf, const char *name)
 {
     int              i, fd;
-    char             path[PATH_MAX];
+    char             path[BEACOND_LETTER_PATH];
     struct timespec  tenth = { 0, 100000000 };
 
     beacond_letter_path(conf, name, ".retry", path);
@@ -168,6 +196,10 @@ beacond_dead_letter(int argc, char *argv[])
               : beacond_letter_read(conf, conf->sinks[i].name, stdout) < 0
                 ? 2 : 0;
         code = one > code ? one : code;
+    }
+
+    if (!retry) {
+        beacond_former_find(conf, beacond_letter_former, NULL);
     }
 
     beacond_conf_destroy(conf);

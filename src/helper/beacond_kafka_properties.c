@@ -23,6 +23,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BEACOND_PROPERTIES_PART  6      /* bytes of a secret that tell it */
+
 typedef struct {
     const char  *name;
     const char  *value;
@@ -53,11 +55,28 @@ static const beacond_property_set_t  beacond_properties_owned[] = {
     { NULL, NULL }
 };
 
+/* The longest part of secret that text begins with. */
+static size_t
+beacond_properties_part(const char *secret, const char *text)
+{
+    size_t  n, longest = 0;
+
+    for ( /* void */ ; *secret != '\0'; secret++) {
+        for (n = 0; secret[n] != '\0' && secret[n] == text[n]; n++) {
+            /* void */
+        }
+
+        longest = n > longest ? n : longest;
+    }
+
+    return longest;
+}
+
 void
 beacond_properties_scrub(const beacond_conf_kafka_t *conf, char *text)
 {
     char                           *p;
-    size_t                          i, len;
+    size_t                          i, n, len;
     beacon_str_t                    name;
     const beacond_conf_property_t  *property;
 
@@ -71,8 +90,15 @@ beacond_properties_scrub(const beacond_conf_kafka_t *conf, char *text)
             continue;
         }
 
-        for (p = text; (p = strstr(p, property->value)) != NULL; p += len) {
-            memset(p, '*', len);
+        /* a part, too: librdkafka quotes some values from where they are
+           wrong, and a text may have been cut */
+
+        len = len < BEACOND_PROPERTIES_PART ? len : BEACOND_PROPERTIES_PART;
+
+        for (p = text; *p != '\0'; p += n > 0 ? n : 1) {
+            n = beacond_properties_part(property->value, p);
+            n = n >= len ? n : 0;
+            memset(p, '*', n);
         }
     }
 }

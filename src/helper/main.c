@@ -17,6 +17,7 @@
 #include "beacond_conf.h"
 #include "beacond_control.h"
 #include "beacond_engine.h"
+#include "beacond_kafka_former.h"
 #include "beacond_log.h"
 #include "beacond_options.h"
 #include "beacond_point.h"
@@ -171,6 +172,7 @@ beacond_reconfigure(beacond_t *b, beacon_err_t *err)
     b->conf = conf;
     beacond_log(BEACOND_NOTICE, "configuration %" PRIu64 " is in use",
                 conf->generation);
+    beacond_former_tell(conf);
 
     return BEACON_OK;
 }
@@ -328,6 +330,7 @@ beacond_start(beacond_t *b)
     if (rc == BEACON_OK) {
         beacond_log(BEACOND_NOTICE, "version %s started, configuration %"
                     PRIu64, BEACON_VERSION, b->conf->generation);
+        beacond_former_tell(b->conf);
         return -1;
     }
 
