@@ -92,6 +92,14 @@ is_(letters(rig), [], 'nothing is left in the list')
 kafka.ask('config', topic='small', name='max.message.bytes', value='3000')
 rig.push(4, size=4000)
 ok(settles(rig, done=615, pending=4, dead_letters=4, lost=0), 'four more')
+rig.kill()
+rig.spool = os.path.join(rig.top, 'spool-2')
+os.mkdir(rig.spool)
+rig.start()
+ok(rig.up() and len(letters(rig)) == 4,
+   'the list has them where another spool is configured now')
+is_(command(rig, 'retry'), (1, 'kafka: 0 delivered, 4 wait\n'),
+    'and retry sends them')
 with open(path, 'r+b') as file:
     line = file.readline()
     file.truncate(len(line) + 100)
@@ -99,6 +107,13 @@ is_(command(rig, 'retry'), (1, 'kafka: 0 delivered, 1 wait\n'),
     'a retry ends though somebody has truncated the file')
 ok(settles(rig, done=615, pending=1, dead_letters=1, lost=3),
    'what is not there any more is lost, and counted')
+rig.kill()
+rig.sinks = rig.sinks[:1]
+rig.start()
+ok(wait_until(lambda: path + ' holds dead letters of the Kafka sink "kafka", '
+              'which is configured no more' in rig.error_text(), 10),
+   'a cluster that is configured no more has a line in the error log')
+is_(len(letters(rig)), 1, 'and its letters are in the list')
 is_(rig.stop(), 0, 'the helper ends well')
 rig.remove()
 
@@ -130,6 +145,52 @@ is_(os.listdir(os.path.join(rig.spool, 'kafka.parked')), [],
     'no file is left behind')
 is_(rig.stop(), 0, 'the helper ends well')
 rig.remove()
+
+# ---- what waits is damaged while nobody looks
+
+
+def damage(at, byte):
+    with open(os.path.join(rig.spool, 'kafka.parked', 'bad'), 'r+b') as file:
+        if byte is None:
+            file.truncate(at)
+            return
+        file.seek(at)
+        was = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([was ^ byte]))
+
+
+for what, at, byte, left in (('its head', 3, 4, 0), ('its name', 12, 64, 0),
+                             ('a frame', 30000, 1, None),
+                             ('its end', 50000, None, None)):
+    rig = Rig(spool=True, lane='2m')
+    rig.sinks = [{'type': 'kafka', 'name': 'kafka', 'at': 'test:5',
+                  'window': 400, 'brokers': kafka.plain, 'topic': 'bad',
+                  'key': '$beacon_arg_n'}]
+    rig.start()
+    rig.push(500)
+    ok(settles(rig, parked_hits=500, pending=500), 'hits are parked')
+    rig.kill()
+    damage(at, byte)
+    rig.start()
+    rig.up()
+    kafka.create('bad')
+    ok(settles(rig, pending=0, parked_hits=0), 'damage to %s' % what)
+    sink = rig.sink('kafka')
+    found = numbers('bad')
+    if not ok(sink['lost'] > 0 and sink['done'] + sink['lost'] == 500
+              and found == (found[0], sink['done']),
+              'what it costs is lost, and counted; the rest arrives, once'):
+        diag('%s, %d arrived' % (sink, found[1]))
+    is_(sink['done'], left, 'all of it is') if left is not None else ok(
+        sink['lost'] < 500, 'no more than is damaged')
+    is_(os.path.exists(os.path.join(rig.spool, 'kafka.parked.bad.aside')),
+        left is not None, 'a file that cannot be read is set aside')
+    like(rig.error_text(), '"bad" are damaged', 'which is told')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+    kafka.delete('bad')
+    wait_until(lambda: 'bad' not in kafka.ask('count'), 20)
 
 # ---- a death before there is any checkpoint
 
@@ -208,5 +269,26 @@ for properties, limit in (({}, 'unlimited'), (
        % (len(properties), limit))
     rig.stop()
     rig.remove()
+
+# a part of a secret is one, too: librdkafka quotes where it is wrong
+
+SECRET = 'hunter2-hunter2'
+rig = Rig()
+rig.sinks = [{'type': 'kafka', 'name': 'kafka', 'at': 'test:5',
+              'brokers': kafka.sasl, 'topic': 'small', 'properties': [
+                  {'name': name, 'value': value, 'at': 'test:6'}
+                  for name, value in (
+                      ('security.protocol', 'sasl_plaintext'),
+                      ('sasl.mechanism', 'OAUTHBEARER'),
+                      ('enable.sasl.oauthbearer.unsecure.jwt', 'true'),
+                      ('sasl.oauthbearer.config',
+                       'principal=u %s=x' % SECRET))]}]
+rig.start()
+ok(wait_until(lambda: 'oauthbearer' in rig.error_text(), 10),
+   'a token that cannot be made is told')
+unlike(rig.error_text() + json.dumps(rig.books()), SECRET,
+       'without what it was to be made of')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
 
 done_testing()

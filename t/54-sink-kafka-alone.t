@@ -16,8 +16,8 @@ from beacon_kafka_fault import settles          # noqa: E402
 from beacon_rig import FaultDisk, Rig           # noqa: E402
 
 kafka = Cluster(nodes=3).start()
-only = os.environ.get(
-    'ONLY', 'leader disk frozen letters unreadable moved bytes').split()
+only = os.environ.get('ONLY', 'leader disk read frozen stuck letters '
+                      'unreadable moved bytes').split()
 
 
 class KafkaRig(Rig):
@@ -82,6 +82,8 @@ if 'leader' in only:
        "the other's topic gets its hits, though the window is full")
     is_(list(rig.sink('kafka')['parked']), [prefix + 's0'],
         'the one without a leader is parked')
+    like(json.dumps(rig.sink('kafka')['parked']), 'others have no room',
+         'sooner than its patience is, as it holds up another')
     node.start()
     ok(settles(rig, seconds=60, done=3020, pending=0, lost=0),
        'it gets its hits when its leader is back')
@@ -111,7 +113,7 @@ def fault_disk(rig):
 
 if 'disk' in only:
     kafka.create('d-s1')
-    rig = rig_of('d-')
+    rig = rig_of('d-', lane='16m')      # nobody has to give way
     disk = fault_disk(rig)
     if disk is None:
         skip('no FUSE here', 6)
@@ -134,6 +136,63 @@ if 'disk' in only:
         is_(sink['done'] + sink['lost'], 6000, 'the books balance')
         is_(len(numbers('d-s0')) + len(numbers('d-s1')), sink['done'],
             'what is done arrived')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+# ---- parked hits cannot be read just now
+
+if 'read' in only:
+    rig = rig_of('r-')
+    disk = fault_disk(rig)
+    if disk is None:
+        skip('no FUSE here', 4)
+    else:
+        rig.start()
+        rig.push(2000)
+        ok(settles(rig, parked_hits=2000, lost=0), 'hits are parked')
+        disk.fail('read')
+        kafka.create('r-s0')
+        ok(wait_until(lambda: 'Input/output error' in rig.error_text(), 20),
+           'a disk that fails is told')
+        disk.repair()
+        ok(settles(rig, done=2000, pending=0, lost=0),
+           'they go out when it does not')
+        is_(numbers('r-s0'), list(range(2000)), 'all of them')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+# ---- the spool's disk freezes while hits are parked, and letters wait
+
+if 'stuck' in only:
+    kafka.create('k-s1', max__message__bytes=3000)
+    rig = rig_of('k-', lane='16m')
+    disk = fault_disk(rig)
+    if disk is None:
+        skip('no FUSE here', 8)
+    else:
+        rig.start()
+        rig.push(1000, sites=2)
+        rig.push(2, sites=2, size=4000)
+        ok(settles(rig, done=500, parked_hits=501, dead_letters=1, lost=0),
+           'hits are parked, and a letter waits')
+        disk.freeze()
+        rig.push(4000, sites=2)
+        ok(rig.wait(), 'the disk freezes; the log has everything')
+        ok(settles(rig, seconds=60, done=2500),
+           "the other topic's hits go out")
+        sink = rig.sink('kafka')
+        ok(sink['lost'] > 1000, 'what could not be parked is lost, counted')
+        disk.freeze(False)
+        rig.push(200, sites=2)
+        ok(settles(rig, done=2600), 'they go on when it thaws')
+        kafka.create('k-s0')
+        ok(settles(rig, pending=1, parked_hits=0, dead_letters=1),
+           'parked hits go out')
+        sink = rig.sink('kafka')
+        is_(sink['done'] + sink['lost'] + 1, 5202, 'the books balance')
+        found = [record.topic for record in kafka.read('k-s0', 'k-s1')]
+        is_((found.count('k-s1'), len(found)), (2600, sink['done']),
+            'what is done arrived, once')
     is_(rig.stop(), 0, 'the helper ends well')
     rig.remove()
 

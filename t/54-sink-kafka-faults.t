@@ -39,8 +39,12 @@ is_(trial.told(lambda sink: sink['brokers_up'] == 0, 5)['brokers_up'], 0,
     'a broker that died shows within 5 s')
 before_it = trial.env.status()
 down = count(30, 600)
+trial.behind(30000, 120)
+full = rss(trial.env.helper_pid())
+trial.behind(60000, 120)
 while time.monotonic() - start < down:
     time.sleep(0.5)
+lasted = int(time.monotonic() - start)
 status = trial.env.status()
 came = status['capture']['accepted'] - before_it['capture']['accepted']
 ok(came > 0 and status['sinks']['log']['done']
@@ -50,13 +54,16 @@ ok(status['spool']['used_bytes'] > 0, 'and in the spool')
 after = rss(trial.env.helper_pid())
 if not ok(after < before + 64 * MIB, 'memory is bounded meanwhile'):
     diag('%d -> %d MiB' % (before // MIB, after // MIB))
+if not ok(after <= full * 1.1,
+          'it grows by a tenth at most while as many hits wait again'):
+    diag('%d -> %d KiB' % (full // 1024, after // 1024))
 told = trial.env.error_lines('"kafka"')
-if not ok(1 <= len(told) <= 2 + down // 30,
+if not ok(1 <= len(told) <= 2 + lasted // 30,
           'the error log tells it about once a minute'):
     diag('\n'.join(told))
 node.start()
 ok(trial.moves(seconds=30), 'it flows again')
-trial.finish('a broker that was dead for %d s' % down)
+trial.finish('a broker that was dead for a while')
 ok(wait_until(lambda: trial.env.status()['spool']['used_bytes'] == 0, 20),
    'the spool is empty again')
 is_(trial.sink()['producers'], 1, 'by the same producer')

@@ -64,6 +64,30 @@ def trial(what, *errors, api=Mock.PRODUCE, doubles=0, fatal=False,
     mock.stop()
 
 
+def renewal():
+    """A topic for each second of the hits' time: librdkafka would remember
+    all of them."""
+    mock = Mock()
+    rig = Rig(path='all.log', spool=True, lane='4m')
+    rig.sinks = [{'type': 'kafka', 'name': 'kafka', 'at': 'test:5',
+                  'brokers': mock.brokers, 'topic': 't-%s',
+                  'window': WINDOW, 'max_topics': 2}]
+    rig.start()
+    rig.push(300, start=1700000000, step=1000)
+    if not ok(rig.wait(name='kafka', seconds=120), 'many topics: all is done'):
+        diag(rig.books())
+        rig.show_errors()
+    sink = rig.sink('kafka')
+    ok(sink['producers'] > 1, 'another producer forgets them')
+    is_((sink['done'], sink['lost']), (300, 0), 'nothing is lost')
+    ok('a new producer is made' not in rig.error_text(),
+       'which is no error')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+    mock.stop()
+
+
+renewal()
 trial('a leader that is none any more', Mock.NOT_LEADER, Mock.NOT_LEADER)
 trial('time-outs', Mock.TIMED_OUT, 0, Mock.TIMED_OUT)
 trial('too few replicas', *[Mock.TOO_FEW] * 5)

@@ -100,6 +100,13 @@ if not ok(len(trial.env.error_lines('"(sasl|tls|acl|miss)"')) < 40,
           'the error log is not flooded'):
     diag('\n'.join(trial.env.error_lines('"(sasl|tls|acl|miss)"')[:20]))
 
+minutes = 1 + int((time.monotonic() - started) / 60)
+for name in ('sasl', 'tls'):
+    told = trial.env.error_lines('sink "%s": ' % name)
+    if not ok(1 <= len(told) <= minutes,
+              '%s: the error log has one line a minute' % name):
+        diag('\n'.join(told))
+
 kafka.ask('allow', user='other', topic='acl.denied')
 kafka.create('miss.good')
 kafka.create('miss.denied')
@@ -153,7 +160,13 @@ others = []
 with env.client() as client:
     for n in range(12):
         padding = ''.join(random.choices(string.ascii_letters, k=6000))
-        others.append(client.request('/px.gif?site=big&p=' + padding))
+        others.append(client.request(
+            '/px.gif?site=big&p=' + padding,    # bytes and numbers as they are
+            **({}, {'method': 'POST', 'body': '{"%%00":1%s}' % ('0' * 400),
+                    'headers': {'Content-Type': 'application/json'}},
+               {'method': 'POST', 'body': 'q=%00%22,%22value%22:1',
+                'headers': {'Content-Type':
+                            'application/x-www-form-urlencoded'}})[n % 3]))
         time.sleep(0.1)
 ok(trial.told(lambda sink: sink['dead_letters'] == 12, 30)
    .get('dead_letters') == 12, 'twelve messages are too large, and so told')

@@ -5,11 +5,15 @@
  *     beacond_kafka_topics.c     from a line to its topic and key; overflow
  *     beacond_kafka_window.c     the messages that are out, what became of them
  *     beacond_kafka_trouble.c    topics that fail: held, probed, parked, back
- *     beacond_kafka_parked.c     the files of parked topics
- *     beacond_kafka_dead.c       the dead-letter file
+ *     beacond_kafka_parked.c     the files of parked topics; what is found
+ *                                there at load: _parked_load.c; what goes out
+ *                                from there: _parked_send.c
+ *     beacond_kafka_dead.c       the dead-letter file; _dead_retry.c: once more
  *     beacond_kafka_checkpoint.c what is written down before it is acknowledged
+ *     beacond_kafka_copy.c       its copy beside parked hits and dead letters
  *     beacond_kafka_stats.c      librdkafka's statistics, for the status
  *     beacond_kafka_room.c       what they may take of the spool's size
+ *     beacond_kafka_disk.c       who reads and writes those files
  *     beacond_kafka_producer.c   all that is librdkafka, with
  *     beacond_kafka_properties.c its properties
  *
@@ -32,9 +36,9 @@
  * Files, all 0640, in the spool's directory (without a spool: the ring's, where
  * they may take 16 MiB):
  *
- *     <name>.parked/<topic>  a head, then frames (beacond_kafka_parked.c)
+ *     <name>.parked/<topic>  a head, then frames (beacond_kafka_parked.h)
  *     <name>.dead            a line each; messages that are too large
- *                            (beacond_kafka_dead.c)
+ *                            (beacond_kafka_dead.h)
  *     <name>.checkpoint      beside the ring, with a copy in the spool's
  *                            directory (beacond_kafka_checkpoint.c)
  *
@@ -47,6 +51,7 @@
 
 #include "beacond_clock.h"
 #include "beacond_conf_kafka.h"
+#include "beacond_kafka_disk.h"
 #include "beacond_kafka_producer.h"
 #include "beacond_log.h"
 #include "beacond_point.h"
@@ -62,13 +67,15 @@
 #define BEACOND_KAFKA_RETRY     (5000 * BEACOND_MS)     /* of a parked topic */
 #define BEACOND_KAFKA_CHUNK     4096            /* parked messages, out */
 #define BEACOND_KAFKA_BYTES     (64 * 1024 * 1024)      /* of copies held */
+#define BEACOND_KAFKA_STALLED   (5000 * BEACOND_MS)     /* a disk, is no use */
+#define BEACOND_KAFKA_FULL      (250 * BEACOND_MS)      /* not tried again */
 #define BEACOND_KAFKA_RESERVE   (256 * 1024)    /* bytes of the spool at once */
 #define BEACOND_KAFKA_BESIDE    (16 * 1024 * 1024)      /* without a spool */
 #define BEACOND_KAFKA_VALUES    64
 #define BEACOND_KAFKA_LANES     256     /* two of one number share a hole */
+#define BEACOND_KAFKA_LETTERS   16      /* on their way again */
 #define BEACOND_KAFKA_BROKERS   4               /* in the status */
 
-typedef struct beacond_kafka_s        beacond_kafka_t;
 typedef struct beacond_kafka_topic_s  beacond_kafka_topic_t;
 typedef struct beacond_kafka_msg_s    beacond_kafka_msg_t;
 
@@ -97,12 +104,13 @@ struct beacond_kafka_msg_s {
     uint64_t                sent_ns;
     uint64_t                ended_ns;
     uint64_t                place;      /* of its frame or line in a file */
+    uint64_t                next;       /* behind its frame */
     beacond_kafka_topic_t  *topic;
     beacond_message_t       message;    /* SENT, HELD: it stands in data */
     beacond_kafka_msg_t    *older;      /* of all that are used */
     beacond_kafka_msg_t    *newer;
-    beacond_kafka_msg_t    *before;     /* of those held for the topic */
-    beacond_kafka_msg_t    *behind;
+    beacond_kafka_msg_t    *before;     /* of those held for the topic, or */
+    beacond_kafka_msg_t    *behind;     /*   sent from its file */
 
     uint8_t                *data;       /* kept from one use to the next */
     size_t                  size;
@@ -141,17 +149,31 @@ struct beacond_kafka_topic_s {
     uint64_t                 used_ns;
     uint64_t                 ok_ns;
 
-    int                      fd;        /* of its file; -1: not open */
-    uint64_t                 generation;        /* of the file; 0: none */
+    uint64_t                 generation;        /* of its file; 0: none */
     uint64_t                 end;       /* where the next frame goes */
     uint64_t                 taken;     /* bytes of the spool's size */
+    uint64_t                 done;      /* of the first frame that waits */
     uint64_t                 place;     /* of the next frame to be sent */
     uint64_t                 waiting;   /* hits in frames not delivered */
     uint32_t                 parked_out;        /* frames that are SENT */
+    uint32_t                 parked_ended;      /* of those sent, delivered */
+    beacond_kafka_msg_t     *sent_head; /* frames that were sent, in order, */
+    beacond_kafka_msg_t     *sent_tail; /*   until a checkpoint tells it */
+    bool                     parked_failed;     /* one of those sent */
     bool                     chunk_failed;
     bool                     alone;     /* its frames go by "alone" */
     bool                     dirty;     /* not synced */
 };
+
+/* What was read of a parked topic's file last. */
+typedef struct {
+    const void  *topic;
+    uint64_t     generation;
+    uint64_t     place;
+    uint8_t     *data;
+    size_t       len;
+    uint64_t     size;          /* of the file */
+} beacond_kafka_chunk_t;
 
 typedef struct {
     char    name[80];
@@ -165,6 +187,9 @@ struct beacond_kafka_s {
     beacond_producer_t      *producer;  /* NULL: to be made at retry_ns */
     beacond_producer_t      *alone;     /* NULL: not needed */
     bool                     ending;    /* the producer is past use */
+    bool                     renewing;  /* it has seen many topics */
+    uint64_t                 renew_ns;
+    uint32_t                 released;  /* topics that it still remembers */
     bool                     alone_ending;
     uint64_t                 alone_ns;  /* used last */
     uint64_t                 retry_ns;
@@ -185,6 +210,7 @@ struct beacond_kafka_s {
     size_t                   held_bytes;
     uint64_t                 seq;
     uint64_t                 ok_ns;     /* something was delivered */
+    uint64_t                 ok_sent_ns;        /* the newest of what was */
 
     beacon_template_t       *topic_tmpl;
     beacon_template_t       *key_tmpl;
@@ -207,6 +233,8 @@ struct beacond_kafka_s {
     uint32_t                 holes;     /* checkpoints looked for */
     uint32_t                 hole[BEACOND_KAFKA_LANES]; /* the last in which a
                                            lane had one */
+    uint32_t                 parked_ended;      /* frames, for the next */
+    uint32_t                 parked_behind;     /* of them, at the last */
     uint64_t                 unparked;  /* hits delivered since the last */
     uint64_t                 unparked_lost;     /* damaged */
     bool                     damaged;   /* some file was, at load */
@@ -225,15 +253,20 @@ struct beacond_kafka_s {
     bool                     beside;    /* it is the ring's */
     uint64_t                 reserved;  /* of the spool's size, not in use */
     uint64_t                 taken;
-    uint32_t                 nopen;     /* topics' files */
+    uint64_t                 full_ns;   /* until then there is no room, not */
+    uint64_t                 dead_full_ns;      /* for one hit, or letter */
+    beacond_disk_t          *disk;
+    beacond_kafka_chunk_t    chunk;
     uint64_t                 stuck_ns;  /* looked for topics that are */
 
-    int                      dead_fd;
     uint64_t                 dead_end;
     uint64_t                 dead;      /* letters that wait */
     uint64_t                 dead_place;
     uint64_t                 dead_ns;   /* looked for a wish to try again */
     uint32_t                 dead_out;
+    uint64_t                 dead_sent[BEACOND_KAFKA_LETTERS];  /* places that
+                                           are to be marked */
+    uint32_t                 ndead_sent;
     bool                     dead_retry;
     bool                     dead_dirty;
 
@@ -241,6 +274,8 @@ struct beacond_kafka_s {
     uint64_t                 producers; /* made */
     beacond_log_limit_t      trouble_limit;
     beacond_log_limit_t      topic_limit;
+    beacond_log_limit_t      park_limit;
+    beacond_log_limit_t      unpark_limit;
     beacond_log_limit_t      lost_limit;
     beacond_log_limit_t      file_limit;
     beacond_log_limit_t      dead_limit;
@@ -326,7 +361,8 @@ void beacond_kafka_failed(beacond_kafka_t *kafka,
 void beacond_kafka_well(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic);
 void beacond_kafka_trouble(beacond_kafka_t *kafka);
 
-/* A live message of a parked topic: to its file, or lost, or held. */
+/* A live message of a parked topic: held, until it is written to its file; or
+   lost, where that takes too long. */
 void beacond_kafka_park(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
 
 /* Where there is no room for it: lost, but only if somebody else has it.
@@ -335,10 +371,10 @@ bool beacond_kafka_lose(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
 
 /* beacond_kafka_parked.c */
 
-/* OK; FULL or SYS: not possible now, nothing is changed. */
+/* The first of what is held for the topic, n messages at most, to its file.
+   FULL or SYS: not possible now, nothing is changed. */
 beacon_rc_t beacond_kafka_parked_put(beacond_kafka_t *kafka,
-    beacond_kafka_topic_t *topic, const beacond_message_t *message,
-    unsigned hits);
+    beacond_kafka_topic_t *topic, uint32_t n);
 
 /* Sends up to n frames that have not been delivered.  The topic's file is gone
    once there is none. */
@@ -350,14 +386,24 @@ void beacond_kafka_parked_send(beacond_kafka_t *kafka,
 void beacond_kafka_parked_report(beacond_kafka_t *kafka,
     beacond_kafka_msg_t *msg, beacond_fate_e fate);
 
+/* What is delivered up to the first frame that is not: in the books, for the
+   checkpoint to be.  Then, once it is there, out of the window. */
+void beacond_kafka_parked_settle(beacond_kafka_t *kafka);
+void beacond_kafka_parked_told(beacond_kafka_t *kafka);
+
 /* At load: topics whose file a checkpoint names, up to end.  strict: what is
    beyond was not acknowledged and is cut off.  AGAIN: one may be there, but
    cannot be opened now. */
-beacon_rc_t beacond_kafka_parked_load(beacond_kafka_t *kafka, const char *name,
-    uint64_t generation, uint64_t end, bool strict);
+typedef struct {
+    const char  *topic;
+    uint64_t     generation;
+    uint64_t     end;
+    uint64_t     done;
+} beacond_parked_entry_t;
+
+beacon_rc_t beacond_kafka_parked_load(beacond_kafka_t *kafka,
+    const beacond_parked_entry_t *entry, bool strict);
 beacon_rc_t beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict);
-void beacond_kafka_parked_close(beacond_kafka_t *kafka,
-    beacond_kafka_topic_t *topic);
 
 /* beacond_kafka_room.c: bytes of the spool's size, or of what there is beside
    the ring. */
@@ -365,12 +411,18 @@ beacon_rc_t beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n);
 void beacond_kafka_give(beacond_kafka_t *kafka, uint64_t n);
 void beacond_kafka_owe(beacond_kafka_t *kafka, uint64_t n);
 
-/* Says that a write failed, of which n bytes were written.  FULL: there is no
-   room now; SYS: something else, which passes. */
+/* Says that a write failed, by its errno.  FULL: there is no room now; SYS:
+   something else, which passes. */
 beacon_rc_t beacond_kafka_unwritten(beacond_kafka_t *kafka, const char *what,
-    ssize_t n);
+    int error);
+
+/* Is a disk that does not come back about to hold up other topics? */
+bool beacond_kafka_stalled(const beacond_kafka_t *kafka);
 
 /* beacond_kafka_dead.c */
+
+void beacond_dead_path(const beacond_kafka_t *kafka, const char *suffix,
+    char *path, size_t size);
 
 beacon_rc_t beacond_kafka_dead_put(beacond_kafka_t *kafka,
     const beacond_kafka_topic_t *topic, const beacond_message_t *message,
@@ -378,7 +430,6 @@ beacon_rc_t beacond_kafka_dead_put(beacond_kafka_t *kafka,
 beacon_rc_t beacond_kafka_dead_load(beacond_kafka_t *kafka, uint64_t end,
     bool strict);
 void beacond_kafka_dead_turn(beacond_kafka_t *kafka);
-void beacond_kafka_dead_close(beacond_kafka_t *kafka);
 void beacond_kafka_dead_report(beacond_kafka_t *kafka,
     beacond_kafka_msg_t *msg, bool delivered);
 
@@ -389,6 +440,14 @@ beacon_rc_t beacond_kafka_load(beacond_kafka_t *kafka,
 
 /* Writes a checkpoint and acknowledges, if there is reason to. */
 void beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force);
+
+/* Of the checkpoint in that directory: BEACOND_DISK_PATH bytes. */
+void beacond_kafka_path(const beacond_kafka_t *kafka, const char *dir,
+    char *path);
+
+/* The copy of the last checkpoint: once a second, and not without need, as the
+   disk is slow.  beacond_kafka_copy.c */
+void beacond_kafka_keep_copy(beacond_kafka_t *kafka);
 
 /* Before a message goes to a file: without a checkpoint, the next helper takes
    what it finds there for all there is, and is given the same hits again, of

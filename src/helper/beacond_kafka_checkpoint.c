@@ -3,19 +3,20 @@
  * while that holds anything (a ring may go with its tmpfs).
  *
  *     {"v":1,"waiting":hits,"dead":length,"dir":"<of these files>",
- *      "parked":[["<topic>",generation,length],...],"engine":{...}}
+ *      "parked":[["<topic>",generation,length,place],...],"engine":{...}}
  *
  * Frames and letters are written before the checkpoint that covers them, and
  * are acknowledged after it; so what stands beyond those lengths comes again.
- * A frame is marked as delivered before the checkpoint that says so: waiting
- * tells the next helper how many more were, by what it finds.
+ * Frames before the place are delivered.  One behind it that is, too, is marked
+ * before the checkpoint that says so, and a file is gone before: waiting tells
+ * the next helper how many more were, by what it finds.
  *
  * The copy is up to a second older.  Where it is all there is, files are taken
  * as they are: better twice than never.
  */
 
 #include "beacond_file.h"
-#include "beacond_kafka.h"
+#include "beacond_kafka_parked.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,9 +25,7 @@
 #include <unistd.h>
 
 #define BEACOND_KAFKA_AGE   (100 * BEACOND_MS)  /* of what has ended */
-#define BEACOND_KAFKA_COPY  (1000 * BEACOND_MS)
 #define BEACOND_KAFKA_HOLE  (5000 * BEACOND_MS)
-#define BEACOND_KAFKA_PATH  (PATH_MAX + 80)
 
 /* Loading. */
 
@@ -70,10 +69,13 @@ beacond_kafka_load_files(beacond_kafka_t *kafka, const json_t *root,
             && strlen(name) <= BEACON_KAFKA_TOPIC_MAX
             && strchr(name, '/') == NULL && name[0] != '.')
         {
-            rc = beacond_kafka_parked_load(kafka, name,
-                (uint64_t) json_integer_value(json_array_get(entry, 1)),
+            beacond_parked_entry_t  one = {
+                name, (uint64_t) json_integer_value(json_array_get(entry, 1)),
                 (uint64_t) json_integer_value(json_array_get(entry, 2)),
-                strict);
+                (uint64_t) json_integer_value(json_array_get(entry, 3))
+            };
+
+            rc = beacond_kafka_parked_load(kafka, &one, strict);
         }
     }
 
@@ -100,10 +102,10 @@ beacond_kafka_load_files(beacond_kafka_t *kafka, const json_t *root,
     return BEACON_OK;
 }
 
-static void
+void
 beacond_kafka_path(const beacond_kafka_t *kafka, const char *dir, char *path)
 {
-    snprintf(path, BEACOND_KAFKA_PATH, "%s/%s.checkpoint", dir,
+    snprintf(path, BEACOND_DISK_PATH, "%s/%s.checkpoint", dir,
              kafka->sink->name);
 }
 
@@ -113,7 +115,7 @@ beacond_kafka_load_from(beacond_kafka_t *kafka, const char *dir,
     json_t **root)
 {
     int           fd;
-    char          path[BEACOND_KAFKA_PATH];
+    char          path[BEACOND_DISK_PATH];
     json_error_t  error;
 
     beacond_kafka_path(kafka, dir, path);
@@ -178,7 +180,7 @@ beacond_kafka_load(beacond_kafka_t *kafka, beacond_checkpoint_t *checkpoint)
 static beacon_rc_t
 beacond_kafka_write(beacond_kafka_t *kafka)
 {
-    char  path[BEACOND_KAFKA_PATH];
+    char  path[BEACOND_DISK_PATH];
 
     beacond_kafka_path(kafka, kafka->sink->conf->dir, path);
 
@@ -228,9 +230,10 @@ beacond_kafka_compose(beacond_kafka_t *kafka,
 
     for (topic = kafka->topics; topic != NULL; topic = topic->next) {
         if (topic->generation != 0) {
-            fprintf(out, "%s[\"%s\",%llu,%llu]", comma, topic->name,
+            fprintf(out, "%s[\"%s\",%llu,%llu,%llu]", comma, topic->name,
                     (unsigned long long) topic->generation,
-                    (unsigned long long) topic->end);
+                    (unsigned long long) topic->end,
+                    (unsigned long long) topic->done);
             comma = ",";
         }
     }
@@ -325,85 +328,18 @@ beacond_kafka_told(beacond_kafka_t *kafka, size_t n)
     }
 }
 
-/* Of what it names: parked hits and dead letters are on the disk before. */
-static beacon_rc_t
-beacond_kafka_copy(beacond_kafka_t *kafka, const char *path)
-{
-    int                     fds[BEACOND_COPY_FILES];
-    beacon_rc_t             rc;
-    beacond_copy_t          job = { path, kafka->text, kafka->text_len, fds,
-                                    0 };
-    beacond_kafka_topic_t  *topic;
-
-    for (topic = kafka->topics; topic != NULL; topic = topic->next) {
-        if (topic->dirty && topic->fd >= 0 && job.nfds < BEACOND_COPY_FILES) {
-            fds[job.nfds++] = topic->fd;
-        }
-    }
-
-    if (kafka->dead_dirty && job.nfds < BEACOND_COPY_FILES) {
-        fds[job.nfds++] = kafka->dead_fd;
-    }
-
-    rc = beacond_sink_copy_behind(kafka->sink, &job);
-
-    if (rc == BEACON_OK) {
-        for (topic = kafka->topics; topic != NULL; topic = topic->next) {
-            topic->dirty = false;
-        }
-
-        kafka->dead_dirty = false;
-    }
-
-    return rc;
-}
-
-/* Once a second, and not without need: the disk is slow. */
-static void
-beacond_kafka_keep_copy(beacond_kafka_t *kafka)
-{
-    char         path[BEACOND_KAFKA_PATH];
-    beacon_rc_t  rc;
-    const char  *spool = kafka->sink->conf->spool;
-
-    if (spool == NULL || kafka->text == NULL || !kafka->copy_due
-        || kafka->now - kafka->copied_ns < BEACOND_KAFKA_COPY)
-    {
-        return;
-    }
-
-    beacond_kafka_path(kafka, spool, path);
-    kafka->copied_ns = kafka->now;
-
-    if (kafka->waiting > 0 || beacond_sink_spool_dir(kafka->sink) != NULL) {
-        rc = beacond_kafka_copy(kafka, path);
-
-        if (rc == BEACON_SYS) {
-            beacond_kafka_error(kafka, &kafka->file_limit, "a copy of its "
-                                "checkpoint: %s", strerror(errno));
-        }
-
-        kafka->copied = true;
-        kafka->copy_due = rc == BEACON_AGAIN;
-        return;
-    }
-
-    kafka->copied = kafka->copied
-                    && beacond_sink_copy(kafka->sink, path, NULL, 0)
-                       == BEACON_AGAIN;
-    kafka->copy_due = kafka->copied;
-}
-
 static bool
 beacond_kafka_due(const beacond_kafka_t *kafka, bool force)
 {
-    if (kafka->ended == 0 && kafka->unparked_lost == 0
-        && kafka->unparked == kafka->leftover)
+    if (kafka->ended == 0 && kafka->parked_ended == 0
+        && kafka->unparked_lost == 0 && kafka->unparked == kafka->leftover)
     {
         return false;
     }
 
     return force || kafka->ended - kafka->behind >= kafka->conf->window / 8
+           || kafka->parked_ended - kafka->parked_behind
+              >= kafka->conf->window / 8
            || kafka->now - kafka->ended_ns >= BEACOND_KAFKA_AGE;
 }
 
@@ -415,6 +351,7 @@ beacond_kafka_conclude(beacond_kafka_t *kafka, bool force)
     beacond_settled_t      settled = { kafka->pieces, 0, 0, 0 };
     beacond_checkpoint_t   engine;
 
+    beacond_kafka_parked_settle(kafka);
     settled.npieces = beacond_kafka_gather(kafka, force);
     settled.unparked_done = kafka->unparked;
     settled.unparked_lost = kafka->unparked_lost;
@@ -440,13 +377,15 @@ beacond_kafka_conclude(beacond_kafka_t *kafka, bool force)
     kafka->founded = true;
     beacond_sink_settle(kafka->sink, &settled);
     beacond_kafka_told(kafka, settled.npieces);
+    beacond_kafka_parked_told(kafka);
     kafka->behind = kafka->ended;
+    kafka->parked_behind = kafka->parked_ended;
     kafka->unparked -= settled.unparked_done;
     kafka->unparked_lost = 0;
     kafka->leftover = kafka->unparked;
     kafka->copy_due = true;
 
-    if (settled.npieces > 0) {
+    if (settled.npieces > 0 || settled.unparked_done > 0) {
         kafka->sink->last_success_ns = beacond_clock_date();
     }
 }

@@ -1,18 +1,11 @@
-/* Parked topics' files: written, and sent from. */
+/* Parked topics' files: what is written to them. */
 
 #include "beacond_kafka_parked.h"
 #include "beacon_crc32c.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
-#define BEACOND_PARKED_OPEN  64         /* files at a time */
+#define BEACOND_PARKED_PIECE  (256 * 1024)      /* written at a time */
 
 void
 beacond_parked_path(const beacond_kafka_t *kafka, const char *topic,
@@ -22,111 +15,15 @@ beacond_parked_path(const beacond_kafka_t *kafka, const char *topic,
              topic[0] != '\0' ? "/" : "", topic);
 }
 
-static void
-beacond_parked_error(beacond_kafka_t *kafka, const char *what)
+uint64_t
+beacond_parked_magic(uint64_t generation)
 {
-    beacond_kafka_error(kafka, &kafka->file_limit, "parked hits: %s: %s",
-                        what, strerror(errno));
+    return BEACOND_PARKED_MAGIC
+           ^ (uint64_t) beacon_crc32c(0, &generation, sizeof(generation))
+             << 32;
 }
 
-/* Files. */
-
-void
-beacond_kafka_parked_close(beacond_kafka_t *kafka,
-    beacond_kafka_topic_t *topic)
-{
-    if (topic->fd >= 0) {
-        close(topic->fd);
-        topic->fd = -1;
-        kafka->nopen--;
-    }
-}
-
-static void
-beacond_parked_close_all(beacond_kafka_t *kafka)
-{
-    beacond_kafka_topic_t  *topic;
-
-    for (topic = kafka->topics; topic != NULL; topic = topic->next) {
-        if (topic->dirty && topic->fd >= 0) {
-            (void) fdatasync(topic->fd);
-            topic->dirty = false;
-        }
-
-        beacond_kafka_parked_close(kafka, topic);
-    }
-}
-
-beacon_rc_t
-beacond_parked_open(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
-    int flags)
-{
-    char  path[PATH_MAX + 320];
-
-    if (topic->fd >= 0) {
-        return BEACON_OK;
-    }
-
-    if (kafka->nopen >= BEACOND_PARKED_OPEN) {
-        beacond_parked_close_all(kafka);
-    }
-
-    beacond_parked_path(kafka, topic->name, path, sizeof(path));
-    topic->fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, 0640);
-
-    if (topic->fd < 0) {
-        return BEACON_SYS;
-    }
-
-    kafka->nopen++;
-
-    return BEACON_OK;
-}
-
-/* A file of a new generation. */
-static beacon_rc_t
-beacond_parked_begin(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
-{
-    char                   path[PATH_MAX + 320];
-    ssize_t                n;
-    beacond_parked_head_t  head = { BEACOND_PARKED_MAGIC, 0 };
-
-    beacond_parked_path(kafka, "", path, sizeof(path));
-
-    if ((mkdir(path, 0750) != 0 && errno != EEXIST)
-        || beacond_parked_open(kafka, topic, O_CREAT | O_TRUNC) != BEACON_OK)
-    {
-        return beacond_kafka_unwritten(kafka, "parked hits", -1);
-    }
-
-    head.generation = beacond_clock_date();
-    n = pwrite(topic->fd, &head, sizeof(head), 0);
-
-    if (n != (ssize_t) sizeof(head)) {
-        return beacond_kafka_unwritten(kafka, "parked hits", n);
-    }
-
-    topic->generation = head.generation;
-    topic->end = topic->place = sizeof(head);
-
-    return BEACON_OK;
-}
-
-static void
-beacond_parked_unlink(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
-{
-    char  path[PATH_MAX + 320];
-
-    beacond_kafka_parked_close(kafka, topic);
-    beacond_parked_path(kafka, topic->name, path, sizeof(path));
-    BEACOND_POINT("kafka.before_unlink");
-    unlink(path);
-    beacond_kafka_give(kafka, topic->taken);
-    topic->generation = topic->end = topic->taken = topic->place = 0;
-    topic->dirty = false;
-}
-
-static uint32_t
+uint32_t
 beacond_parked_crc(const beacond_parked_frame_t *frame, const void *key,
     const void *value)
 {
@@ -141,63 +38,195 @@ beacond_parked_crc(const beacond_parked_frame_t *frame, const void *key,
     return beacon_crc32c(crc, value, frame->len);
 }
 
-static beacon_rc_t
-beacond_parked_write(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
-    const beacond_message_t *message, unsigned hits)
+static size_t
+beacond_parked_length(const beacond_message_t *message)
 {
-    ssize_t                 n;
-    beacon_rc_t             rc;
-    static const uint8_t    zeros[8];
-    beacond_parked_frame_t  frame;
+    return (sizeof(beacond_parked_frame_t) + message->key_len + message->len
+            + 7) & ~(size_t) 7;
+}
 
-    memset(&frame, 0, sizeof(frame));
-    frame.magic = BEACOND_PARKED_FRAME;
-    frame.key_len = (uint16_t) message->key_len;
-    frame.len = (uint32_t) message->len;
-    frame.time_ms = message->time_ms;
-    frame.hits = (uint8_t) hits;
-    frame.length = (uint32_t) ((sizeof(frame) + message->key_len
-                                + message->len + 7) & ~(size_t) 7);
-    frame.crc = beacond_parked_crc(&frame, message->key, message->value);
+/* A frame at p, of a hit's first line or another. */
+static uint8_t *
+beacond_parked_fill(uint8_t *p, const beacond_message_t *message,
+    unsigned hits)
+{
+    size_t                   length = beacond_parked_length(message);
+    beacond_parked_frame_t  *frame = (beacond_parked_frame_t *) p;
 
-    struct iovec  iov[] = {
-        { &frame, sizeof(frame) },
-        { (void *) message->key, message->key_len },
-        { (void *) message->value, message->len },
-        { (void *) zeros, frame.length - sizeof(frame) - message->key_len
-                          - message->len }
-    };
+    memset(frame, 0, sizeof(beacond_parked_frame_t));
+    memset(p + length - 8, 0, 8);
+    frame->magic = BEACOND_PARKED_FRAME;
+    frame->key_len = (uint16_t) message->key_len;
+    frame->len = (uint32_t) message->len;
+    frame->time_ms = message->time_ms;
+    frame->hits = (uint8_t) hits;
+    frame->length = (uint32_t) length;
 
-    BEACOND_POINT("kafka.before_park");
-
-    n = pwritev(topic->fd, iov, 4, (off_t) topic->end);
-
-    if (n != (ssize_t) frame.length) {
-        rc = beacond_kafka_unwritten(kafka, "parked hits", n);
-        (void) !ftruncate(topic->fd, (off_t) topic->end);
-        return rc;
+    if (message->key_len > 0) {
+        memcpy(frame + 1, message->key, message->key_len);
     }
 
-    BEACOND_POINT("kafka.after_park");
-    topic->end += frame.length;
-    topic->dirty = true;
-    topic->waiting += hits;
-    kafka->waiting += hits;
+    memcpy((uint8_t *) (frame + 1) + message->key_len, message->value,
+           message->len);
+    frame->crc = beacond_parked_crc(frame, message->key, message->value);
 
-    return BEACON_OK;
+    return p + length;
+}
+
+/* Does it begin what its hit has in files?  A hit's lines are one hit. */
+static unsigned
+beacond_parked_hits(const beacond_kafka_topic_t *topic,
+    const beacond_kafka_msg_t *msg)
+{
+    const beacond_kafka_msg_t  *other;
+
+    if (msg->first == msg || msg->first->piece.fate == BEACOND_PARKED) {
+        return msg->first == msg;
+    }
+
+    for (other = topic->head; other != msg; other = other->behind) {
+        if (other->first == msg->first) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+/* How many of what is held are one piece, at most n; its size. */
+static uint32_t
+beacond_parked_gather(const beacond_kafka_topic_t *topic, uint32_t n,
+    size_t *size)
+{
+    size_t                length;
+    uint32_t              count = 0;
+    beacond_kafka_msg_t  *msg;
+
+    *size = topic->generation == 0 ? sizeof(beacond_parked_head_t) : 0;
+
+    for (msg = topic->head; msg != NULL && count < n; msg = msg->behind) {
+        length = beacond_parked_length(&msg->message);
+
+        if (msg->message.key_len > UINT16_MAX || length > BEACOND_PARKED_MAX
+            || (count > 0 && *size + length > BEACOND_PARKED_PIECE))
+        {
+            break;
+        }
+
+        *size += length;
+        count++;
+    }
+
+    return count;
+}
+
+/* They are in the file. */
+static void
+beacond_parked_written(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
+    uint32_t n)
+{
+    unsigned              hits;
+    beacond_kafka_msg_t  *msg;
+
+    topic->dirty = true;
+
+    while (n-- > 0) {
+        msg = topic->head;
+        hits = msg->first->piece.fate != BEACOND_PARKED;
+        BEACOND_POINT("kafka.after_park");
+        topic->waiting += hits;
+        kafka->waiting += hits;
+        beacond_kafka_unhold(kafka, msg);
+        beacond_kafka_end(kafka, msg, BEACOND_PARKED);
+    }
+}
+
+/* The job that writes the first n; a new file has a new generation. */
+static beacond_disk_job_t *
+beacond_parked_job(const beacond_kafka_t *kafka,
+    const beacond_kafka_topic_t *topic, uint32_t n, size_t size,
+    uint64_t *generation)
+{
+    uint8_t                *p;
+    beacond_disk_job_t     *job = beacond_disk_job(BEACOND_DISK_WRITE, size);
+    beacond_kafka_msg_t    *msg;
+    beacond_parked_head_t  *head;
+
+    *generation = topic->generation;
+
+    if (job == NULL) {
+        return NULL;
+    }
+
+    beacond_parked_path(kafka, topic->name, job->path, sizeof(job->path));
+    job->place = topic->end;
+    p = job->data;
+
+    if (*generation == 0) {
+        *generation = beacond_clock_date();
+        job->create = true;
+        head = (beacond_parked_head_t *) p;
+        head->magic = beacond_parked_magic(*generation);
+        head->generation = *generation;
+        p += sizeof(beacond_parked_head_t);
+    }
+
+    for (msg = topic->head; n-- > 0; msg = msg->behind) {
+        BEACOND_POINT("kafka.before_park");
+        p = beacond_parked_fill(p, &msg->message,
+                                beacond_parked_hits(topic, msg));
+    }
+
+    return job;
+}
+
+static beacon_rc_t
+beacond_parked_write(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
+    uint32_t n, size_t size)
+{
+    beacon_rc_t          rc = BEACON_SYS;
+    uint64_t             generation;
+    beacond_disk_job_t  *job;
+
+    job = beacond_parked_job(kafka, topic, n, size, &generation);
+
+    if (job == NULL || beacond_disk_do(kafka, job) != BEACON_OK) {
+        return BEACON_SYS;
+    }
+
+    if (job->error != 0) {
+        rc = beacond_kafka_unwritten(kafka, "parked hits", job->error);
+
+    } else {
+        rc = BEACON_OK;
+    }
+
+    beacond_disk_free(job);
+
+    if (rc == BEACON_OK) {
+        if (topic->generation == 0) {
+            topic->generation = generation;
+            topic->done = topic->place = sizeof(beacond_parked_head_t);
+        }
+
+        topic->end += size;
+        topic->taken = topic->end;
+        beacond_parked_written(kafka, topic, n);
+    }
+
+    return rc;
 }
 
 beacon_rc_t
 beacond_kafka_parked_put(beacond_kafka_t *kafka,
-    beacond_kafka_topic_t *topic, const beacond_message_t *message,
-    unsigned hits)
+    beacond_kafka_topic_t *topic, uint32_t n)
 {
-    uint64_t     n, before = topic->end;
+    size_t       size;
     beacon_rc_t  rc;
 
-    if (message->key_len > UINT16_MAX
-        || message->len > BEACOND_PARKED_MAX - UINT16_MAX)
-    {
+    n = beacond_parked_gather(topic, n, &size);
+
+    if (n == 0 || kafka->now < kafka->full_ns) {
         return BEACON_FULL;
     }
 
@@ -205,225 +234,21 @@ beacond_kafka_parked_put(beacond_kafka_t *kafka,
         return BEACON_SYS;
     }
 
-    /* as much as it can be, with padding and the file's head */
-
-    n = sizeof(beacond_parked_frame_t) + message->key_len + message->len + 8
-        + sizeof(beacond_parked_head_t);
-
-    if (beacond_kafka_take(kafka, n) != BEACON_OK) {
-        return BEACON_FULL;
-    }
-
-    if (topic->generation == 0) {
-        rc = beacond_parked_begin(kafka, topic);
-
-    } else {
-        rc = beacond_parked_open(kafka, topic, 0) == BEACON_OK
-             ? BEACON_OK
-             : beacond_kafka_unwritten(kafka, "parked hits", -1);
-    }
+    rc = beacond_kafka_take(kafka, size);
 
     if (rc == BEACON_OK) {
-        rc = beacond_parked_write(kafka, topic, message, hits);
-    }
+        rc = beacond_parked_write(kafka, topic, n, size);
 
-    beacond_kafka_give(kafka, n - (topic->end - before));
-    topic->taken = topic->end;
-
-    return rc;
-}
-
-/* Reading. */
-
-static beacond_parked_frame_t *
-beacond_parked_frame(const beacond_kafka_topic_t *topic, uint64_t place)
-{
-    uint8_t                 *p;
-    beacond_parked_frame_t   head, *frame;
-
-    if (place + sizeof(head) > topic->end
-        || pread(topic->fd, &head, sizeof(head), (off_t) place)
-           != (ssize_t) sizeof(head)
-        || head.magic != BEACOND_PARKED_FRAME
-        || head.length > BEACOND_PARKED_MAX
-        || place + head.length > topic->end
-        || sizeof(head) + head.key_len + (uint64_t) head.len > head.length
-        || head.length % 8 != 0)
-    {
-        return NULL;
-    }
-
-    frame = malloc(head.length);
-
-    if (frame == NULL) {
-        return NULL;
-    }
-
-    p = (uint8_t *) (frame + 1);
-
-    if (pread(topic->fd, frame, head.length, (off_t) place)
-        != (ssize_t) head.length
-        || sizeof(head) + frame->key_len + (uint64_t) frame->len > head.length
-        || beacond_parked_crc(frame, p, p + frame->key_len) != frame->crc)
-    {
-        free(frame);
-        return NULL;
-    }
-
-    return frame;
-}
-
-beacond_parked_frame_t *
-beacond_parked_read(const beacond_kafka_topic_t *topic, uint64_t *place,
-    bool *damaged)
-{
-    beacond_parked_frame_t  *frame = NULL;
-
-    while (*place < topic->end
-           && (frame = beacond_parked_frame(topic, *place)) == NULL)
-    {
-        *damaged = true;
-        *place += 8;
-    }
-
-    return frame;
-}
-
-static bool
-beacond_parked_send_one(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
-    const beacond_parked_frame_t *frame)
-{
-    void                  *handle;
-    beacon_rc_t            rc;
-    beacon_err_t           err;
-    const char            *reason = "";
-    beacond_producer_t    *producer;
-    const uint8_t         *p = (const uint8_t *) (frame + 1);
-    beacond_kafka_msg_t   *msg;
-    beacond_message_t      message = {
-        p + frame->key_len, frame->key_len ? p : NULL, frame->len,
-        frame->key_len, frame->time_ms
-    };
-
-    if (!(topic->alone ? beacond_kafka_alone(kafka)
-                       : beacond_kafka_producers(kafka)))
-    {
-        return false;
-    }
-
-    producer = topic->alone ? kafka->alone : kafka->producer;
-    handle = topic->handle[topic->alone];
-
-    if (handle == NULL) {
-        handle = beacond_producer_topic(producer, topic->name, &err);
-        topic->handle[topic->alone] = handle;
-    }
-
-    msg = handle ? beacond_kafka_msg_get(kafka, topic, BEACOND_MSG_PARKED)
-                 : NULL;
-
-    if (msg == NULL) {
-        return false;
-    }
-
-    msg->alone = topic->alone;
-    msg->place = topic->place;
-    msg->hits = frame->hits;
-    rc = beacond_kafka_keep(msg, &message) == BEACON_OK
-         ? beacond_producer_send(producer, handle, &msg->message, msg, &reason)
-         : BEACON_FULL;
-
-    if (rc != BEACON_OK) {
-        beacond_kafka_msg_put(kafka, msg);
-
-        if (rc != BEACON_FULL) {
-            beacond_kafka_failed(kafka, topic, reason);
+        if (rc != BEACON_OK) {
+            beacond_kafka_give(kafka, size);
         }
-
-        return false;
     }
 
-    msg->state = BEACOND_MSG_SENT;
-    msg->sent_ns = kafka->now;
-    kafka->out++;
-    topic->out++;
-    topic->parked_out++;
-
-    return true;
-}
-
-void
-beacond_kafka_parked_send(beacond_kafka_t *kafka,
-    beacond_kafka_topic_t *topic, uint32_t n)
-{
-    bool                     sent = true, damaged = false;
-    beacond_parked_frame_t  *frame;
-
-    if (topic->generation == 0) {
-        return;
+    if (rc == BEACON_OK || rc == BEACON_SYS) {
+        return rc;
     }
 
-    if (beacond_parked_open(kafka, topic, 0) != BEACON_OK) {
-        beacond_parked_error(kafka, topic->name);
-        return;
-    }
+    kafka->full_ns = n == 1 ? kafka->now + BEACOND_KAFKA_FULL : 0;
 
-    while (n > 0 && sent
-           && (frame = beacond_parked_read(topic, &topic->place, &damaged))
-              != NULL)
-    {
-        if (frame->state == 0) {
-            sent = beacond_parked_send_one(kafka, topic, frame);
-            n--;
-        }
-
-        topic->place += sent ? frame->length : 0;
-        free(frame);
-    }
-
-    if (damaged) {
-        beacond_kafka_error(kafka, &kafka->file_limit, "parked hits of topic "
-                            "\"%s\" are damaged", topic->name);
-    }
-
-    if (topic->place >= topic->end && topic->parked_out == 0) {
-
-        /* what still waited was not found again */
-
-        kafka->waiting -= topic->waiting;
-        kafka->unparked_lost += topic->waiting;
-        topic->waiting = 0;
-        beacond_parked_unlink(kafka, topic);
-    }
-}
-
-void
-beacond_kafka_parked_report(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    beacond_fate_e fate)
-{
-    uint8_t                 one = 1, hits = msg->hits;
-    uint64_t                place = msg->place;
-    beacond_kafka_topic_t  *topic = msg->topic;
-
-    beacond_kafka_msg_put(kafka, msg);
-    topic->parked_out--;
-
-    if (beacond_parked_open(kafka, topic, 0) != BEACON_OK) {
-        beacond_parked_error(kafka, topic->name);
-        fate = BEACOND_LOST;
-    }
-
-    if (fate == BEACOND_LOST) {
-        topic->chunk_failed = true;
-        topic->place = place < topic->place ? place : topic->place;
-        return;
-    }
-
-    BEACOND_POINT("kafka.before_mark");
-    topic->chunk_failed = topic->chunk_failed && topic->parked_out > 0;
-    (void) !pwrite(topic->fd, &one, 1, (off_t) (place
-                   + offsetof(beacond_parked_frame_t, state)));
-    topic->waiting -= hits;
-    kafka->waiting -= hits;
-    kafka->unparked += fate == BEACOND_DONE ? hits : 0;
+    return BEACON_FULL;
 }

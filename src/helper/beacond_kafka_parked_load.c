@@ -4,51 +4,129 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-/* What waits in a file, up to end; what is behind that is cut off. */
 static void
-beacond_parked_scan(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
-    uint64_t end)
+beacond_parked_damaged(beacond_kafka_t *kafka, const char *topic,
+    const char *what)
 {
-    bool                     damaged = false;
-    uint64_t                 place = sizeof(beacond_parked_head_t);
+    kafka->damaged = true;
+    beacond_log(BEACOND_ERROR, "sink \"%s\": parked hits of topic \"%s\" are "
+                "damaged%s", kafka->sink->name, topic, what);
+}
+
+/* A file that is none is kept for who can read it. */
+static void
+beacond_parked_aside(beacond_kafka_t *kafka, const char *topic)
+{
+    char  path[BEACOND_DISK_PATH], aside[BEACOND_DISK_PATH + 16];
+
+    beacond_parked_path(kafka, topic, path, sizeof(path));
+    snprintf(aside, sizeof(aside), "%s/%s.parked.%s.aside", kafka->dir,
+             kafka->sink->name, topic);
+    beacond_parked_damaged(kafka, topic, rename(path, aside) == 0
+                           ? ", and set aside" : ", and cannot be set aside");
+}
+
+/* What is behind the file's end comes again. */
+static void
+beacond_parked_cut(beacond_kafka_t *kafka, const char *topic, uint64_t end)
+{
+    beacond_disk_job_t  *job = beacond_disk_job(BEACOND_DISK_WRITE, 0);
+
+    if (job != NULL) {
+        beacond_parked_path(kafka, topic, job->path, sizeof(job->path));
+        job->place = end;
+        (void) beacond_disk_do(kafka, job);
+        beacond_disk_free(job);
+    }
+}
+
+/* What waits in the file.  AGAIN: it cannot be read now. */
+static beacon_rc_t
+beacond_parked_scan(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
+{
+    bool                     damaged = false, again = false;
+    uint64_t                 place = topic->place, waiting = 0;
     beacond_parked_frame_t  *frame;
 
-    topic->end = end;
-    topic->place = place;
-
-    while ((frame = beacond_parked_read(topic, &place, &damaged)) != NULL) {
-        topic->waiting += frame->state == 0 ? frame->hits : 0;
+    while ((frame = beacond_parked_read(kafka, topic, &place, &damaged,
+                                        &again)) != NULL)
+    {
+        waiting += frame->state == 0 ? frame->hits : 0;
         place += frame->length;
-        free(frame);
+    }
+
+    if (again) {
+        return BEACON_AGAIN;
     }
 
     if (damaged) {
-        kafka->damaged = true;
-        beacond_log(BEACOND_ERROR, "sink \"%s\": parked hits of topic \"%s\" "
-                    "are damaged", kafka->sink->name, topic->name);
+        beacond_parked_damaged(kafka, topic->name, "");
     }
 
-    (void) !ftruncate(topic->fd, (off_t) end);
-    kafka->waiting += topic->waiting;
-    topic->taken = end;
-    beacond_kafka_owe(kafka, end);
+    topic->waiting = waiting;
+
+    return BEACON_OK;
+}
+
+/* The head.  INVALID: there is no file, or none of ours; named: by the
+   checkpoint, so it should be.  AGAIN: it cannot be read now. */
+static beacon_rc_t
+beacond_parked_head(beacond_kafka_t *kafka, const char *topic, bool named,
+    beacond_parked_head_t *head, uint64_t *size)
+{
+    int                   error;
+    size_t                n;
+    beacond_disk_job_t   *job;
+
+    job = beacond_disk_job(BEACOND_DISK_READ, sizeof(*head));
+
+    if (job == NULL) {
+        return BEACON_AGAIN;
+    }
+
+    beacond_parked_path(kafka, topic, job->path, sizeof(job->path));
+    (void) beacond_disk_do(kafka, job);
+    error = job->error;
+    n = job->len;
+    *size = job->size;
+    memcpy(head, job->data, n);
+    beacond_disk_free(job);
+    errno = error;
+
+    if (error != 0) {
+        return error == ENOENT || error == EISDIR ? BEACON_INVALID
+                                                  : BEACON_AGAIN;
+    }
+
+    if (n != sizeof(*head)
+        || (head->magic != beacond_parked_magic(head->generation)
+            && head->magic != BEACOND_PARKED_MAGIC))
+    {
+        if (named || n == sizeof(*head)) {
+            beacond_parked_aside(kafka, topic);
+        }
+
+        return BEACON_INVALID;
+    }
+
+    return BEACON_OK;
 }
 
 beacon_rc_t
-beacond_kafka_parked_load(beacond_kafka_t *kafka, const char *name,
-    uint64_t generation, uint64_t end, bool strict)
+beacond_kafka_parked_load(beacond_kafka_t *kafka,
+    const beacond_parked_entry_t *entry, bool strict)
 {
-    ssize_t                 n;
-    struct stat             st;
+    uint64_t                size;
+    beacon_rc_t             rc;
     beacond_kafka_topic_t  *topic;
     beacond_parked_head_t   head;
 
-    topic = beacond_kafka_topic_named(kafka, name, strlen(name), false);
+    topic = beacond_kafka_topic_named(kafka, entry->topic,
+                                      strlen(entry->topic), false);
 
     if (topic == NULL) {
         return BEACON_AGAIN;
@@ -58,34 +136,43 @@ beacond_kafka_parked_load(beacond_kafka_t *kafka, const char *name,
         return BEACON_OK;
     }
 
-    if (beacond_parked_open(kafka, topic, 0) != BEACON_OK) {
-        return errno == ENOENT || errno == EISDIR ? BEACON_OK : BEACON_AGAIN;
+    rc = beacond_parked_head(kafka, entry->topic, entry->generation != 0,
+                             &head, &size);
+
+    if (rc != BEACON_OK || (strict && head.generation != entry->generation)) {
+        return rc == BEACON_AGAIN ? rc : BEACON_OK;
     }
 
-    n = pread(topic->fd, &head, sizeof(head), 0);
-
-    if (n < 0 || fstat(topic->fd, &st) != 0) {
-        beacond_kafka_parked_close(kafka, topic);
-        return BEACON_AGAIN;
+    if (strict && entry->end > size) {
+        beacond_parked_damaged(kafka, entry->topic, ": the end is missing");
     }
 
-    if (n != (ssize_t) sizeof(head) || head.magic != BEACOND_PARKED_MAGIC
-        || (strict && head.generation != generation))
+    topic->end = strict && entry->end < size ? entry->end : size;
+    topic->place = sizeof(head);
+
+    if (head.generation == entry->generation && entry->done <= topic->end
+        && entry->done > sizeof(head))
     {
-        beacond_kafka_parked_close(kafka, topic);
-        return BEACON_OK;
-    }
-
-    if (!strict || end > (uint64_t) st.st_size) {
-        end = (uint64_t) st.st_size;
+        topic->place = entry->done;
     }
 
     topic->generation = head.generation;
+    rc = beacond_parked_scan(kafka, topic);
+
+    if (rc != BEACON_OK) {
+        topic->generation = 0;
+        return rc;
+    }
+
+    beacond_parked_cut(kafka, entry->topic, topic->end);
+    topic->done = topic->place;
+    topic->taken = topic->end;
     snprintf(topic->reason, sizeof(topic->reason), "parked before");
     topic->state = BEACOND_TOPIC_PARKED;
     topic->chunk_failed = true;
     kafka->ntroubled++;
-    beacond_parked_scan(kafka, topic, end);
+    kafka->waiting += topic->waiting;
+    beacond_kafka_owe(kafka, topic->end);
 
     return BEACON_OK;
 }
@@ -116,7 +203,9 @@ beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict)
         }
 
         if (!strict) {
-            rc = beacond_kafka_parked_load(kafka, entry->d_name, 0, 0, false);
+            beacond_parked_entry_t  one = { entry->d_name, 0, 0, 0 };
+
+            rc = beacond_kafka_parked_load(kafka, &one, false);
             continue;
         }
 

@@ -5,23 +5,32 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
-/* Has the disk so much left that the spool's min_free stays? */
-static bool
-beacond_kafka_disk(const beacond_kafka_t *kafka, uint64_t n)
+/* Has the disk so much left that the spool's min_free stays?  SYS: it does not
+   say. */
+static beacon_rc_t
+beacond_kafka_disk(beacond_kafka_t *kafka, uint64_t n)
 {
-    uint64_t        least;
-    struct statvfs  vfs;
+    beacon_rc_t          rc;
+    beacond_disk_job_t  *job = beacond_disk_job(BEACOND_DISK_ROOM, 0);
 
-    if (statvfs(kafka->dir, &vfs) != 0) {
-        return false;
+    if (job == NULL) {
+        return BEACON_SYS;
     }
 
-    least = (uint64_t) vfs.f_blocks / 100 * kafka->sink->conf->spool_min_free;
+    snprintf(job->path, sizeof(job->path), "%s", kafka->dir);
 
-    return (uint64_t) vfs.f_bavail * vfs.f_frsize
-           >= n + least * vfs.f_frsize;
+    if (beacond_disk_do(kafka, job) != BEACON_OK) {
+        return BEACON_SYS;
+    }
+
+    rc = job->error == 0
+         && job->room >= n + job->size / 100
+                             * kafka->sink->conf->spool_min_free
+         ? BEACON_OK : BEACON_FULL;
+    beacond_disk_free(job);
+
+    return rc;
 }
 
 /* Of the spool, in larger pieces than it is used. */
@@ -39,8 +48,8 @@ beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n)
     } else if (n > kafka->reserved) {
         more = n - kafka->reserved;
         more = more > BEACOND_KAFKA_RESERVE ? more : BEACOND_KAFKA_RESERVE;
-        rc = beacond_kafka_disk(kafka, more)
-             ? beacond_sink_spool_take(kafka->sink, more) : BEACON_FULL;
+        rc = beacond_kafka_disk(kafka, more);
+        rc = rc == BEACON_OK ? beacond_sink_spool_take(kafka->sink, more) : rc;
 
         if (rc != BEACON_OK) {
             return rc;
@@ -85,13 +94,21 @@ beacond_kafka_owe(beacond_kafka_t *kafka, uint64_t n)
 /* A disk that fails has no room either: else the hits of one topic would wait
    for it in the window, and all others behind them. */
 beacon_rc_t
-beacond_kafka_unwritten(beacond_kafka_t *kafka, const char *what, ssize_t n)
+beacond_kafka_unwritten(beacond_kafka_t *kafka, const char *what, int error)
 {
-    int  code = n >= 0 ? ENOSPC : errno;
-
     beacond_kafka_error(kafka, &kafka->file_limit, "%s: %s", what,
-                        strerror(code));
+                        strerror(error));
 
-    return code == ENOSPC || code == EDQUOT || code == EROFS || code == EIO
+    return error == ENOSPC || error == EDQUOT || error == EROFS || error == EIO
            ? BEACON_FULL : BEACON_SYS;
+}
+
+bool
+beacond_kafka_stalled(const beacond_kafka_t *kafka)
+{
+    uint64_t  since = beacond_disk_stuck(kafka);
+
+    return since != 0 && kafka->now > since + BEACOND_KAFKA_STALLED
+           && (kafka->used - kafka->ended > kafka->conf->window / 4 * 3
+               || kafka->held_bytes > BEACOND_KAFKA_BYTES / 4 * 3);
 }

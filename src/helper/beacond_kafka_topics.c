@@ -119,7 +119,6 @@ beacond_kafka_topics_destroy(beacond_kafka_t *kafka)
 
     for (topic = kafka->topics; topic != NULL; topic = next) {
         next = topic->next;
-        beacond_kafka_parked_close(kafka, topic);
         beacond_kafka_topic_release(topic, 0);
         beacond_kafka_topic_release(topic, 1);
         free(topic);
@@ -145,6 +144,7 @@ beacond_kafka_evict_one(beacond_kafka_t *kafka, beacond_kafka_topic_t **link)
     *link = topic->next;
     kafka->ntopics -= !topic->overflow;
     kafka->noverflow -= topic->overflow;
+    kafka->released += topic->handle[0] != NULL;
     beacond_kafka_topic_release(topic, 0);
     beacond_kafka_topic_release(topic, 1);
     free(topic);
@@ -193,7 +193,6 @@ beacond_kafka_topic_add(beacond_kafka_t *kafka, const char *name, size_t len,
 
     memcpy(topic->name, name, len);
     topic->hash = hash;
-    topic->fd = -1;
     topic->overflow = overflow;
     topic->chain = kafka->buckets[hash & kafka->mask];
     kafka->buckets[hash & kafka->mask] = topic;

@@ -6,6 +6,7 @@
 
 #define BEACOND_KAFKA_STUCK  (1000 * BEACOND_MS)        /* looked for */
 #define BEACOND_KAFKA_ALIVE  (5000 * BEACOND_MS)
+#define BEACOND_KAFKA_OVERTAKEN (10000 * BEACOND_MS)
 #define BEACOND_KAFKA_CLOGGED (45000 * BEACOND_MS)      /* beyond
                                            socket.timeout.ms */
 
@@ -55,6 +56,8 @@ static void
 beacond_kafka_set_aside(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
     const char *reason)
 {
+    uint64_t  missed;
+
     beacond_kafka_state(kafka, topic, BEACOND_TOPIC_PARKED);
     topic->retry_ns = kafka->now + BEACOND_KAFKA_RETRY;
     topic->chunk_failed = true;
@@ -63,8 +66,11 @@ beacond_kafka_set_aside(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
         snprintf(topic->reason, sizeof(topic->reason), "%s", reason);
     }
 
-    beacond_log(BEACOND_WARN, "sink \"%s\": topic \"%s\" is parked: %s",
-                kafka->sink->name, topic->name, topic->reason);
+    if (beacond_log_due(&kafka->park_limit, &missed)) {
+        beacond_log(BEACOND_WARN, "sink \"%s\": topic \"%s\" is parked: %s "
+                    "(and %llu more in the last minute)", kafka->sink->name,
+                    topic->name, topic->reason, (unsigned long long) missed);
+    }
 }
 
 bool
@@ -89,46 +95,54 @@ beacond_kafka_lose(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
 void
 beacond_kafka_park(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
 {
-    beacon_rc_t             rc;
-    beacond_kafka_topic_t  *topic = msg->topic;
-
-    rc = topic->held > 0 ? BEACON_AGAIN
-         : beacond_kafka_parked_put(kafka, topic, &msg->message,
-                                    msg->first->piece.fate != BEACOND_PARKED);
-
-    if (rc == BEACON_OK) {
-        beacond_kafka_end(kafka, msg, BEACOND_PARKED);
-
-    } else if (rc != BEACON_FULL || !beacond_kafka_lose(kafka, msg)) {
+    if (!beacond_kafka_stalled(kafka) || !beacond_kafka_lose(kafka, msg)) {
         beacond_kafka_hold(kafka, msg);
     }
 }
 
-/* What is held, as far as there is room. */
+/* Where the disk does not come back, the newest of what is held make room. */
+static void
+beacond_kafka_relieve(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
+{
+    beacond_kafka_msg_t  *msg;
+
+    while ((msg = topic->tail) != NULL && beacond_kafka_stalled(kafka)
+           && beacond_sink_spared(kafka->sink, &msg->first->piece))
+    {
+        beacond_kafka_unhold(kafka, msg);
+        (void) beacond_kafka_lose(kafka, msg);
+    }
+}
+
+/* What is held, as far as there is room: where there is none for all that goes
+   together, one by one. */
 static void
 beacond_kafka_park_held(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
 {
+    uint32_t              n = UINT32_MAX;
     beacon_rc_t           rc;
     beacond_kafka_msg_t  *msg;
 
     while ((msg = topic->head) != NULL) {
-        rc = beacond_kafka_parked_put(kafka, topic, &msg->message,
-                                      msg->first->piece.fate
-                                      != BEACOND_PARKED);
+        rc = beacond_kafka_parked_put(kafka, topic, n);
 
         if (rc == BEACON_OK) {
-            beacond_kafka_unhold(kafka, msg);
-            beacond_kafka_end(kafka, msg, BEACOND_PARKED);
+            continue;
+        }
 
-        } else if (rc != BEACON_FULL
-                   || !beacond_sink_spared(kafka->sink, &msg->first->piece))
+        if (rc == BEACON_FULL && n > 1) {
+            n = 1;
+            continue;
+        }
+
+        if (rc != BEACON_FULL
+            || !beacond_sink_spared(kafka->sink, &msg->first->piece))
         {
             return;
-
-        } else {
-            beacond_kafka_unhold(kafka, msg);
-            (void) beacond_kafka_lose(kafka, msg);
         }
+
+        beacond_kafka_unhold(kafka, msg);
+        (void) beacond_kafka_lose(kafka, msg);
     }
 }
 
@@ -146,6 +160,46 @@ beacond_kafka_alive(const beacond_kafka_t *kafka)
                && kafka->now - kafka->up_ns > BEACOND_KAFKA_CLOGGED);
 }
 
+static bool
+beacond_kafka_waits(const beacond_kafka_msg_t *msg)
+{
+    return msg->source == BEACOND_MSG_LIVE && msg->state == BEACOND_MSG_SENT
+           && msg->topic->state != BEACOND_TOPIC_PARKED;
+}
+
+/* Out for long, while what was sent later has been delivered. */
+static bool
+beacond_kafka_overtaken(const beacond_kafka_t *kafka,
+    const beacond_kafka_msg_t *msg)
+{
+    return beacond_kafka_waits(msg) && msg->sent_ns < kafka->ok_sent_ns
+           && kafka->now - msg->sent_ns > BEACOND_KAFKA_OVERTAKEN;
+}
+
+/*
+ * Does what is overtaken have more than half of a window that is nearly full?
+ * Then others have no room because of it, and it has less patience.  With one
+ * topic only there are no others.
+ */
+static bool
+beacond_kafka_crowded(const beacond_kafka_t *kafka)
+{
+    uint32_t              n = 0, window = kafka->conf->window;
+    beacond_kafka_msg_t  *msg;
+
+    if (kafka->used <= window / 4 * 3
+        || kafka->ntopics + kafka->noverflow < 2)
+    {
+        return false;
+    }
+
+    for (msg = kafka->oldest; msg != NULL; msg = msg->newer) {
+        n += beacond_kafka_overtaken(kafka, msg);
+    }
+
+    return n > window / 2;
+}
+
 /*
  * A topic without an error whose messages stay where they are, while others'
  * are delivered: its leader is gone, say.  librdkafka gives messages back for
@@ -154,7 +208,7 @@ beacond_kafka_alive(const beacond_kafka_t *kafka)
 static void
 beacond_kafka_stuck(beacond_kafka_t *kafka)
 {
-    bool                    found = false;
+    bool                    alive, crowded, found = false;
     beacond_kafka_msg_t    *msg;
     beacond_kafka_topic_t  *topic;
 
@@ -166,19 +220,20 @@ beacond_kafka_stuck(beacond_kafka_t *kafka)
 
     kafka->stuck_ns = kafka->now;
 
-    if (!beacond_kafka_alive(kafka)) {
-        return;
-    }
+    alive = beacond_kafka_alive(kafka);
+    crowded = beacond_kafka_crowded(kafka);
 
     for (msg = kafka->oldest; msg != NULL; msg = msg->newer) {
         topic = msg->topic;
 
-        if (msg->source == BEACOND_MSG_LIVE && msg->state == BEACOND_MSG_SENT
-            && topic->state != BEACOND_TOPIC_PARKED
-            && kafka->now - msg->sent_ns > BEACOND_KAFKA_PARK
-            && kafka->now - topic->ok_ns > BEACOND_KAFKA_PARK)
+        if ((crowded && beacond_kafka_overtaken(kafka, msg))
+            || (alive && beacond_kafka_waits(msg)
+                && kafka->now - msg->sent_ns > BEACOND_KAFKA_PARK
+                && kafka->now - topic->ok_ns > BEACOND_KAFKA_PARK))
         {
-            beacond_kafka_set_aside(kafka, topic, "nothing is delivered");
+            beacond_kafka_set_aside(kafka, topic, crowded
+                ? "nothing is delivered, and others have no room"
+                : "nothing is delivered");
             found = true;
         }
     }
@@ -228,8 +283,10 @@ beacond_kafka_turn_parked(beacond_kafka_t *kafka,
     beacond_kafka_topic_t *topic)
 {
     uint32_t  n = kafka->conf->window / 4;
+    uint64_t  missed;
 
     beacond_kafka_park_held(kafka, topic);
+    beacond_kafka_relieve(kafka, topic);
 
     /* after a failure, nothing goes before all are back: in order */
 
@@ -247,8 +304,13 @@ beacond_kafka_turn_parked(beacond_kafka_t *kafka,
     {
         beacond_kafka_state(kafka, topic, BEACOND_TOPIC_FINE);
         topic->alone = false;
-        beacond_log(BEACOND_NOTICE, "sink \"%s\": topic \"%s\" is parked no "
-                    "more", kafka->sink->name, topic->name);
+
+        if (beacond_log_due(&kafka->unpark_limit, &missed)) {
+            beacond_log(BEACOND_NOTICE, "sink \"%s\": topic \"%s\" is parked "
+                        "no more (and %llu more in the last minute)",
+                        kafka->sink->name, topic->name,
+                        (unsigned long long) missed);
+        }
     }
 }
 

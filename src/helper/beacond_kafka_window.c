@@ -247,7 +247,9 @@ beacond_kafka_bury(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     if (rc == BEACON_OK) {
         beacond_kafka_end(kafka, msg, BEACOND_PARKED);
 
-    } else if (rc != BEACON_FULL || !beacond_kafka_lose(kafka, msg)) {
+    } else if ((rc != BEACON_FULL && !beacond_kafka_stalled(kafka))
+               || !beacond_kafka_lose(kafka, msg))
+    {
         msg->topic->retry_ns = kafka->now + BEACOND_KAFKA_PROBE;
         beacond_kafka_hold(kafka, msg);
     }
@@ -429,6 +431,8 @@ beacond_kafka_report(void *data, void *opaque, beacond_report_e what,
 
     if (what == BEACOND_DELIVERED) {
         kafka->ok_ns = topic->ok_ns = kafka->now;
+        kafka->ok_sent_ns = msg->sent_ns > kafka->ok_sent_ns
+                            ? msg->sent_ns : kafka->ok_sent_ns;
     }
 
     if (msg->source == BEACOND_MSG_LIVE) {

@@ -251,21 +251,6 @@ const char *beacond_sink_spool_dir(beacond_sink_t *sink);
 beacon_rc_t beacond_sink_copy(beacond_sink_t *sink, const char *path,
     const char *text, size_t len);
 
-/* The same, behind what was written to these files: they are synced before, by
-   the same thread.  The caller keeps its descriptors. */
-#define BEACOND_COPY_FILES  80
-
-typedef struct {
-    const char  *path;
-    const char  *text;
-    size_t       len;
-    const int   *fds;
-    size_t       nfds;
-} beacond_copy_t;
-
-beacon_rc_t beacond_sink_copy_behind(beacond_sink_t *sink,
-    const beacond_copy_t *job);
-
 /*
  * Registers a template so that batches carry its values; create() only.
  * Binds its variables.

@@ -24,8 +24,6 @@ struct beacond_copier_s {
     char             path[PATH_MAX];
     char            *text;              /* to be written; NULL: unlink */
     size_t           len;
-    int              fds[BEACOND_COPY_FILES];   /* to be synced before */
-    size_t           nfds;
     bool             busy;              /* posted and not done */
     bool             left;              /* the sink has */
     int              error;             /* errno of the last, or 0 */
@@ -39,17 +37,6 @@ beacond_copier_free(beacond_copier_t *copier)
     pthread_cond_destroy(&copier->done);
     free(copier->text);
     free(copier);
-}
-
-/* What cannot be synced is no reason to have an older copy. */
-static void
-beacond_copier_sync(beacond_copier_t *copier)
-{
-    while (copier->nfds > 0) {
-        copier->nfds--;
-        (void) fdatasync(copier->fds[copier->nfds]);
-        close(copier->fds[copier->nfds]);
-    }
 }
 
 /* By way of a file that no other copier uses: one may be stuck in it. */
@@ -89,7 +76,6 @@ beacond_copier_run(void *data)
         /* nobody else touches what is posted while it is busy */
 
         pthread_mutex_unlock(&copier->mutex);
-        beacond_copier_sync(copier);
         error = beacond_copier_write(copier);
         pthread_mutex_lock(&copier->mutex);
 
@@ -140,36 +126,27 @@ beacond_copier_leave(beacond_copier_t *copier)
 
 /* What there is to do now; the mutex is held. */
 static beacon_rc_t
-beacond_copier_post(beacond_copier_t *copier, const beacond_copy_t *job)
+beacond_copier_post(beacond_copier_t *copier, const char *path,
+    const char *text, size_t len)
 {
-    int     fd;
-    char   *copy = NULL;
-    size_t  i;
+    char  *copy = NULL;
 
-    if (job->text != NULL) {
-        copy = malloc(job->len + 1);
+    if (text != NULL) {
+        copy = malloc(len + 1);
 
         if (copy == NULL) {
             errno = ENOMEM;
             return BEACON_SYS;
         }
 
-        memcpy(copy, job->text, job->len);
-    }
-
-    for (i = 0; i < job->nfds && i < BEACOND_COPY_FILES; i++) {
-        fd = fcntl(job->fds[i], F_DUPFD_CLOEXEC, 0);
-
-        if (fd >= 0) {
-            copier->fds[copier->nfds++] = fd;
-        }
+        memcpy(copy, text, len);
     }
 
     free(copier->text);
     copier->text = copy;
-    copier->len = job->len;
+    copier->len = len;
     copier->busy = true;
-    snprintf(copier->path, sizeof(copier->path), "%s", job->path);
+    snprintf(copier->path, sizeof(copier->path), "%s", path);
     pthread_cond_signal(&copier->posted);
 
     return BEACON_OK;
@@ -178,14 +155,6 @@ beacond_copier_post(beacond_copier_t *copier, const beacond_copy_t *job)
 beacon_rc_t
 beacond_sink_copy(beacond_sink_t *sink, const char *path, const char *text,
     size_t len)
-{
-    beacond_copy_t  job = { path, text, len, NULL, 0 };
-
-    return beacond_sink_copy_behind(sink, &job);
-}
-
-beacon_rc_t
-beacond_sink_copy_behind(beacond_sink_t *sink, const beacond_copy_t *job)
 {
     uint64_t           now, until;
     beacon_rc_t        rc = BEACON_AGAIN;
@@ -208,7 +177,7 @@ beacond_sink_copy_behind(beacond_sink_t *sink, const beacond_copy_t *job)
     /* one that is stuck was waited for once */
 
     if (!copier->busy
-        && (rc = beacond_copier_post(copier, job)) == BEACON_OK)
+        && (rc = beacond_copier_post(copier, path, text, len)) == BEACON_OK)
     {
         now = beacond_clock_ns();
         until = now + BEACOND_COPY_WAIT;

@@ -10,7 +10,11 @@
 #define BEACOND_KAFKA_MAKE    (1000 * BEACOND_MS)       /* a producer again */
 #define BEACOND_KAFKA_REMAKE  (5000 * BEACOND_MS)       /* after a failure */
 #define BEACOND_KAFKA_UNUSED  (60000 * BEACOND_MS)      /* "alone" is ended */
+#define BEACOND_KAFKA_RENEW   (60000 * BEACOND_MS)      /* not more often */
+#define BEACOND_KAFKA_DRAIN   (2000 * BEACOND_MS)       /* waited for that */
+#define BEACOND_KAFKA_TOPICS  64
 #define BEACOND_KAFKA_FLUSH   (400 * BEACOND_MS)        /* before the end, */
+#define BEACOND_KAFKA_BACK    (100 * BEACOND_MS)        /* taken back */
 #define BEACOND_KAFKA_QUIET   (150 * BEACOND_MS)        /*   if any comes */
 #define BEACOND_KAFKA_BUSY    5         /* ms, until the next flush */
 #define BEACOND_KAFKA_CALM    20
@@ -92,6 +96,41 @@ beacond_kafka_part(beacond_kafka_t *kafka, beacond_producer_t **producer,
     }
 }
 
+/*
+ * librdkafka keeps every topic that it has heard of, some 30 KB each, for as
+ * long as a producer lives: where names follow the time, another producer is
+ * made now and then, once nothing is out.  What takes longer is put off: a
+ * topic without a leader must not stop the others.
+ */
+static void
+beacond_kafka_renew(beacond_kafka_t *kafka)
+{
+    uint64_t  since = kafka->now - kafka->renew_ns;
+
+    if (!kafka->renewing) {
+        if (kafka->released >= BEACOND_KAFKA_TOPICS
+            && kafka->released >= kafka->conf->max_topics
+            && (kafka->renew_ns == 0 || since > BEACOND_KAFKA_RENEW))
+        {
+            kafka->renewing = true;
+            kafka->renew_ns = kafka->now;
+        }
+
+        return;
+    }
+
+    if (kafka->ending || since > BEACOND_KAFKA_DRAIN) {
+        kafka->renewing = false;
+
+    } else if (beacond_producer_out(kafka->producer) == 0) {
+        beacond_kafka_topics_release(kafka, 0);
+        beacond_kafka_end_producer(kafka, kafka->producer);
+        kafka->producer = NULL;
+        kafka->renewing = false;
+        kafka->retry_ns = kafka->now;
+    }
+}
+
 bool
 beacond_kafka_producers(beacond_kafka_t *kafka)
 {
@@ -99,13 +138,18 @@ beacond_kafka_producers(beacond_kafka_t *kafka)
         beacond_kafka_part(kafka, &kafka->producer, &kafka->ending, 0);
     }
 
+    if (kafka->producer != NULL) {
+        beacond_kafka_renew(kafka);
+    }
+
     if (kafka->producer == NULL && kafka->now >= kafka->retry_ns) {
         kafka->producer = beacond_kafka_make(kafka, false);
         kafka->producers += kafka->producer != NULL;
+        kafka->released = 0;
         kafka->retry_ns = kafka->now + BEACOND_KAFKA_REMAKE;
     }
 
-    return kafka->producer != NULL && !kafka->ending;
+    return kafka->producer != NULL && !kafka->ending && !kafka->renewing;
 }
 
 bool
@@ -172,7 +216,8 @@ beacond_sink_kafka_destroy(beacond_sink_t *sink)
         beacond_sink_spool_give(sink, kafka->taken + kafka->reserved);
     }
 
-    beacond_kafka_dead_close(kafka);
+    beacond_disk_leave(kafka->disk);
+    free(kafka->chunk.data);
     beacond_conf_kafka_destroy(kafka->conf);
     free(kafka->text);
     free(kafka);
@@ -207,7 +252,6 @@ beacond_sink_kafka_create(beacond_sink_t *sink, const json_t *conf,
 
     sink->data = kafka;
     kafka->sink = sink;
-    kafka->dead_fd = -1;
     kafka->copied = true;
     kafka->beside = sink->conf->spool == NULL;
     snprintf(kafka->dir, sizeof(kafka->dir), "%s",
@@ -302,21 +346,24 @@ beacond_kafka_line(beacond_kafka_t *kafka, const beacond_batch_t *batch,
     return rc;
 }
 
-/* Waits for reports, which make room; false: there are none. */
+/* Waits for reports, which make room, as does what is parked; false: there is
+   none. */
 static bool
 beacond_kafka_wait(beacond_kafka_t *kafka)
 {
-    uint32_t  out = kafka->out;
+    uint32_t  out = kafka->out, held = kafka->held;
 
-    if (out == 0) {
+    if (out == 0 && held == 0) {
         return false;
     }
 
-    beacond_kafka_poll(kafka, BEACOND_KAFKA_BUSY);
+    beacond_kafka_poll(kafka, out > 0 ? BEACOND_KAFKA_BUSY : 0);
     kafka->now = beacond_clock_ns();
+    beacond_kafka_trouble(kafka);
     beacond_kafka_checkpoint(kafka, false);
 
-    return kafka->out < out && beacond_kafka_room(kafka);
+    return (kafka->out < out || kafka->held < held)
+           && beacond_kafka_room(kafka);
 }
 
 static beacon_rc_t
@@ -341,17 +388,24 @@ beacond_sink_kafka_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     return BEACON_OK;
 }
 
-/* What is on its way may still arrive. */
+/* What is on its way may still arrive; what is not, by then, is taken back, so
+   that nothing sets out that could arrive unheard of. */
 static void
 beacond_kafka_last(beacond_kafka_t *kafka)
 {
     uint32_t  out = kafka->out;
     uint64_t  until = kafka->now + BEACOND_KAFKA_FLUSH;
     uint64_t  quiet = kafka->now + BEACOND_KAFKA_QUIET;
+    uint64_t  back = kafka->now + BEACOND_KAFKA_BACK;
 
     while (kafka->out > 0 && kafka->now < until && kafka->now < quiet) {
         beacond_kafka_poll(kafka, 10);
         kafka->now = beacond_clock_ns();
+
+        if (kafka->now >= back && kafka->producer != NULL) {
+            beacond_producer_purge(kafka->producer, false);
+            back = UINT64_MAX;
+        }
 
         if (kafka->out < out) {
             out = kafka->out;
