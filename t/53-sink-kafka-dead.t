@@ -11,6 +11,7 @@ import resource
 import stat
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
@@ -114,6 +115,27 @@ ok(wait_until(lambda: path + ' holds dead letters of the Kafka sink "kafka", '
               'which is configured no more' in rig.error_text(), 10),
    'a cluster that is configured no more has a line in the error log')
 is_(len(letters(rig)), 1, 'and its letters are in the list')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
+
+# ---- a time that the broker does not take: it holds up no other
+
+kafka.create('time', message__timestamp__after__max__ms=3600000)
+rig = rig_of('time')
+rig.push(300)
+rig.push(5, start=int(time.time()) + 2 * 86400)
+rig.push(300)
+ok(settles(rig, done=600, pending=5, dead_letters=5, lost=0),
+   'hits of the day after tomorrow are dead letters')
+is_(numbers('time'), (small, 600), 'all others are in the topic, once')
+like(letters(rig)[0]['reason'] if letters(rig) else '', 'imestamp',
+     'the list has the reason')
+kafka.ask('config', topic='time', name='message.timestamp.after.max.ms',
+          value=str(30 * 86400000))
+is_(command(rig, 'retry'), (0, 'kafka: 5 delivered, 0 wait\n'),
+    'retry delivers them once the topic takes them')
+ok(settles(rig, done=605, pending=0, dead_letters=0, lost=0),
+   'then they are done')
 is_(rig.stop(), 0, 'the helper ends well')
 rig.remove()
 

@@ -37,7 +37,7 @@
  * they may take 16 MiB):
  *
  *     <name>.parked/<topic>  a head, then frames (beacond_kafka_parked.h)
- *     <name>.dead            a line each; messages that are too large
+ *     <name>.dead            a line each; messages that are refused
  *                            (beacond_kafka_dead.h)
  *     <name>.checkpoint      beside the ring, with a copy in the spool's
  *                            directory (beacond_kafka_checkpoint.c)

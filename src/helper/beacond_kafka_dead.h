@@ -1,6 +1,6 @@
 /*
  * The dead-letter file, <dir>/<name>.dead: messages that the broker refuses
- * because of their size, one a line.
+ * for what they are, their size as a rule, one a line.
  *
  *     {"sent":0,"topic":"hits","key":"v1","time":1763769361204,
  *      "reason":"Broker: Message size too large","value":{"v":1,...}}

@@ -9,9 +9,9 @@
  * the CRC-32C of all of it, with crc and state = 0.  The head's generation is
  * in the checkpoint, with the file's length and the place of the first frame
  * that waits: another generation's frames, and what is beyond the length, were
- * not acknowledged, and will be given again.  state becomes 1, in place, when a message is delivered but one
- * before it is not, after all of those that were out have come back; as a rule
- * nothing is written for what is delivered.
+ * not acknowledged, and will be given again.  state becomes 1, in place, when a
+ * message is delivered but one before it is not, after all of those that were
+ * out have come back; as a rule nothing is written for what is delivered.
  *
  * The disk's thread writes and reads (beacond_kafka_disk.h).  The file is
  * unlinked when all of it is delivered.

@@ -25,7 +25,8 @@ typedef struct {
 
 typedef enum {
     BEACOND_DELIVERED,
-    BEACOND_TOO_LARGE,          /* it, or the batch it was in */
+    BEACOND_REFUSED,            /* it, or the batch it was in, for what it is:
+                                   its size, its time, its lack of a key */
     BEACOND_PURGED,             /* or the producer is past use */
     BEACOND_FAILED
 } beacond_report_e;

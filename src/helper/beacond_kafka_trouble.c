@@ -278,15 +278,49 @@ beacond_kafka_turn_failing(beacond_kafka_t *kafka,
     }
 }
 
+/*
+ * All that is in its file is on its way, and nothing of it has failed: what
+ * comes meanwhile waits in the window, as far as there is room.  Else a topic
+ * that always has hits would be parked for ever.
+ */
+static bool
+beacond_kafka_nearly(const beacond_kafka_t *kafka,
+    const beacond_kafka_topic_t *topic)
+{
+    return topic->generation != 0 && topic->place >= topic->end
+           && !topic->chunk_failed && !topic->parked_failed
+           && kafka->used - kafka->ended <= kafka->conf->window / 2
+           && kafka->held_bytes <= BEACOND_KAFKA_BYTES / 2;
+}
+
+static void
+beacond_kafka_unpark(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
+{
+    uint64_t  missed;
+
+    beacond_kafka_state(kafka, topic, BEACOND_TOPIC_FINE);
+    topic->alone = false;
+    topic->retry_ns = 0;
+
+    if (beacond_log_due(&kafka->unpark_limit, &missed)) {
+        beacond_log(BEACOND_NOTICE, "sink \"%s\": topic \"%s\" is parked no "
+                    "more (and %llu more in the last minute)",
+                    kafka->sink->name, topic->name,
+                    (unsigned long long) missed);
+    }
+}
+
 static void
 beacond_kafka_turn_parked(beacond_kafka_t *kafka,
     beacond_kafka_topic_t *topic)
 {
+    bool      had = topic->generation != 0;
     uint32_t  n = kafka->conf->window / 4;
-    uint64_t  missed;
 
-    beacond_kafka_park_held(kafka, topic);
-    beacond_kafka_relieve(kafka, topic);
+    if (!beacond_kafka_nearly(kafka, topic)) {
+        beacond_kafka_park_held(kafka, topic);
+        beacond_kafka_relieve(kafka, topic);
+    }
 
     /* after a failure, nothing goes before all are back: in order */
 
@@ -299,18 +333,8 @@ beacond_kafka_turn_parked(beacond_kafka_t *kafka,
 
     beacond_kafka_parked_send(kafka, topic, n - topic->parked_out);
 
-    if (topic->generation == 0 && topic->held == 0
-        && topic->parked_out == 0)
-    {
-        beacond_kafka_state(kafka, topic, BEACOND_TOPIC_FINE);
-        topic->alone = false;
-
-        if (beacond_log_due(&kafka->unpark_limit, &missed)) {
-            beacond_log(BEACOND_NOTICE, "sink \"%s\": topic \"%s\" is parked "
-                        "no more (and %llu more in the last minute)",
-                        kafka->sink->name, topic->name,
-                        (unsigned long long) missed);
-        }
+    if (topic->generation == 0 && (had || topic->held == 0)) {
+        beacond_kafka_unpark(kafka, topic);
     }
 }
 

@@ -372,9 +372,9 @@ beacond_kafka_resend(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
 
 /* Reports. */
 
-/* A batch that is too large says nothing of its messages: each alone, then. */
+/* A batch that is refused says nothing of its messages: each alone, then. */
 static void
-beacond_kafka_too_large(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+beacond_kafka_refused(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     const char *reason)
 {
     if (msg->alone) {
@@ -399,8 +399,8 @@ beacond_kafka_report_live(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
         beacond_kafka_end(kafka, msg, BEACOND_DONE);
         break;
 
-    case BEACOND_TOO_LARGE:
-        beacond_kafka_too_large(kafka, msg, reason);
+    case BEACOND_REFUSED:
+        beacond_kafka_refused(kafka, msg, reason);
         break;
 
     case BEACOND_FAILED:
@@ -445,7 +445,7 @@ beacond_kafka_report(void *data, void *opaque, beacond_report_e what,
         return;
     }
 
-    if (what == BEACOND_TOO_LARGE && msg->alone) {
+    if (what == BEACOND_REFUSED && msg->alone) {
 
         /* one letter more that waits, one frame less */
 
@@ -463,7 +463,7 @@ beacond_kafka_report(void *data, void *opaque, beacond_report_e what,
         beacond_kafka_failed(kafka, topic, reason);
     }
 
-    topic->alone |= what == BEACOND_TOO_LARGE;
+    topic->alone |= what == BEACOND_REFUSED;
     beacond_kafka_parked_report(kafka, msg, what == BEACOND_DELIVERED
                                             ? BEACOND_DONE : BEACOND_LOST);
 }
