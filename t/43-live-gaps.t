@@ -60,6 +60,28 @@ for query, gap, what in (
 is_(live.json('/v1/shop/hits?args.n=2&limit=1')['gap'], 0,
     'those behind the page are of the next one')
 
+# ---- an edge that restarts with an older clock
+
+was = None
+for hour in (12, 11):
+    for n in range(5):
+        feed.hit('clock', line=feed.line(
+            'clock', n=n + 5 * (12 - hour),
+            time='2026-11-22T%d:00:00.%03dZ' % (hour, n)))
+    ok(wait_until(lambda: last('clock') == 5 * (13 - hour), 10),
+       'hits at %d o\'clock' % hour)
+    was = was or live.cursor('clock')
+    feed.restart()
+answer = live.json('/v1/clock/hits?since=' + was)
+is_(([hit['args']['n'] for hit in answer['hits']], answer['gap']),
+    ([str(n) for n in range(5, 10)], 0),
+    'hits of an older time come behind a cursor like others')
+is_(live.json('/v1/clock/now')['hits'], 10, 'they count when they come')
+row = live.json('/v1/clock/visitors')['visitors'][0]
+is_((row['hits'], len(live.json('/v1/clock/visitors?id='
+                                + row['visitor'])['trail'])), (10, 10),
+    'and belong to who made them')
+
 # ---- a site that went
 
 was = live.cursor('shop')

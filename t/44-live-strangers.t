@@ -79,7 +79,15 @@ env = Env(workers=1, ring_options='lane_size=16m', http='''
         auth_request /live/v1/shop/visitors?id=one;
         return 204;
     }
-    location = /who { beacon_live_view; }
+    location @live { beacon_live_view; beacon_live_sites *; }
+    location /tried/ {
+        rewrite ^/tried(/.*)$ $1 break;
+        try_files /nowhere @live;
+    }
+    location /mirrored {
+        mirror /live/v1/shop/hits?wait=25&args.e=never;
+        return 204;
+    }
     location /front/ {
         proxy_pass http://127.0.0.1:%%PORT%%/live/;
         proxy_http_version 1.1;
@@ -286,6 +294,9 @@ for path, what in (('/accel/v1/shop/hits?limit=1', 'X-Accel-Redirect'),
     ok(response.status == 200 and 'hits' in response.json()
        and response.header('cache-control') == 'no-store',
        '%s leads to it' % what)
+is_(env.get('/tried/v1/shop/hits?limit=1').status, 200,
+    'a named location has it, too')
+is_(env.get('/mirrored').status, 204, 'so may a mirror')
 response = env.get('/teapot')
 ok(response.status == 200 and response.json()['hits'], 'so does error_page')
 for prefix in ('/accel', '/front', '/moved'):
