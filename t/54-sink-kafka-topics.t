@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shutil
 import string
 import subprocess
 import sys
@@ -111,7 +112,7 @@ kafka.ask('allow', user='other', topic='acl.denied')
 kafka.create('miss.good')
 kafka.create('miss.denied')
 secrets('sasl', login('beacon', 'right'))
-secrets('tls', 'security.protocol=ssl\nssl.ca.location=%s\n' % kafka.ca)
+shutil.copy(kafka.ca, wrong)            # renewed where it is
 generation = trial.env.hello()[1]
 ok(trial.env.reload() and wait_until(
     lambda: trial.env.hello()[1] > generation, 10), 'a reload')

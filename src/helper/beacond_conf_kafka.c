@@ -425,11 +425,14 @@ beacond_conf_check_kafka(beacond_conf_check_t *check, const json_t *sink,
 {
     beacond_conf_kafka_t  *kafka;
 
-    (void) conf;
-
     kafka = beacond_conf_kafka_create(sink, check->say, check->data);
     check->failed |= kafka == NULL
                      || beacond_kafka_check(kafka, check->say, check->data)
                         != BEACON_OK;
+
+    if (kafka != NULL) {
+        beacond_conf_kafka_stamp(conf, sink, kafka);
+    }
+
     beacond_conf_kafka_destroy(kafka);
 }

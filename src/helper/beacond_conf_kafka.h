@@ -9,7 +9,9 @@
  *
  * key absent: the visitor.  property_stamp tells one content of the file from
  * the next (the module writes inode, size and times), so that a reload makes
- * the sink anew when only the file has changed.
+ * the sink anew when only the file has changed.  beacond itself adds
+ * "location_stamp", the same of all files that properties name: a certificate
+ * that is renewed.
  *
  * The property file holds NAME=VALUE lines; blanks around both are dropped, a
  * line that is empty or starts with '#' is none.  Nothing here ever says a
@@ -49,6 +51,10 @@ typedef struct {
 beacond_conf_kafka_t *beacond_conf_kafka_create(const json_t *sink,
     beacond_conf_say_pt say, void *data);
 void beacond_conf_kafka_destroy(beacond_conf_kafka_t *kafka);
+
+/* Adds "location_stamp" to the sink's object in conf->json. */
+void beacond_conf_kafka_stamp(const beacond_conf_t *conf, const json_t *sink,
+    const beacond_conf_kafka_t *kafka);
 
 /* Is there a password or a key among its properties? */
 bool beacond_conf_kafka_secret(const beacond_conf_kafka_t *kafka);
