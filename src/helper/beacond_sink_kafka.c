@@ -13,9 +13,8 @@
 #define BEACOND_KAFKA_RENEW   (60000 * BEACOND_MS)      /* not more often */
 #define BEACOND_KAFKA_DRAIN   (2000 * BEACOND_MS)       /* waited for that */
 #define BEACOND_KAFKA_TOPICS  64
-#define BEACOND_KAFKA_FLUSH   (400 * BEACOND_MS)        /* before the end, */
+#define BEACOND_KAFKA_FLUSH   (400 * BEACOND_MS)        /* before the end */
 #define BEACOND_KAFKA_BACK    (100 * BEACOND_MS)        /* taken back */
-#define BEACOND_KAFKA_QUIET   (150 * BEACOND_MS)        /*   if any comes */
 #define BEACOND_KAFKA_BUSY    5         /* ms, until the next flush */
 #define BEACOND_KAFKA_CALM    20
 #define BEACOND_KAFKA_IDLE    50
@@ -393,23 +392,16 @@ beacond_sink_kafka_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 static void
 beacond_kafka_last(beacond_kafka_t *kafka)
 {
-    uint32_t  out = kafka->out;
     uint64_t  until = kafka->now + BEACOND_KAFKA_FLUSH;
-    uint64_t  quiet = kafka->now + BEACOND_KAFKA_QUIET;
     uint64_t  back = kafka->now + BEACOND_KAFKA_BACK;
 
-    while (kafka->out > 0 && kafka->now < until && kafka->now < quiet) {
+    while (kafka->out > 0 && kafka->now < until) {
         beacond_kafka_poll(kafka, 10);
         kafka->now = beacond_clock_ns();
 
         if (kafka->now >= back && kafka->producer != NULL) {
             beacond_producer_purge(kafka->producer, false);
             back = UINT64_MAX;
-        }
-
-        if (kafka->out < out) {
-            out = kafka->out;
-            quiet = kafka->now + BEACOND_KAFKA_QUIET;
         }
     }
 }
