@@ -2,16 +2,14 @@
 
 #include "beacond_conf_kafka.h"
 #include "beacond_conf_check.h"
+#include "beacond_file.h"
 #include "beacond_kafka_check.h"
 #include "beacon_kafka.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define BEACOND_PROPERTIES_MAX  (1024 * 1024)   /* bytes of a file */
 
@@ -222,52 +220,6 @@ beacond_conf_kafka_exposed(beacond_conf_check_t *check,
     }
 }
 
-/* Its text, to be freed; NULL with errno. */
-static char *
-beacond_conf_kafka_slurp(const char *file, struct stat *st, size_t *len)
-{
-    int      fd, error;
-    char    *text = NULL;
-    ssize_t  n = -1;
-
-    fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-    if (fd < 0) {
-        return NULL;
-    }
-
-    if (fstat(fd, st) != 0) {
-        goto failed;
-    }
-
-    errno = S_ISREG(st->st_mode) ? EFBIG : EINVAL;
-
-    if (!S_ISREG(st->st_mode) || st->st_size > BEACOND_PROPERTIES_MAX) {
-        goto failed;
-    }
-
-    text = malloc((size_t) st->st_size + 1);
-
-    if (text != NULL) {
-        n = read(fd, text, (size_t) st->st_size);
-    }
-
-failed:
-
-    error = errno;
-    close(fd);
-    errno = error;
-
-    if (n < 0) {
-        free(text);
-        return NULL;
-    }
-
-    *len = (size_t) n;
-
-    return text;
-}
-
 static void
 beacond_conf_kafka_file(beacond_conf_check_t *check,
     beacond_conf_kafka_t *kafka)
@@ -283,7 +235,8 @@ beacond_conf_kafka_file(beacond_conf_check_t *check,
 
     at = json_string_value(json_object_get(kafka->json, "property_file_at"));
     check->at = at = at ? at : kafka->at;
-    text = beacond_conf_kafka_slurp(kafka->property_file, &st, &len);
+    text = beacond_file_read(kafka->property_file, BEACOND_PROPERTIES_MAX, &st,
+                             &len);
 
     if (text == NULL) {
         beacond_conf_fail(check, "cannot read \"%s\": %s",

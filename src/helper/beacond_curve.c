@@ -1,12 +1,10 @@
 #include "beacond_curve.h"
+#include "beacond_file.h"
 #include "beacond_zmq.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define BEACOND_CURVE_FILE  (64 * 1024)         /* bytes */
 
@@ -27,44 +25,6 @@ beacond_curve_fail(beacond_curve_read_t *read, const char *text)
     read->check->at = at;
     beacond_conf_fail(read->check, "%s", text);
     read->check->at = kept;
-}
-
-/* Its text with a NUL behind it, to be freed; NULL with errno. */
-static char *
-beacond_curve_slurp(const char *file, struct stat *st)
-{
-    int      fd, error;
-    char    *text = NULL;
-    ssize_t  n = -1;
-
-    fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-    if (fd < 0) {
-        return NULL;
-    }
-
-    if (fstat(fd, st) == 0) {
-        errno = S_ISREG(st->st_mode) ? EFBIG : EINVAL;
-
-        if (S_ISREG(st->st_mode) && st->st_size < BEACOND_CURVE_FILE) {
-            text = calloc(1, BEACOND_CURVE_FILE + 1);
-        }
-    }
-
-    if (text != NULL) {
-        n = read(fd, text, BEACOND_CURVE_FILE);
-    }
-
-    error = errno;
-    close(fd);
-    errno = error;
-
-    if (n < 0) {
-        free(text);
-        return NULL;
-    }
-
-    return text;
 }
 
 static void
@@ -201,6 +161,7 @@ beacond_curve_create(beacond_conf_check_t *check, const char *file,
 {
     bool                   failed = check->failed;
     char                  *text;
+    size_t                 len;
     struct stat            st;
     beacond_curve_read_t   read = { NULL, check, file, 0 };
 
@@ -211,7 +172,7 @@ beacond_curve_create(beacond_conf_check_t *check, const char *file,
         return NULL;
     }
 
-    text = beacond_curve_slurp(file, &st);
+    text = beacond_file_read(file, BEACOND_CURVE_FILE, &st, &len);
 
     if (text == NULL) {
         beacond_conf_fail(check, "cannot read \"%s\": %s", file,
@@ -222,7 +183,7 @@ beacond_curve_create(beacond_conf_check_t *check, const char *file,
 
     check->failed = false;
     beacond_curve_lines(&read, text);
-    explicit_bzero(text, BEACOND_CURVE_FILE);
+    explicit_bzero(text, len);
     free(text);
 
     if (!check->failed) {

@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* An errno, or 0. */
@@ -60,6 +60,60 @@ beacond_file_replace(const char *path, const char *temp, const char *text,
     errno = error;
 
     return BEACON_SYS;
+}
+
+static char *
+beacond_file_text(int fd, size_t max, struct stat *st, size_t *len)
+{
+    char     *text;
+    ssize_t   n;
+
+    if (fstat(fd, st) != 0) {
+        return NULL;
+    }
+
+    if (!S_ISREG(st->st_mode) || st->st_size > (off_t) max) {
+        errno = S_ISREG(st->st_mode) ? EFBIG : EINVAL;
+        return NULL;
+    }
+
+    text = malloc((size_t) st->st_size + 1);
+
+    if (text == NULL) {
+        return NULL;
+    }
+
+    n = read(fd, text, (size_t) st->st_size);
+
+    if (n < 0) {
+        free(text);
+        return NULL;
+    }
+
+    text[n] = '\0';
+    *len = (size_t) n;
+
+    return text;
+}
+
+char *
+beacond_file_read(const char *path, size_t max, struct stat *st, size_t *len)
+{
+    int    fd, error;
+    char  *text;
+
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0) {
+        return NULL;
+    }
+
+    text = beacond_file_text(fd, max, st, len);
+    error = errno;
+    close(fd);
+    errno = error;
+
+    return text;
 }
 
 static int

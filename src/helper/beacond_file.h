@@ -1,7 +1,7 @@
 /*
  * Files as more than one part of the helper has them: one that is replaced
  * whole, so that a reader, and who starts after a kill, finds the old one or
- * the new one; and one that is mapped.
+ * the new one; one that somebody else wrote; one that is mapped.
  */
 
 #ifndef BEACOND_FILE_H
@@ -10,6 +10,7 @@
 #include "beacon.h"
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 /*
  * By way of temp, in the same directory, or path.temp where that is NULL; mode
@@ -18,6 +19,13 @@
  */
 beacon_rc_t beacond_file_replace(const char *path, const char *temp,
     const char *text, size_t len, bool sync);
+
+/*
+ * The text of a file of at most max bytes, a NUL behind it, to be freed; *st
+ * is the file's.  NULL with errno: EINVAL where it is no regular file, EFBIG.
+ */
+char *beacond_file_read(const char *path, size_t max, struct stat *st,
+    size_t *len);
 
 /*
  * A file of this size, mode 0600, mapped for reading and writing; made if it
