@@ -79,13 +79,22 @@ beacond_places_sane(const beacond_places_note_t *note)
     if (note->nplaces > BEACON_BOOKS_LANES
         || note->ngaps > BEACOND_MISSED_SITES
         || note->nhits > BEACOND_BATCH_HITS
+        || note->ncarry > BEACOND_PLACES_CARRY
         || (note->ngaps > 0 && note->nhits > 0))
     {
         return false;
     }
 
     for (i = 0; i < note->nhits; i++) {
-        if (note->hits[i].place >= note->nplaces) {
+        if (note->hits[i].place >= note->nplaces
+            || note->hits[i].carried > note->ncarry)
+        {
+            return false;
+        }
+    }
+
+    for (i = 0; i < note->ncarry; i++) {
+        if (note->carry[i].len > BEACON_SITE_MAX) {
             return false;
         }
     }
@@ -133,6 +142,27 @@ beacond_places_load(beacond_places_t *places, beacond_live_t *live)
     return beacond_places_next(places);
 }
 
+/* Without what has gone with the hits. */
+static void
+beacond_places_pass_on(const beacond_places_note_t *note,
+    beacond_places_note_t *next)
+{
+    bool      gone[BEACOND_PLACES_CARRY + 1] = { false };
+    uint32_t  i;
+
+    next->ncarry = 0;
+
+    for (i = 0; i < note->nhits && note->ncarry > 0; i++) {
+        gone[note->hits[i].carried] = true;
+    }
+
+    for (i = 0; i < note->ncarry; i++) {
+        if (!gone[i + 1]) {
+            next->carry[next->ncarry++] = note->carry[i];
+        }
+    }
+}
+
 beacond_places_note_t *
 beacond_places_next(beacond_places_t *places)
 {
@@ -151,6 +181,8 @@ beacond_places_next(beacond_places_t *places)
     for (i = 0; i < note->nhits; i++) {
         next->places[note->hits[i].place].at = note->hits[i].to;
     }
+
+    beacond_places_pass_on(note, next);
 
     /* lanes of long ago go: a batch's are to have room */
 
@@ -200,6 +232,45 @@ beacond_places_find(beacond_places_note_t *note, uint64_t epoch,
     place->at = *at;
 
     return i;
+}
+
+uint32_t
+beacond_places_carried(const beacond_places_note_t *note, beacon_str_t site)
+{
+    uint32_t  i;
+
+    for (i = 0; i < note->ncarry; i++) {
+        if (note->carry[i].len == site.len
+            && memcmp(note->carry[i].site, site.data, site.len) == 0)
+        {
+            return i + 1;
+        }
+    }
+
+    return 0;
+}
+
+bool
+beacond_places_carry(beacond_places_note_t *note,
+    const beacond_missed_site_t *site)
+{
+    uint32_t      i;
+    beacon_str_t  name = { site->len, site->site };
+
+    i = beacond_places_carried(note, name);
+
+    if (i > 0) {
+        note->carry[i - 1].n += site->n;
+        return true;
+    }
+
+    if (note->ncarry == BEACOND_PLACES_CARRY) {
+        return false;
+    }
+
+    note->carry[note->ncarry++] = *site;
+
+    return true;
 }
 
 void

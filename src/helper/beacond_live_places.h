@@ -10,8 +10,11 @@
  * stored last.
  *
  * The gaps that are noted and not told are told at start; the places are those
- * behind them.  Of a store with a lower mark than the note's, or none, the
- * note knows nothing.
+ * behind them.  What is missing of sites that the store has never seen is
+ * carried from note to note, until a hit of the site is put that tells it.
+ *
+ * Of a store with a lower mark than the note's, or none, the note knows
+ * nothing.
  */
 
 #ifndef BEACOND_LIVE_PLACES_H
@@ -24,7 +27,8 @@
 #include <stdbool.h>
 
 #define BEACOND_PLACES_MAGIC   0x31434c5043454242ULL
-#define BEACOND_PLACES_LAYOUT  1
+#define BEACOND_PLACES_LAYOUT  2
+#define BEACOND_PLACES_CARRY   256
 
 typedef struct {
     uint64_t         epoch;             /* 0: none */
@@ -36,7 +40,8 @@ typedef struct {
 typedef struct {
     beacon_cursor_t  to;
     uint32_t         place;             /* index */
-    uint32_t         reserved;
+    uint32_t         carried;           /* index + 1 of the carry that goes
+                                           with it; 0: none */
 } beacond_place_hit_t;
 
 typedef struct {
@@ -46,8 +51,9 @@ typedef struct {
     uint32_t             nplaces;
     uint32_t             ngaps;
     uint32_t             nhits;
-    uint32_t             reserved;
+    uint32_t             ncarry;
     beacond_place_t      places[BEACON_BOOKS_LANES];
+    beacond_missed_site_t  carry[BEACOND_PLACES_CARRY];     /* before them */
     beacond_missed_site_t  gaps[BEACOND_MISSED_SITES];
     beacond_place_hit_t  hits[BEACOND_BATCH_HITS];
 } beacond_places_note_t;
@@ -81,8 +87,8 @@ bool beacond_places_blank(const beacond_places_t *places);
 beacond_places_note_t *beacond_places_load(beacond_places_t *places,
     beacond_live_t *live);
 
-/* The note to be filled in: places and done are those behind all of the last
-   one, there are no gaps and no hits. */
+/* The note to be filled in: places, done and carry are those behind all of the
+   last one, there are no gaps and no hits. */
 beacond_places_note_t *beacond_places_next(beacond_places_t *places);
 
 /* The lane's index in note->places; nplaces: it is not there. */
@@ -93,6 +99,15 @@ uint32_t beacond_places_look(const beacond_places_note_t *note, uint64_t epoch,
    For BEACOND_BATCH_LANES new ones there is always room. */
 uint32_t beacond_places_find(beacond_places_note_t *note, uint64_t epoch,
     uint32_t lane, const beacon_cursor_t *at);
+
+/* So many more are missing of a site that the store does not know; false:
+   there is no room for another site. */
+bool beacond_places_carry(beacond_places_note_t *note,
+    const beacond_missed_site_t *site);
+
+/* Is something carried for the site?  An index + 1; 0: no. */
+uint32_t beacond_places_carried(const beacond_places_note_t *note,
+    beacon_str_t site);
 
 /* It holds from now on. */
 void beacond_places_publish(beacond_places_t *places);

@@ -11,39 +11,14 @@
  * no more then, beacond_passed.h knows the sites.
  */
 
+#include "beacond_slive.h"
 #include "beacond_clock.h"
-#include "beacond_live.h"
-#include "beacond_live_places.h"
-#include "beacond_log.h"
-#include "beacond_missed.h"
-#include "beacond_passed.h"
 #include "beacond_point.h"
-#include "beacond_sink.h"
-#include "beacond_visitor.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define BEACOND_SLIVE_CARRY  256
-#define BEACOND_SLIVE_TICK   (1000 * BEACOND_MS)
-
-typedef struct {
-    uint64_t               size;
-    uint32_t               present;     /* s */
-    uint8_t                key[BEACOND_VISITOR_KEY];
-    bool                   open;        /* the store, by us */
-    beacon_err_t           why;         /* it is not */
-    beacond_places_t       places;
-    beacond_missed_t       missed;
-    beacond_missed_run_t   hole;        /* its thread's */
-    uint64_t               turn;        /* batches taken */
-    uint64_t               unknown;     /* missed, of sites nobody knows */
-    uint64_t               tick_ns;
-    uint32_t               ncarry;
-    beacond_missed_site_t  carry[BEACOND_SLIVE_CARRY];  /* of sites that the
-                                           store has not seen yet */
-    beacond_log_limit_t    limit;
-} beacond_slive_t;
+#define BEACOND_SLIVE_TICK  (1000 * BEACOND_MS)
 
 static beacon_rc_t
 beacond_slive_create(beacond_sink_t *sink, const json_t *conf,
@@ -191,48 +166,6 @@ beacond_slive_missed(beacond_sink_t *sink, const beacond_batch_t *batch,
     beacond_missed_add(&slive->missed, batch, turn);
 }
 
-/* A site that the store does not know yet: told with its first hit. */
-static void
-beacond_slive_carry(beacond_slive_t *slive, const beacond_missed_site_t *site)
-{
-    uint32_t  i;
-
-    for (i = 0; i < slive->ncarry; i++) {
-        if (slive->carry[i].len == site->len
-            && memcmp(slive->carry[i].site, site->site, site->len) == 0)
-        {
-            slive->carry[i].n += site->n;
-            return;
-        }
-    }
-
-    if (i == BEACOND_SLIVE_CARRY) {
-        slive->unknown += site->n;
-        return;
-    }
-
-    slive->carry[slive->ncarry++] = *site;
-}
-
-static uint64_t
-beacond_slive_carried(beacond_slive_t *slive, beacon_str_t site)
-{
-    uint32_t  i;
-    uint64_t  n;
-
-    for (i = 0; i < slive->ncarry; i++) {
-        if (slive->carry[i].len == site.len
-            && memcmp(slive->carry[i].site, site.data, site.len) == 0)
-        {
-            n = slive->carry[i].n;
-            slive->carry[i] = slive->carry[--slive->ncarry];
-            return n;
-        }
-    }
-
-    return 0;
-}
-
 /* What the span has no hits for, behind the lane's place, nobody knows the
    sites of. */
 static uint32_t
@@ -256,157 +189,32 @@ beacond_slive_place(beacond_slive_t *slive, beacond_places_note_t *note,
     return i;
 }
 
-/* Tells what was missed in one run of batches; holds the lock. */
-static void
-beacond_slive_run(beacond_sink_t *sink, beacond_live_t *live,
-    const beacond_missed_run_t *run)
+/* What goes with this line: the first of its site takes it. */
+static uint32_t
+beacond_slive_carried(const beacond_places_note_t *note,
+    const beacond_batch_t *batch, uint32_t line)
 {
-    uint32_t                i, k;
-    beacon_str_t            name;
-    beacond_slive_t        *slive = sink->data;
-    const beacond_span_t   *span;
-    beacond_places_note_t  *note;
+    uint32_t  i, carried;
 
-    note = beacond_places_next(&slive->places);
-    note->mark = live->mark;
-    slive->unknown += run->unknown;
+    if (note->ncarry == 0) {
+        return 0;
+    }
 
-    for (i = 0; i < run->nspans; i++) {
-        span = &run->spans[i];
+    carried = beacond_places_carried(note,
+                                     beacond_line_site(batch,
+                                                       &batch->lines[line]));
 
-        if (note->nplaces < BEACON_BOOKS_LANES) {
-            k = beacond_places_find(note, span->epoch, span->number,
-                                    &span->to);
-            note->places[k].at = span->to;
+    for (i = 0; i < line && carried > 0; i++) {
+        if (note->hits[i].carried == carried) {
+            return 0;
         }
     }
 
-    memcpy(note->gaps, run->sites, run->nsites * sizeof(run->sites[0]));
-    note->ngaps = run->nsites;
-    note->unknown = slive->unknown;
-    beacond_places_publish(&slive->places);
-
-    for (i = 0; i < run->nsites; i++) {
-        name.data = run->sites[i].site;
-        name.len = run->sites[i].len;
-
-        if (beacond_live_gap(live, name, run->sites[i].n) != BEACON_OK) {
-            beacond_slive_carry(slive, &run->sites[i]);
-        }
-    }
-}
-
-/*
- * Nobody will bring what is missing between the lane's place and "to": it is
- * told, of the sites that were noted when the ring gave it back.  true: the
- * note is another one now.
- */
-static bool
-beacond_slive_hole(beacond_sink_t *sink, beacond_live_t *live,
-    const beacond_places_note_t *note, const beacond_span_t *span,
-    const beacon_cursor_t *to)
-{
-    bool                   known;
-    uint32_t               k;
-    uint64_t               lack;
-    beacond_slive_t       *slive = sink->data;
-    beacond_missed_run_t  *run = &slive->hole;
-
-    /* of a lane without a place yet, nothing is there that was not noted */
-
-    k = beacond_places_look(note, span->epoch, span->number);
-    known = k < note->nplaces;
-    lack = known ? to->ordinal - note->places[k].at.ordinal
-           : to->ordinal < INT32_MAX ? to->ordinal : INT32_MAX;
-
-    if (lack == 0 || (known && note->places[k].at.ordinal > to->ordinal)) {
-        return false;
-    }
-
-    beacond_missed_reset(run, 0);
-    beacond_passed_count(span->epoch, span->number, to->ordinal - lack,
-                         to->ordinal, run);
-
-    if (!known && run->hits == 0) {
-        return false;
-    }
-
-    if (known && run->hits < lack) {
-        run->unknown += lack - run->hits;
-    }
-
-    run->spans[0] = *span;
-    run->spans[0].to = *to;
-    run->nspans = 1;
-    beacond_slive_run(sink, live, run);
-
-    return true;
-}
-
-/* What was missed behind the batches that it has taken. */
-static void
-beacond_slive_tell(beacond_sink_t *sink, beacond_live_t *live)
-{
-    uint32_t                i;
-    beacond_slive_t        *slive = sink->data;
-    beacond_missed_run_t   *run;
-    beacond_places_note_t  *note;
-
-    for ( ;; ) {
-        run = beacond_missed_take(&slive->missed, slive->turn);
-
-        if (run == NULL) {
-            return;
-        }
-
-        note = beacond_places_next(&slive->places);
-
-        for (i = 0; i < run->nspans; i++) {
-            if (beacond_slive_hole(sink, live, note, &run->spans[i],
-                                   &run->spans[i].from))
-            {
-                note = beacond_places_next(&slive->places);
-            }
-        }
-
-        beacond_slive_run(sink, live, run);
-        beacond_missed_give(&slive->missed, run);
-    }
-}
-
-/* The note for a batch, behind the holes before it. */
-static beacond_places_note_t *
-beacond_slive_next(beacond_sink_t *sink, beacond_live_t *live,
-    const beacond_batch_t *batch)
-{
-    uint32_t                i, k;
-    beacon_cursor_t         to;
-    beacond_slive_t        *slive = sink->data;
-    const beacond_span_t   *span;
-    beacond_places_note_t  *note = beacond_places_next(&slive->places);
-
-    for (i = 0; i < batch->nspans; i++) {
-        span = &batch->spans[i];
-        to = span->to;
-
-        for (k = 0; k < batch->nhits && span->hits > 0; k++) {
-            if (batch->hits[k].span == i) {
-                to.ordinal = batch->hits[k].ordinal;
-                to.offset = batch->hits[k].offset;
-                break;
-            }
-        }
-
-        if (beacond_slive_hole(sink, live, note, span, &to)) {
-            note = beacond_places_next(&slive->places);
-        }
-    }
-
-    return note;
+    return carried;
 }
 
 /* Notes what the batch is going to do. */
-static void
+static const beacond_places_note_t *
 beacond_slive_note(beacond_sink_t *sink, beacond_live_t *live,
     const beacond_batch_t *batch)
 {
@@ -430,6 +238,7 @@ beacond_slive_note(beacond_sink_t *sink, beacond_live_t *live,
         span = &batch->spans[hit->span];
         entry = &note->hits[i];
         entry->place = places[hit->span];
+        entry->carried = beacond_slive_carried(note, batch, i);
 
         if (batch->lines[i].hit == span->last) {
             entry->to = span->to;
@@ -443,12 +252,15 @@ beacond_slive_note(beacond_sink_t *sink, beacond_live_t *live,
     note->nhits = batch->nlines;
     note->unknown = slive->unknown;
     beacond_places_publish(&slive->places);
+
+    return note;
 }
 
-/* A line of a batch; the lock is held. */
+/* A line of a batch, with what is missing before it; the lock is held. */
 static void
 beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
-    const beacond_batch_t *batch, const beacond_line_t *line, uint64_t now_ms)
+    const beacond_batch_t *batch, const beacond_line_t *line,
+    uint64_t missing, uint64_t now_ms)
 {
     uint8_t                hash[BEACON_VISITOR_HASH];
     beacon_live_put_t      put;
@@ -465,8 +277,7 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
         return;
     }
 
-    put.missing = slive->ncarry == 0 ? 0
-                  : beacond_slive_carried(slive, put.site);
+    put.missing = missing;
     put.parts = &parts;
 
     beacon_line_known(put.line.data, &line->line, &parts);
@@ -484,20 +295,24 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
 static beacon_rc_t
 beacond_slive_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 {
-    uint32_t          i;
-    uint64_t          now_ms;
-    beacond_live_t   *live;
-    beacond_slive_t  *slive = sink->data;
+    uint32_t                      i, carried;
+    uint64_t                      now_ms;
+    beacond_live_t               *live;
+    beacond_slive_t              *slive = sink->data;
+    const beacond_places_note_t  *note;
 
     live = beacond_live_lock();
     beacond_slive_tell(sink, live);
-    beacond_slive_note(sink, live, batch);
+    note = beacond_slive_note(sink, live, batch);
     BEACOND_POINT("live.noted");
 
     now_ms = beacond_clock_date() / 1000000;
 
     for (i = 0; i < batch->nlines; i++) {
-        beacond_slive_put(slive, live, batch, &batch->lines[i], now_ms);
+        carried = note->hits[i].carried;
+        beacond_slive_put(slive, live, batch, &batch->lines[i],
+                          carried > 0 ? note->carry[carried - 1].n : 0,
+                          now_ms);
     }
 
     beacond_live_unlock(live);
