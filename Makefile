@@ -48,7 +48,8 @@ FUZZERS   = $(patsubst t/fuzz/%.c,build/fuzz/%,$(wildcard t/fuzz/*_fuzz.c))
 # Debian's own nginx and the sources of its nginx-dev, unless another is wanted:
 # then sources are fetched, and the server is built too.
 ifeq ($(NGINX)$(SANITIZE),)
-NGINX_SRC = /usr/share/nginx/src
+NGINX_SRC = $(firstword $(wildcard /usr/share/nginx/src \
+            build/nginx-dev/usr/share/nginx/src) /usr/share/nginx/src)
 SERVER    =
 else
 NGINX_SRC = build/source/nginx-$(or $(NGINX),debian)
@@ -62,8 +63,10 @@ NGINX_FLAGS = --with-compat --with-debug --with-threads --with-pcre-jit \
               --with-http_secure_link_module --with-http_stub_status_module
 
 # ---- packages, by what needs them; all are Debian 12's
-DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libjansson-dev \
-             librdkafka-dev libjemalloc-dev libzmq3-dev libjs-dygraphs
+# nginx-dev: its files, and the libraries whose headers they include.
+DEPS_BUILD = gcc libc6-dev make nginx nginx-dev libpcre2-dev libssl-dev \
+             zlib1g-dev libjansson-dev librdkafka-dev libjemalloc-dev \
+             libzmq3-dev libjs-dygraphs
 DEPS_DEMO  = $(DEPS_BUILD) python3 tzdata
 DEPS_TEST  = $(DEPS_DEMO) perl curl nghttp2-client clang libclang-rt-14-dev \
              dpkg-dev patch e2fsprogs fuse3 libfuse3-dev iproute2 \
@@ -208,7 +211,7 @@ deps-bench:
 # ---- what people run
 
 demo: deps $(if $(KAFKA),deps-kafka)    ## run it and watch it (KAFKA=1)
-	@$(MAKE) -s all
+	@$(MAKE) -s -j$(shell nproc) all
 	@DEMO_KAFKA=$(KAFKA) conf/demo/demo
 
 TESTS     ?= t/*.t
