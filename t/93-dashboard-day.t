@@ -4,6 +4,7 @@ told; memory and bytes are judged, time is not."""
 
 import os
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -44,17 +45,33 @@ def work():
     return page.metrics()['TaskDuration']
 
 
+def send(rate, over):
+    """Hits that have all that a row shows."""
+    number, due = 0, time.monotonic()
+    with env.client() as client:
+        while not over.wait(max(0, due - time.monotonic())):
+            client.request(
+                '/hit.gif?site=shop&vid=%016x&e=pageview&country=GR'
+                '&ref=https://www.google.com/&url=https://shop.example/c/%d'
+                % (number % 99, number % 30), headers={
+                    'Host': 'shop.example', 'User-Agent': 'Mozilla/5.0 (X11; '
+                    'Linux x86_64) Gecko/20100101 Firefox/140.0'})
+            number += 1
+            due += 1 / rate
+
+
 def watched(rate, seconds):
     """(bytes a second, share of a core) of a page with that many hits."""
-    load = Load(env, rate=rate, seconds=seconds + 4, connections=2,
-                site='shop', path='/hit.gif', headers=[
-                    'Referer: https://shop.example/c/165'])
+    over = threading.Event()
+    sender = threading.Thread(target=send, args=(rate, over))
+    sender.start()
     time.sleep(2)
     read, busy, since = meter.bytes, work(), time.monotonic()
     time.sleep(seconds)
     took = time.monotonic() - since
     result = (meter.bytes - read) / took, (work() - busy) / took
-    load.wait()
+    over.set()
+    sender.join()
     return result
 
 
