@@ -60,7 +60,8 @@ for text in child.stdout:
     hint = re.search(r'kill -9 ([1-9]\d*)', text)
     if hint:
         os.kill(int(hint.group(1)), signal.SIGKILL)
-    if len(re.findall(r'^\{"v":1,"id":.*\}$', output, re.M)) == 30:
+    if not seen and len(re.findall(r'^\{"v":1,"id":.*\}$', output,
+                                   re.M)) >= 30:
         with Client(port) as client:
             seen['page'] = client.request('/live/').status
             seen['sites'] = {row['site'] for row in client.request(
