@@ -9,104 +9,11 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))
 from beacon_test import *
-from beacon_rig import Rig
 from beacon_spy import Subscriber
-
-MB = 1 << 20
-
-
-class SpyRig(Rig):
-    """A log, and a feed."""
-
-    def __init__(self, nofile=None, **spy):
-        super().__init__(lane='16m', lanes=8)
-        self.endpoint = 'ipc://' + os.path.join(self.top, 'spy.sock')
-        spy = {'type': 'spy', 'name': 'spy', 'bind': [self.endpoint],
-               'ip': False, 'insecure': False, 'at': 'test:5', **spy}
-        log = {'type': 'log', 'name': 'log', 'at': 'test:1',
-               'path': os.path.join(self.logs, 'all.jsonl')}
-        self.sinks = [log, spy]
-        self.start(nofile=nofile)
-        self.up()
-        self.subs, self.others, self.marks = [], [], []
-
-    def spy(self, key):
-        return self.sink('spy').get(key, 0)
-
-    def until(self, condition, seconds=20):
-        def there():
-            for sub in self.subs:
-                sub.poll()
-            return condition()
-        return bool(wait_until(there, seconds, 0.02))
-
-    def subscribe(self, n=None, **options):
-        sub = Subscriber(self.endpoint, **options)
-        self.subs.append(sub)
-        self.until(lambda: self.spy('subscriptions') >= (n or len(self.subs)))
-        return sub
-
-    def sleeper(self, n):
-        """A subscriber that never reads, in a process of its own."""
-        sleeper = subprocess.Popen(
-            [sys.executable, os.path.join(TOP, 't/lib/spy_sleeper.py'),
-             self.endpoint], stdout=subprocess.PIPE)
-        self.others.append(sleeper)
-        sleeper.stdout.readline()
-        ok(self.until(lambda: self.spy('subscriptions') >= n),
-           'a subscriber that never reads')
-        return sleeper
-
-    def remove(self):
-        for other in self.others:
-            other.kill()
-            other.wait()
-        self.others = []
-        super().remove()
-
-    def rest(self):
-        """Others end, by force."""
-        while self.others:
-            other = self.others.pop()
-            other.kill()
-            other.wait()
-
-    def rss(self):
-        with open('/proc/%d/status' % self.helper.pid) as file:
-            return int(re.search(r'VmRSS:\s+(\d+)', file.read()).group(1)) \
-                << 10
-
-    def bounded(self, grown, limit, name):
-        """A sanitizer keeps what is freed: its memory says nothing."""
-        if os.path.dirname(os.environ.get('BEACON_BUILD', '')):
-            skip('memory under a sanitizer')
-        else:
-            ok(grown < limit, name)
-
-    def known(self, sub, seconds=20):
-        """All that was pushed has come, or is known to be missing."""
-        return self.until(lambda: len(sub.hits) + sub.gap >= self.next,
-                          seconds)
-
-    def lead(self, sub, portions, count, **options):
-        """Hits, as fast as the subscriber takes them, not the clock's.  What
-        is queued meanwhile: peers that are silent for 15 s are cut off."""
-        for _ in range(portions):
-            if not self.push(count, **options) or not self.known(sub, 60):
-                return False
-            self.marks.append(self.spy('queued_bytes'))
-        return True
-
-    def end(self):
-        for sub in self.subs:
-            sub.close()
-        is_(self.stop(), 0, 'the helper ends well')
-        self.remove()
-
+from beacon_spy_rig import MB, SpyRig
 
 # ---- slower than the feed
 

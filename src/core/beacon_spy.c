@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+static const char  beacon_spy_pairs[] =
+    "00010203040506070809101112131415161718192021222324"
+    "25262728293031323334353637383940414243444546474849"
+    "50515253545556575859606162636465666768697071727374"
+    "75767778798081828384858687888990919293949596979899";
+
 static size_t
 beacon_spy_put(uint8_t *dst, const void *data, size_t len)
 {
@@ -48,12 +54,19 @@ beacon_spy_rest(const beacon_spy_head_t *head, uint8_t *dst)
     uint8_t   digits[20], *p = digits + sizeof(digits);
     uint64_t  seq = head->seq;
 
-    do {
-        *--p = (uint8_t) ('0' + seq % 10);
-        seq /= 10;
-    } while (seq > 0);
+    /* two at a time, and as many at the end as there can be */
 
-    n = beacon_spy_put(dst, p, (size_t) (digits + sizeof(digits) - p));
+    for ( /* void */ ; seq >= 10; seq /= 100) {
+        p -= 2;
+        memcpy(p, &beacon_spy_pairs[2 * (seq % 100)], 2);
+    }
+
+    if (seq > 0 || p == digits + sizeof(digits)) {
+        *--p = (uint8_t) ('0' + seq);
+    }
+
+    n = (size_t) (digits + sizeof(digits) - p);
+    beacon_spy_put(dst, p, n);
 
     if (!head->stat) {
         dst[n++] = ' ';

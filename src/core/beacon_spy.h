@@ -29,7 +29,9 @@
  * many sites are kept; one that comes back after its number was forgotten has
  * a feed of its own: so keep the feed by edge AND site, never by edge alone.
  * Numbers begin when the first subscriber comes.  A heartbeat is sent once a
- * second for each site that has a number.
+ * second for each site that had a hit within the last minute; and for all that
+ * have a number, while somebody is not sent all, and for 10 s after that or
+ * after a subscription.
  */
 
 #ifndef BEACON_SPY_H

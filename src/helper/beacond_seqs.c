@@ -157,9 +157,7 @@ beacond_seqs_next(beacond_seqs_t *seqs, beacon_str_t edge, beacon_str_t site)
     e = beacond_seqs_edge(seqs, edge);
 
     if (seqs->last != NULL && beacond_seqs_is(seqs->last, e, site)) {
-        seqs->last->recent = 1;
-        seqs->last->seq++;
-        return seqs->last;
+        return beacond_seqs_again(seqs);
     }
 
     hash = beacond_seqs_hash(seqs, e, site);
@@ -180,6 +178,7 @@ beacond_seqs_next(beacond_seqs_t *seqs, beacon_str_t edge, beacon_str_t site)
     }
 
     seqs->last = seq;
+    seq->last = seqs->now;
     seq->seq++;
 
     return seq;

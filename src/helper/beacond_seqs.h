@@ -25,6 +25,7 @@ typedef struct {
     uint64_t  seq;                      /* the last that was given */
     uint32_t  hash;
     uint32_t  next;                     /* of its chain; index + 1 */
+    uint32_t  last;                     /* second of its last hit */
     uint8_t   edge;
     uint8_t   recent;
     uint8_t   len;
@@ -46,6 +47,7 @@ typedef struct {
     uint32_t             seed;
     uint64_t             feed;          /* of those that come new */
     uint64_t             evicted;
+    uint32_t             now;           /* second; who numbers sets it */
     beacond_seq_t       *last;          /* what was asked for last */
     uint32_t             nedges;
     beacond_seq_edge_t   edges[BEACOND_SEQS_EDGES];
@@ -59,6 +61,19 @@ void beacond_seqs_dispose(beacond_seqs_t *seqs);
 /* One hit more of this site; locked.  Good until the next call. */
 const beacond_seq_t *beacond_seqs_next(beacond_seqs_t *seqs,
     beacon_str_t edge, beacon_str_t site);
+
+/* One more of the site that was asked for last. */
+static inline const beacond_seq_t *
+beacond_seqs_again(beacond_seqs_t *seqs)
+{
+    beacond_seq_t  *seq = seqs->last;
+
+    seq->recent = 1;
+    seq->last = seqs->now;
+    seq->seq++;
+
+    return seq;
+}
 
 /* How many have a number; takes the lock. */
 uint32_t beacond_seqs_used(beacond_seqs_t *seqs);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define BEACOND_SPY_IDLE    20          /* ms; how soon a subscriber is heard */
-#define BEACOND_SPY_SECOND  (1000 * BEACOND_MS)
 
 /* The ops. */
 
@@ -26,6 +25,7 @@ beacond_sink_spy_destroy(beacond_sink_t *sink)
     /* waits for the I/O thread, which frees chunks until then */
 
     beacond_zmq_destroy(spy->zmq);
+    beacond_spy_release(spy);
     beacond_endpoints_dispose(&spy->endpoints);
 
     if (spy->seqs.seqs != NULL) {
@@ -163,29 +163,52 @@ beacond_spy_edge(const uint8_t *text, const beacon_line_t *line)
     return edge;
 }
 
+/* What stands from the quote before the edge to the one behind the site: the
+   same as in the line before, as a rule. */
+static inline bool
+beacond_spy_alike(const uint8_t *text, const beacon_line_t *line,
+    beacon_str_t last)
+{
+    size_t  end = line->site_offset + line->site_len + 1;
+
+    return last.len > 0 && last.len < end
+           && memcmp(text + end - last.len, last.data, last.len) == 0;
+}
+
 /* numbers: NULL where nobody wants to know. */
 static void
 beacond_spy_number(beacond_spy_t *spy, const beacond_batch_t *batch,
     beacond_spy_number_t *numbers)
 {
-    uint32_t               i;
-    beacon_str_t           edge, site;
-    const uint8_t         *text;
-    const beacon_line_t   *line;
-    const beacond_seq_t   *seq;
+    uint32_t              i;
+    beacon_str_t          site, edge = beacon_string(""), last = edge;
+    const uint8_t        *text;
+    const beacon_line_t  *line;
+    const beacond_seq_t  *seq;
 
     pthread_mutex_lock(&spy->seqs.mutex);
+    spy->seqs.now = (uint32_t) (beacond_clock_ns() / BEACOND_SPY_SECOND);
 
     for (i = 0; i < batch->nlines; i++) {
         text = batch->arena + batch->lines[i].offset;
         line = &batch->lines[i].line;
-        edge = beacond_spy_edge(text, line);
-        site.data = text + line->site_offset;
-        site.len = line->site_len;
-        seq = beacond_seqs_next(&spy->seqs, edge, site);
+
+        if (beacond_spy_alike(text, line, last)) {
+            seq = beacond_seqs_again(&spy->seqs);
+
+        } else {
+            edge = beacond_spy_edge(text, line);
+            site.data = text + line->site_offset;
+            site.len = line->site_len;
+            seq = beacond_seqs_next(&spy->seqs, edge, site);
+            last.data = edge.data > text ? edge.data - 1 : text;
+            last.len = edge.data > text
+                       ? (size_t) (site.data + site.len + 1 - last.data) : 0;
+        }
 
         if (numbers != NULL) {
             numbers[i].edge = edge;
+            numbers[i].at = seq->edge;
             numbers[i].feed = seq->feed;
             numbers[i].seq = seq->seq;
         }
@@ -233,40 +256,42 @@ beacond_sink_spy_missed(beacond_sink_t *sink, const beacond_batch_t *batch,
     }
 }
 
-/* The i-th site's; false: there is none. */
+/* The next site before the due-th that somebody may not know the last number
+   of; false: there is none. */
 static bool
-beacond_spy_beat(beacond_spy_t *spy, uint32_t i)
+beacond_spy_next(beacond_spy_t *spy, uint64_t due, beacond_seq_t *seq,
+    beacond_seq_edge_t *edge)
 {
-    beacond_seq_t         seq;
-    beacond_seq_edge_t    edge;
-    beacon_spy_head_t     head;
+    bool             found = false;
+    uint32_t         now = (uint32_t) (spy->now / BEACOND_SPY_SECOND);
+    beacond_seq_t   *next;
+    beacond_seqs_t  *seqs = &spy->seqs;
 
-    pthread_mutex_lock(&spy->seqs.mutex);
+    pthread_mutex_lock(&seqs->mutex);
 
-    if (i >= spy->seqs.used) {
-        pthread_mutex_unlock(&spy->seqs.mutex);
-        return false;
+    while (!found && spy->beat < due && spy->beat < seqs->used) {
+        next = &seqs->seqs[spy->beat++];
+
+        if (spy->now < spy->all_ns || now <= next->last + BEACOND_SPY_RECENT) {
+            *seq = *next;
+            *edge = seqs->edges[next->edge];
+            found = true;
+        }
     }
 
-    seq = spy->seqs.seqs[i];
-    edge = spy->seqs.edges[seq.edge];
-    pthread_mutex_unlock(&spy->seqs.mutex);
+    pthread_mutex_unlock(&seqs->mutex);
 
-    head.stat = 1;
-    head.site = (beacon_str_t) { seq.len, seq.site };
-    head.edge = (beacon_str_t) { edge.name.len, edge.text };
-    head.feed = seq.feed;
-    head.seq = seq.seq;
-    beacond_spy_stat(spy, &head);
-
-    return true;
+    return found;
 }
 
 /* Each site's once a second, spread over it: all at once would fill queues. */
 static void
 beacond_spy_beats(beacond_spy_t *spy)
 {
-    uint64_t  due, age = spy->now - spy->beat_ns;
+    uint64_t             due, age = spy->now - spy->beat_ns;
+    beacond_seq_t        seq;
+    beacon_spy_head_t    head;
+    beacond_seq_edge_t   edge;
 
     if (age >= 2 * BEACOND_SPY_SECOND) {
         spy->beat_ns = spy->now;
@@ -274,13 +299,22 @@ beacond_spy_beats(beacond_spy_t *spy)
         return;
     }
 
+    if (spy->queues == BEACOND_SPY_FULL) {
+        spy->all_ns = spy->now + BEACOND_SPY_ALL * BEACOND_SPY_SECOND;
+    }
+
     due = age >= BEACOND_SPY_SECOND ? spy->seqs.max
           : beacond_seqs_used(&spy->seqs) * age / BEACOND_SPY_SECOND;
 
-    while (spy->beat < due && beacond_spy_wanted(spy)
-           && beacond_spy_beat(spy, spy->beat))
+    while (beacond_spy_wanted(spy)
+           && beacond_spy_next(spy, due, &seq, &edge))
     {
-        spy->beat++;
+        head.stat = 1;
+        head.site = (beacon_str_t) { seq.len, seq.site };
+        head.edge = (beacon_str_t) { edge.name.len, edge.text };
+        head.feed = seq.feed;
+        head.seq = seq.seq;
+        beacond_spy_stat(spy, &head);
     }
 
     if (age >= BEACOND_SPY_SECOND) {

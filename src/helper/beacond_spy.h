@@ -10,13 +10,19 @@
  *
  * Memory.  Frames lie in chunks, which all queues share: a hit counts as
  * "queued" until the last of them has let go of it, a chunk's bytes until that
- * is so for all hits in it.  A subscriber's queue
+ * is so for all hits in it.  Once somebody subscribes to less than all hits,
+ * each has a chunk of its own: who does not read, and wants a rare site, would
+ * keep many others' hits with its own.
+ *
+ * A subscriber's queue
  * holds BEACOND_SPY_MARK messages; what finds it full is dropped for that
  * subscriber by libzmq, which does not tell.  It tells when a queue becomes
- * full (ZMQ_XPUB_NODROP); from then on all that is sent counts as dropped,
+ * full (ZMQ_XPUB_NODROP, which costs something, and so is on only while enough
+ * is queued for that); from then on all that is sent counts as dropped,
  * until no more are queued than half of what a queue holds: that is where
  * libzmq lets it take messages again.  That is about right for one subscriber,
  * too many where several want different sites.
+ *
  * All chunks together take BEACOND_SPY_BYTES and a batch: beyond that the
  * sockets are closed and opened anew, which frees them all; who lives connects
  * again within a second, and sees a gap.
@@ -38,9 +44,14 @@
 
 #define BEACOND_SPY_MARK           20000        /* messages a subscriber */
 #define BEACOND_SPY_BYTES          (64 << 20)   /* of all */
-#define BEACOND_SPY_CHUNK          16384        /* bytes; a longer hit has one
+#define BEACOND_SPY_CHUNK          (16384 - 64) /* bytes; a longer hit has one
                                                    of its own */
 #define BEACOND_SPY_SITES          65536        /* that have a number */
+#define BEACOND_SPY_SECOND         (1000 * BEACOND_MS)
+#define BEACOND_SPY_RECENT         60           /* s; a site has heartbeats for
+                                                   so long after a hit, */
+#define BEACOND_SPY_ALL            10           /* s; all for so long after a
+                                                   subscription, or drops */
 #define BEACOND_SPY_SUBSCRIPTIONS  100000       /* of all, and */
 #define BEACOND_SPY_TOPICS         (4 << 20)    /*   their bytes */
 
@@ -49,9 +60,17 @@ typedef struct beacond_spy_chunk_s  beacond_spy_chunk_t;
 /* A hit's place in its feed. */
 typedef struct {
     beacon_str_t  edge;
+    uint8_t       at;                   /* edge's, in the feed */
     uint64_t      feed;
     uint64_t      seq;
 } beacond_spy_number_t;
+
+/* Can a subscriber's queue be full?  Is one? */
+typedef enum {
+    BEACOND_SPY_EMPTY = 0,
+    BEACOND_SPY_WATCHED,
+    BEACOND_SPY_FULL
+} beacond_spy_queues_t;
 
 typedef struct {
     beacond_sink_t        *sink;
@@ -73,22 +92,28 @@ typedef struct {
     uint32_t               subscriptions;
     uint32_t               topics;      /* bytes of them */
     bool                   doubt;       /* that those are all */
+    bool                   narrow;      /* one is of less than all hits */
 
     _Atomic bool           counting;    /* somebody subscribed once */
     beacond_seqs_t         seqs;
     beacond_spy_number_t   numbers[BEACOND_BATCH_HITS];
     uint32_t               beat;        /* heartbeats of this second so far */
     uint64_t               beat_ns;     /* when it began */
+    uint64_t               all_ns;      /* until when all sites have them */
 
-    bool                   full;        /* some subscriber's queue */
+    beacond_spy_queues_t   queues;
     beacond_spy_chunk_t   *chunk;       /* that is being filled; NULL: none */
-    uint64_t               given;       /* hits and */
+    beacond_spy_chunk_t   *ready;       /* to be filled next */
+    _Atomic(beacond_spy_chunk_t *)  spare;      /* I/O threads are done with */
+    _Atomic uint32_t       spares;      /* of both */
+    uint64_t               given;       /* messages and */
     uint64_t               given_bytes; /*   bytes of chunks, ever; and what */
     _Atomic uint64_t       freed;       /*   I/O threads are done with */
     _Atomic uint64_t       freed_bytes;
-    uint8_t                prefix[BEACON_SPY_HEAD];     /* of the last hit's */
-    size_t                 prefix_len;                  /*   head, for this */
-    uint64_t               prefix_feed;                 /*   feed */
+    beacond_spy_number_t   last;        /* that went out; its head but for */
+    uint8_t                prefix[BEACON_SPY_HEAD];     /* the visitor, with */
+    size_t                 prefix_len;                  /* what is the same */
+    size_t                 head_len;                    /* for the feed */
     _Atomic uint64_t       missed;      /* a reader adds to it */
     uint64_t               sent;
     uint64_t               dropped;
@@ -128,8 +153,10 @@ beacond_spy_queued_bytes(const beacond_spy_t *spy)
     return spy->given_bytes - spy->freed_bytes;
 }
 
-/* beacond_spy_send.c; drop: nothing more goes into the chunk */
+/* beacond_spy_send.c; drop: nothing more goes into the chunk; release: frees
+   what is free, once no I/O thread has any */
 void beacond_spy_drop(beacond_spy_t *spy);
+void beacond_spy_release(beacond_spy_t *spy);
 void beacond_spy_hit(beacond_spy_t *spy, const beacond_batch_t *batch,
     const beacond_line_t *line, const beacond_spy_number_t *number);
 void beacond_spy_stat(beacond_spy_t *spy, const beacon_spy_head_t *head);

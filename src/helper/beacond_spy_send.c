@@ -9,44 +9,69 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BEACOND_SPY_FRAMES  3
+#define BEACOND_SPY_WIDE    64          /* bytes that are copied at once */
+#define BEACOND_SPY_SPARE   64          /* chunks that are kept */
 
-/* Each frame is a reference.  They are given in advance, so many that they do
-   not run out, and the rest taken back when the chunk is full. */
+/* Feed and number, with what stands around them. */
+#define BEACOND_SPY_NUMBER  (1 + BEACON_SPY_FEED + 1 + 20 + 1)
+
+/* Each message is a reference.  They are given in advance, so many that they
+   do not run out, and the rest taken back when the chunk is full. */
 #define BEACOND_SPY_REFS    (1U << 30)
 
 struct beacond_spy_chunk_s {
-    beacond_spy_t     *spy;
-    size_t             size;            /* of it all */
-    size_t             room;            /* of data */
-    size_t             used;
-    uint32_t           frames;
-    _Atomic uint32_t   refs;
-    uint8_t            data[];
+    beacond_spy_t        *spy;
+    beacond_spy_chunk_t  *next;         /* among those that are free */
+    size_t                size;         /* of it all */
+    size_t                room;         /* of data */
+    size_t                used;
+    uint32_t              messages;
+    _Atomic uint32_t      refs;
+    uint8_t               data[];
 };
+
+/* The chunks that I/O threads are done with are taken all at once, and so one
+   that goes meanwhile cannot come back in its place. */
+
+static void
+beacond_spy_keep(beacond_spy_t *spy, beacond_spy_chunk_t *chunk)
+{
+    beacond_spy_chunk_t  *head;
+
+    if (chunk->room != BEACOND_SPY_CHUNK
+        || atomic_load_explicit(&spy->spares, memory_order_relaxed)
+           >= BEACOND_SPY_SPARE)
+    {
+        free(chunk);
+        return;
+    }
+
+    atomic_fetch_add_explicit(&spy->spares, 1, memory_order_relaxed);
+    head = atomic_load_explicit(&spy->spare, memory_order_relaxed);
+
+    do {
+        chunk->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&spy->spare, &head, chunk,
+                                                    memory_order_release,
+                                                    memory_order_relaxed));
+}
 
 static void
 beacond_spy_unref(beacond_spy_chunk_t *chunk, uint32_t n)
 {
+    beacond_spy_t  *spy = chunk->spy;
+
     if (atomic_fetch_sub_explicit(&chunk->refs, n, memory_order_acq_rel) == n)
     {
-        atomic_fetch_add_explicit(&chunk->spy->freed_bytes, chunk->size,
+        atomic_fetch_add_explicit(&spy->freed_bytes, chunk->size,
                                   memory_order_relaxed);
-        free(chunk);
+        beacond_spy_keep(spy, chunk);
     }
 }
 
-/* In an I/O thread, as a rule: of a head, of a line. */
-
+/* In an I/O thread, as a rule. */
 static void
-beacond_spy_free_head(void *data, void *hint)
-{
-    (void) data;
-    beacond_spy_unref(hint, 1);
-}
-
-static void
-beacond_spy_free_line(void *data, void *hint)
+beacond_spy_free(void *data, void *hint)
 {
     beacond_spy_chunk_t  *chunk = hint;
 
@@ -62,131 +87,219 @@ beacond_spy_drop(beacond_spy_t *spy)
 
     if (chunk != NULL) {
         spy->chunk = NULL;
-        beacond_spy_unref(chunk, BEACOND_SPY_REFS - chunk->frames);
+        beacond_spy_unref(chunk, BEACOND_SPY_REFS - chunk->messages);
     }
 }
 
-/* The chunk to write so many bytes to; NULL: no memory. */
-static beacond_spy_chunk_t *
-beacond_spy_chunk(beacond_spy_t *spy, size_t need)
+void
+beacond_spy_release(beacond_spy_t *spy)
 {
-    size_t                room, size;
+    beacond_spy_chunk_t  *chunk;
+
+    beacond_spy_drop(spy);
+
+    if (spy->ready == NULL) {
+        spy->ready = atomic_exchange_explicit(&spy->spare, NULL,
+                                              memory_order_acquire);
+    }
+
+    while ((chunk = spy->ready) != NULL) {
+        spy->ready = chunk->next;
+        free(chunk);
+    }
+}
+
+/* One of those that were used before, or NULL. */
+static beacond_spy_chunk_t *
+beacond_spy_again(beacond_spy_t *spy)
+{
+    beacond_spy_chunk_t  *chunk;
+
+    if (spy->ready == NULL) {
+        spy->ready = atomic_exchange_explicit(&spy->spare, NULL,
+                                              memory_order_acquire);
+    }
+
+    chunk = spy->ready;
+
+    if (chunk != NULL) {
+        spy->ready = chunk->next;
+        atomic_fetch_sub_explicit(&spy->spares, 1, memory_order_relaxed);
+    }
+
+    return chunk;
+}
+
+/* The chunk to write so many bytes to; alone: to nothing else.  NULL: no
+   memory. */
+static beacond_spy_chunk_t *
+beacond_spy_chunk(beacond_spy_t *spy, size_t need, bool alone)
+{
+    size_t                room;
     beacond_spy_chunk_t  *chunk = spy->chunk;
 
-    if (chunk != NULL && chunk->room - chunk->used >= need) {
+    if (chunk != NULL && chunk->room - chunk->used >= need && !alone) {
         return chunk;
     }
 
     beacond_spy_drop(spy);
-    room = need < BEACOND_SPY_CHUNK ? BEACOND_SPY_CHUNK : need;
-    size = sizeof(beacond_spy_chunk_t) + room;
-    chunk = malloc(size);
+    room = need < BEACOND_SPY_CHUNK && !alone ? BEACOND_SPY_CHUNK : need;
+    chunk = room == BEACOND_SPY_CHUNK ? beacond_spy_again(spy) : NULL;
+
+    if (chunk == NULL) {
+        chunk = malloc(sizeof(beacond_spy_chunk_t) + room);
+    }
 
     if (chunk == NULL) {
         return NULL;
     }
 
     chunk->spy = spy;
-    chunk->size = size;
+    chunk->size = sizeof(beacond_spy_chunk_t) + room;
     chunk->room = room;
     chunk->used = 0;
-    chunk->frames = 0;
+    chunk->messages = 0;
     atomic_init(&chunk->refs, BEACOND_SPY_REFS);
-    spy->given_bytes += size;
+    spy->given_bytes += chunk->size;
     spy->chunk = chunk;
 
     return chunk;
 }
 
 static void
-beacond_spy_nodrop(beacond_spy_t *spy, int on)
+beacond_spy_nodrop(beacond_spy_t *spy, beacond_spy_queues_t queues)
 {
-    spy->full = !on;
+    int  on = queues == BEACOND_SPY_WATCHED;
+
+    spy->queues = queues;
     zmq_setsockopt(spy->socket, ZMQ_XPUB_NODROP, &on, sizeof(on));
 }
 
-/* The first says whether a queue is full; the others go where it went. */
-static int
-beacond_spy_frame(beacond_spy_t *spy, zmq_msg_t *frame, int more)
+/*
+ * libzmq hears of what its queues let go by halves: one of them may be full
+ * for it while half is queued, and never below a quarter.
+ */
+static inline void
+beacond_spy_queues(beacond_spy_t *spy)
 {
-    int  rc;
+    uint64_t  queued = beacond_spy_queued(spy);
 
-    more = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
-    rc = zmq_msg_send(frame, spy->socket, more);
-
-    if (rc < 0 && errno == EAGAIN && !spy->full) {
-        beacond_spy_nodrop(spy, 0);
-        rc = zmq_msg_send(frame, spy->socket, more);
-    }
-
-    return rc;
-}
-
-/* All of them go, or are closed. */
-static void
-beacond_spy_message(beacond_spy_t *spy, zmq_msg_t *frames, int n)
-{
-    int  i, rc = 0;
-
-    if (spy->full && beacond_spy_queued(spy) <= BEACOND_SPY_MARK / 2) {
-        beacond_spy_nodrop(spy, 1);
-    }
-
-    for (i = 0; i < n && rc >= 0; i++) {
-        rc = beacond_spy_frame(spy, &frames[i], i + 1 < n);
-    }
-
-    if (rc >= 0) {
+    if (queued < BEACOND_SPY_MARK / 4
+        && spy->queues == BEACOND_SPY_EMPTY)
+    {
         return;
     }
 
-    for (i--; i < n; i++) {
-        zmq_msg_close(&frames[i]);
-    }
+    if (queued < BEACOND_SPY_MARK / 8) {
+        beacond_spy_nodrop(spy, BEACOND_SPY_EMPTY);
 
-    beacond_spy_reset(spy, zmq_strerror(errno));
+    } else if (spy->queues == BEACOND_SPY_EMPTY
+               || (spy->queues == BEACOND_SPY_FULL
+                   && queued <= BEACOND_SPY_MARK / 2))
+    {
+        beacond_spy_nodrop(spy, BEACOND_SPY_WATCHED);
+    }
 }
 
-static int
-beacond_spy_copy(zmq_msg_t *frame, const uint8_t *data, size_t len)
+/*
+ * A frame that lies in the chunk, and is not the message's last, has no
+ * reference to it, and costs libzmq no allocation: in each queue it is done
+ * with a message's frames in their order.
+ */
+static inline bool
+beacond_spy_frame(beacond_spy_t *spy, uint8_t *data, size_t len)
 {
-    if (zmq_msg_init_size(frame, len) != 0) {
-        return -1;
+    zmq_msg_t  frame;
+
+    zmq_msg_init_data(&frame, data, len, NULL, NULL);
+
+    return zmq_msg_send(&frame, spy->socket, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0;
+}
+
+/* The first says whether a queue is full; the others go where it went. */
+static inline bool
+beacond_spy_first(beacond_spy_t *spy, uint8_t *data, size_t len)
+{
+    beacond_spy_queues(spy);
+
+    if (beacond_spy_frame(spy, data, len)) {
+        return true;
     }
 
-    memcpy(zmq_msg_data(frame), data, len);
+    if (errno != EAGAIN || spy->queues != BEACOND_SPY_WATCHED) {
+        return false;
+    }
 
-    return 0;
+    beacond_spy_nodrop(spy, BEACOND_SPY_FULL);
+
+    return beacond_spy_frame(spy, data, len);
+}
+
+static inline bool
+beacond_spy_last(beacond_spy_t *spy, uint8_t *data, size_t len)
+{
+    zmq_msg_t             frame;
+    beacond_spy_chunk_t  *chunk = spy->chunk;
+
+    if (zmq_msg_init_data(&frame, data, len, beacond_spy_free, chunk) != 0) {
+        return false;
+    }
+
+    chunk->messages++;
+    spy->given++;
+
+    if (zmq_msg_send(&frame, spy->socket, ZMQ_DONTWAIT) >= 0) {
+        return true;
+    }
+
+    zmq_msg_close(&frame);
+
+    return false;
+}
+
+/* BEACOND_SPY_WIDE bytes are loaded and stored, at least. */
+static inline uint8_t *
+beacond_spy_copy(uint8_t *dst, const uint8_t *src, size_t len)
+{
+    if (len <= BEACOND_SPY_WIDE) {
+        memcpy(dst, src, BEACOND_SPY_WIDE);
+
+    } else {
+        memcpy(dst, src, len);
+    }
+
+    return dst + len;
 }
 
 void
 beacond_spy_stat(beacond_spy_t *spy, const beacon_spy_head_t *head)
 {
-    size_t     n;
-    uint8_t    buf[BEACON_SPY_HEAD > BEACON_SPY_TOPIC ? BEACON_SPY_HEAD
-                                                      : BEACON_SPY_TOPIC];
-    zmq_msg_t  frames[2];
+    size_t                n, len;
+    uint8_t              *p;
+    beacond_spy_chunk_t  *chunk;
 
-    n = beacon_spy_topic(1, head->site, buf);
+    chunk = beacond_spy_chunk(spy, sizeof("stat//") + head->site.len
+                                   + head->edge.len + BEACOND_SPY_NUMBER,
+                              true);
 
-    if (beacond_spy_copy(&frames[0], buf, n) != 0) {
+    if (chunk == NULL) {
         return;
     }
 
-    n = beacon_spy_head(head, buf);
+    p = chunk->data + chunk->used;
+    n = beacon_spy_topic(1, head->site, p);
+    len = beacon_spy_head(head, p + n);
+    chunk->used += n + len;
 
-    if (beacond_spy_copy(&frames[1], buf, n) != 0) {
-        zmq_msg_close(&frames[0]);
-        return;
+    if (!beacond_spy_first(spy, p, n) || !beacond_spy_last(spy, p + n, len)) {
+        beacond_spy_reset(spy, zmq_strerror(errno));
     }
-
-    beacond_spy_message(spy, frames, 2);
 }
 
 /* The line's own, which stands behind the site, or the hash. */
-static beacon_str_t
+static inline beacon_str_t
 beacond_spy_visitor(const beacond_spy_t *spy, const uint8_t *text,
-    const beacon_line_t *line, uint8_t hash[BEACON_VISITOR_HASH])
+    const beacon_line_t *line, uint8_t *hash)
 {
     beacon_str_t         visitor;
     beacon_line_parts_t  parts;
@@ -209,7 +322,7 @@ beacond_spy_visitor(const beacond_spy_t *spy, const uint8_t *text,
 
 /* The line without its newline, and without its address unless that is
    wanted. */
-static size_t
+static inline uint8_t *
 beacond_spy_json(const beacond_spy_t *spy, const uint8_t *text,
     const beacon_line_t *line, uint8_t *dst)
 {
@@ -217,118 +330,104 @@ beacond_spy_json(const beacond_spy_t *spy, const uint8_t *text,
 
     if (spy->ip || line->ip_len == 0) {
         memcpy(dst, text, len);
-        return len;
+        return dst + len;
     }
 
     rest = line->ip_offset + line->ip_len;
     memcpy(dst, text, line->ip_offset);
     memcpy(dst + line->ip_offset, text + rest, len - rest);
 
-    return len - line->ip_len;
+    return dst + len - line->ip_len;
 }
 
-/* Edge and feed are those of the last hit, as a rule. */
-static size_t
-beacond_spy_head(beacond_spy_t *spy, const beacon_spy_head_t *head,
-    uint8_t *dst)
+/* Makes the text of a number, and what stands before it unless it is the last
+   one's. */
+static void
+beacond_spy_prefix(beacond_spy_t *spy, const beacond_spy_number_t *number)
 {
-    size_t  n = spy->prefix_len;
+    beacon_spy_head_t  head;
 
-    if (head->feed != spy->prefix_feed
-        || n != head->edge.len + 1 + BEACON_SPY_FEED + 1
-        || memcmp(spy->prefix, head->edge.data, head->edge.len) != 0)
+    head.stat = 0;
+    head.edge = number->edge;
+    head.feed = number->feed;
+    head.seq = number->seq;
+
+    if (number->feed != spy->last.feed || number->at != spy->last.at
+        || spy->prefix_len == 0)
     {
-        n = spy->prefix_len = beacon_spy_prefix(head, spy->prefix);
-        spy->prefix_feed = head->feed;
+        spy->prefix_len = beacon_spy_prefix(&head, spy->prefix);
     }
 
-    memcpy(dst, spy->prefix, n);
-    n += beacon_spy_rest(head, dst + n);
-    memcpy(dst + n, head->visitor.data, head->visitor.len);
-
-    return n + head->visitor.len;
+    spy->head_len = spy->prefix_len
+                    + beacon_spy_rest(&head, spy->prefix + spy->prefix_len);
 }
 
-/* Head and line, one behind the other.  1: made. */
-static int
-beacond_spy_frames(beacond_spy_t *spy, const uint8_t *text,
-    const beacon_line_t *line, const beacon_spy_head_t *head,
-    zmq_msg_t *frames)
+/* As a rule the number is the one behind the last hit's, and often differs by
+   its last digit alone. */
+static inline uint8_t *
+beacond_spy_head(beacond_spy_t *spy, const beacond_spy_number_t *number,
+    beacon_str_t visitor, uint8_t *dst)
 {
-    size_t                n, len;
-    uint8_t              *p;
-    beacond_spy_chunk_t  *chunk;
+    size_t  digit = spy->head_len - 2;
 
-    chunk = beacond_spy_chunk(spy, BEACON_SPY_HEAD + head->visitor.len
-                                   + line->len);
-    if (chunk == NULL) {
-        return 0;
-    }
-
-    p = chunk->data + chunk->used;
-    n = beacond_spy_head(spy, head, p);
-    len = beacond_spy_json(spy, text, line, p + n);
-
-    if (zmq_msg_init_data(&frames[0], p, n, beacond_spy_free_head, chunk)
-        != 0)
+    if (number->seq == spy->last.seq + 1 && number->feed == spy->last.feed
+        && number->at == spy->last.at && spy->prefix_len > 0
+        && spy->prefix[digit] != '9')
     {
-        return 0;
+        spy->prefix[digit]++;
+
+    } else {
+        beacond_spy_prefix(spy, number);
     }
 
-    chunk->used += n;
-    chunk->frames++;
+    spy->last = *number;
+    dst = beacond_spy_copy(dst, spy->prefix, spy->head_len);
 
-    if (zmq_msg_init_data(&frames[1], p + n, len, beacond_spy_free_line,
-                          chunk) != 0)
-    {
-        zmq_msg_close(&frames[0]);
-        return 0;
-    }
-
-    chunk->used += len;
-    chunk->frames++;
-    spy->given++;
-
-    return 1;
+    return beacond_spy_copy(dst, visitor.data, visitor.len);
 }
 
+/* Topic, head and line, one behind the other; 64 bytes behind a line may be
+   loaded, and are free behind what is written. */
 void
 beacond_spy_hit(beacond_spy_t *spy, const beacond_batch_t *batch,
     const beacond_line_t *line, const beacond_spy_number_t *number)
 {
-    size_t              n;
-    uint8_t             topic[BEACON_SPY_TOPIC], hash[BEACON_VISITOR_HASH];
-    zmq_msg_t           frames[BEACOND_SPY_FRAMES];
-    const uint8_t      *text = batch->arena + line->offset;
-    beacon_spy_head_t   head;
+    uint8_t              *topic, *head, *json, *end, hash[BEACOND_SPY_WIDE];
+    beacon_str_t          visitor;
+    const uint8_t        *text = batch->arena + line->offset;
+    beacond_spy_chunk_t  *chunk;
 
     if (line->line.len > BEACON_SPY_MAX) {
         spy->large++;
         return;
     }
 
-    head.stat = 0;
-    head.site.data = text + line->line.site_offset;
-    head.site.len = line->line.site_len;
-    head.edge = number->edge;
-    head.feed = number->feed;
-    head.seq = number->seq;
-    head.visitor = beacond_spy_visitor(spy, text, &line->line, hash);
-
-    n = beacon_spy_topic(0, head.site, topic);
-
-    if (beacond_spy_copy(&frames[0], topic, n) != 0) {
+    visitor = beacond_spy_visitor(spy, text, &line->line, hash);
+    chunk = beacond_spy_chunk(spy, sizeof("hit//") + line->line.site_len
+                                   + number->edge.len + BEACOND_SPY_NUMBER
+                                   + visitor.len + line->line.len
+                                   + BEACOND_SPY_WIDE, spy->narrow);
+    if (chunk == NULL) {
         spy->dropped++;
         return;
     }
 
-    if (!beacond_spy_frames(spy, text, &line->line, &head, &frames[1])) {
-        zmq_msg_close(&frames[0]);
-        spy->dropped++;
-        return;
+    topic = chunk->data + chunk->used;
+    memcpy(topic, "hit/", 4);
+    head = beacond_spy_copy(topic + 4, text + line->line.site_offset,
+                            line->line.site_len);
+    *head++ = '/';
+    json = beacond_spy_head(spy, number, visitor, head);
+    end = beacond_spy_json(spy, text, &line->line, json);
+    chunk->used += (size_t) (end - topic);
+
+    if (!beacond_spy_first(spy, topic, (size_t) (head - topic))
+        || !beacond_spy_frame(spy, head, (size_t) (json - head))
+        || !beacond_spy_last(spy, json, (size_t) (end - json)))
+    {
+        beacond_spy_reset(spy, zmq_strerror(errno));
     }
 
-    beacond_spy_message(spy, frames, BEACOND_SPY_FRAMES);
     spy->sent++;
-    spy->dropped += spy->full;
+    spy->dropped += spy->queues == BEACOND_SPY_FULL;
 }

@@ -44,15 +44,15 @@ beacond_spy_make(beacond_spy_t *spy)
     spy->bound = spy->connected = 0;
     spy->subscriptions = 0;
     spy->topics = 0;
-    spy->full = spy->doubt = false;
+    spy->queues = BEACOND_SPY_EMPTY;
+    spy->doubt = spy->narrow = false;
     spy->socket = beacond_zmq_socket(spy->zmq, ZMQ_XPUB, BEACOND_SPY_MARK,
                                      BEACOND_SPY_LONGEST, &spy->error);
     if (spy->socket == NULL) {
         return BEACON_SYS;
     }
 
-    if (zmq_setsockopt(spy->socket, ZMQ_XPUB_NODROP, &on, sizeof(on)) == 0
-        && zmq_setsockopt(spy->socket, ZMQ_RCVHWM, &wait, sizeof(wait)) == 0
+    if (zmq_setsockopt(spy->socket, ZMQ_RCVHWM, &wait, sizeof(wait)) == 0
         && zmq_setsockopt(spy->socket, ZMQ_XPUB_VERBOSER, &on, sizeof(on))
            == 0
         && beacond_zmq_watch(spy->zmq, spy->socket, &spy->watch) == BEACON_OK)
@@ -166,22 +166,27 @@ beacond_spy_reset(beacond_spy_t *spy, const char *why)
 static void
 beacond_spy_news(beacond_spy_t *spy)
 {
+    static const char  all[] = "\1hit/";
+
     int      i, n;
-    uint8_t  kind;
+    uint8_t  news[sizeof(all)];
 
     for (i = 0; i < BEACOND_SPY_NEWS; i++) {
-        n = zmq_recv(spy->socket, &kind, 1, ZMQ_DONTWAIT);
+        n = zmq_recv(spy->socket, news, sizeof(news), ZMQ_DONTWAIT);
 
         if (n < 0) {
             return;
         }
 
-        if (n > 0 && kind == 1) {
+        if (n > 0 && news[0] == 1) {
             spy->subscriptions++;
             spy->topics += (uint32_t) n;
+            spy->narrow |= n >= (int) sizeof(all)
+                           && memcmp(news, all, sizeof(all) - 1) == 0;
             spy->counting = true;
+            spy->all_ns = spy->now + BEACOND_SPY_ALL * BEACOND_SPY_SECOND;
 
-        } else if (n > 0 && kind == 0) {
+        } else if (n > 0 && news[0] == 0) {
             spy->subscriptions -= spy->subscriptions > 0;
             spy->doubt |= spy->subscriptions == 0;
             spy->topics -= spy->subscriptions == 0
@@ -218,6 +223,7 @@ beacond_spy_turn(beacond_spy_t *spy)
 
     beacond_spy_news(spy);
     spy->subscribers = beacond_zmq_count(&spy->watch);
+    spy->narrow &= spy->subscribers > 0;
 
     if (beacond_spy_queued_bytes(spy) > BEACOND_SPY_BYTES) {
         beacond_spy_reset(spy, "what subscribers have not read takes too "

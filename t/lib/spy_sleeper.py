@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A subscriber that never reads: spy_sleeper.py ENDPOINT.  Says "there" once
-it has subscribed."""
+"""A subscriber that never reads: spy_sleeper.py ENDPOINT TOPIC.  Says "there"
+once it has subscribed."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ import time
 import zmq
 
 sub = zmq.Context().socket(zmq.SUB)
-sub.setsockopt(zmq.SUBSCRIBE, b'')
+sub.setsockopt(zmq.SUBSCRIBE, sys.argv[2].encode())
 sub.setsockopt(zmq.RCVHWM, 10)
 sub.connect(sys.argv[1])
 print('there', flush=True)
