@@ -299,7 +299,9 @@ for point in ('live.collected', 'live.before_gap', 'live.after_gap',
         feed.hit('shop')
         feed.skip('shop', 2)
         feed.beat('shop')
-    ok(master.died(40), 'the master dies at %s' % point) \
+    dead = wait_until(lambda: feed.skip('shop') or feed.beat('shop')
+                      or master.helper.poll(), 40)
+    ok(dead and master.died(), 'the master dies at %s' % point) \
         or master.kill()
 master.start()
 feed.subscribed()

@@ -157,6 +157,7 @@ beacond_collect_take(beacond_collect_t *collect,
     at.site = frame->head.site;
     at.sites = collect->acquaintance;
     at.seq = frame->head.seq;
+    at.id = frame->head.stat ? beacon_string("") : frame->parts.id;
     now_ms = beacond_clock_date() / 1000000;
     live = beacond_live_lock();
 

@@ -7,8 +7,14 @@
  * other sites in its first BEACOND_FEEDS_NEW ms, when heartbeats tell of all:
  * no gap.  A site that comes later begins at 1.
  *
- * What a heartbeat says is a gap, told once, but makes no hit a repeated one:
- * one behind the last hit is put, as the heartbeat may be forged.
+ * Who knows a feed's name can forge its frames where there is no CURVE.  So a
+ * heartbeat that tells of a gap is believed once nothing of the feed's own has
+ * contradicted it for BEACOND_FEEDS_SURE ms, and makes no hit a repeated one;
+ * nor does a hit those that it made missing: they are put when they come, and
+ * the next that are missing not told again.
+ *
+ * A hit whose id has been put lately has come by another feed of its edge: it
+ * is a repeated one, and while that is so, what its feed lacks is no gap.
  *
  * Bounded: BEACOND_FEEDS_MAX entries, of which one that was not seen for long
  * goes for a new one; once that has happened, sites that come later have a
@@ -26,7 +32,8 @@
 #define BEACOND_FEEDS_NEW   5000        /* ms */
 #define BEACOND_FEEDS_RATE  1000000     /* hits a second that a feed's number
                                            may move at most, and */
-#define BEACOND_FEEDS_REST  10          /*   so many seconds more */
+#define BEACOND_FEEDS_REST  2           /*   so many seconds more */
+#define BEACOND_FEEDS_SURE  1500        /* ms */
 
 typedef struct beacond_feeds_s  beacond_feeds_t;
 
@@ -38,6 +45,7 @@ typedef struct {
                                            slash: another set of sites is
                                            another acquaintance */
     uint64_t      seq;
+    beacon_str_t  id;                   /* a hit's; empty: it has none */
 } beacond_feeds_at_t;
 
 /* mark: the store's; notes of what it has not committed are forgotten.  NULL

@@ -48,19 +48,22 @@ class Master(Member):
     def store(self):
         return Store(self.ring)
 
-    def told(self, sent, seconds=20):
+    def told(self, sent, seconds=20, beat=None):
         """Until hits and gaps in the store are what was sent (of each site);
-        the store."""
+        the store.  beat(): heartbeats, again and again, until they are
+        believed."""
         def there():
+            if beat:
+                beat()
             store = self.store()
             return store if store.there and all(
                 name in store.sites and store.sites[name].told >= n
                 for name, n in sent.items()) else None
         return wait_until(there, seconds, 0.1) or self.store()
 
-    def check(self, name, sent, **options):
+    def check(self, name, sent, beat=None, **options):
         """Hits and gaps are what was sent; the store."""
-        store = self.told(sent)
+        store = self.told(sent, beat=beat)
         bad = store.problems(sent, **options)
         if not ok(store.there and not bad, name):
             diag('\n'.join(bad[:10]))

@@ -26,6 +26,7 @@ beacon_at(const char *edge, uint64_t feed, const char *site, uint64_t seq)
     at.site.len = strlen(site);
     at.sites = beacon_string("/");
     at.seq = seq;
+    at.id = beacon_string("");
 
     return at;
 }
@@ -49,11 +50,14 @@ beacon_open(void)
 
 /* As the collector does; -1: not put, else what was missing before it. */
 static int
-beacon_hit(const char *edge, uint64_t feed, const char *site, uint64_t seq)
+beacon_hit_id(const char *edge, uint64_t feed, const char *site, uint64_t seq,
+    const char *id)
 {
     beacon_rc_t         rc;
     beacond_feeds_at_t  at = beacon_at(edge, feed, site, seq);
 
+    at.id.data = (const uint8_t *) id;
+    at.id.len = strlen(id);
     rc = beacond_feeds_hit(beacon_feeds, &at, beacon_now, beacon_mark + 1,
                            &beacon_missing, &beacon_lacking);
 
@@ -68,7 +72,13 @@ beacon_hit(const char *edge, uint64_t feed, const char *site, uint64_t seq)
 }
 
 static int
-beacon_beat(const char *edge, uint64_t feed, const char *site, uint64_t seq)
+beacon_hit(const char *edge, uint64_t feed, const char *site, uint64_t seq)
+{
+    return beacon_hit_id(edge, feed, site, seq, "");
+}
+
+static int
+beacon_said(const char *edge, uint64_t feed, const char *site, uint64_t seq)
 {
     beacon_rc_t         rc;
     beacond_feeds_at_t  at = beacon_at(edge, feed, site, seq);
@@ -88,6 +98,18 @@ beacon_beat(const char *edge, uint64_t feed, const char *site, uint64_t seq)
     return (int) beacon_missing;
 }
 
+/* Said, and not contradicted. */
+static int
+beacon_beat(const char *edge, uint64_t feed, const char *site, uint64_t seq)
+{
+    int  first;
+
+    first = beacon_said(edge, feed, site, seq);
+    beacon_now += BEACOND_FEEDS_SURE;
+
+    return first != 0 ? first : beacon_said(edge, feed, site, seq);
+}
+
 static void
 beacon_gaps(void)
 {
@@ -95,11 +117,14 @@ beacon_gaps(void)
     ok(beacon_hit("a", 1, "shop", 18) == 0 && beacon_hit("a", 1, "shop", 21)
        == 2, "what_lacks_is_a_gap");
     ok(beacon_hit("a", 1, "shop", 21) == -1
-       && beacon_hit("a", 1, "shop", 20) == -1, "nothing_comes_twice");
+       && beacon_hit("a", 1, "shop", 18) == -1, "nothing_comes_twice");
     ok(beacon_beat("a", 1, "shop", 21) == 0
        && beacon_beat("a", 1, "shop", 25) == 4
        && beacon_beat("a", 1, "shop", 25) == 0
-       && beacon_hit("a", 1, "shop", 26) == 0, "a_heartbeat_tells_at_once");
+       && beacon_hit("a", 1, "shop", 26) == 0, "a_heartbeat_tells_once");
+    ok(beacon_said("a", 1, "shop", 30) == 0
+       && beacon_hit("a", 1, "shop", 31) == 4
+       && beacon_said("a", 1, "shop", 31) == 0, "or_the_hit_that_comes_first");
     ok(beacon_hit("b", 1, "shop", 5) == 0 && beacon_hit("a", 1, "blog", 9)
        == 0, "edges_and_sites_have_their_own_numbers");
     ok(beacon_hit("a", 2, "shop", 3) == 0 && beacon_hit("a", 2, "shop", 5)
@@ -122,24 +147,77 @@ beacon_forged(void)
 {
     ok(beacon_beat("a", 1, "shop", 1ULL << 52) == -2
        && beacon_hit("a", 1, "shop", 1ULL << 52) == -2
-       && beacon_hit("a", 1, "shop", 27) == 0, "a_number_must_be_likely");
+       && beacon_hit("a", 1, "shop", 32) == 0, "a_number_must_be_likely");
     ok(beacon_beat("d", 1, "shop", 1ULL << 52) == 0
        && beacon_hit("d", 1, "shop", 12) == 0
        && beacon_hit("d", 1, "shop", 14) == 1,
        "a_stranger_s_baseline_gives_way_to_a_hit_s");
-    ok(beacon_beat("d", 1, "shop", 9000014) == 9000000
-       && beacon_hit("d", 1, "shop", 15) == 0 && beacon_lacking == 0
+    ok(beacon_said("d", 1, "shop", 900014) == 0
+       && beacon_said("d", 1, "shop", 14) == 0
+       && beacon_beat("d", 1, "shop", 900014) == 900000,
+       "a_heartbeat_that_lies_is_contradicted_if_anybody_is_there");
+    ok(beacon_hit("d", 1, "shop", 15) == 0 && beacon_lacking == 0
        && beacon_hit("d", 1, "shop", 17) == 0 && beacon_lacking == 0,
-       "a_heartbeat_that_lies_silences_no_hits_and_tells_its_gap_once");
+       "it_silences_no_hits_and_tells_its_gap_once");
     beacon_open();
     ok(beacon_hit("d", 1, "shop", 17) == -1
        && beacon_hit("d", 1, "shop", 15) == -1
        && beacon_hit("d", 1, "shop", 18) == 0, "and_brings_none_twice");
-    ok(beacon_hit("d", 1, "shop", 9000016) == 1
-       && beacon_hit("d", 1, "shop", 20) == -1, "until_hits_get_there");
+    ok(beacon_hit("d", 1, "shop", 900020) == 2 && beacon_lacking == 2
+       && beacon_hit("d", 1, "shop", 20) == 0
+       && beacon_hit("d", 1, "shop", 20) == -1,
+       "what_was_told_but_came_is_told_no_more");
     beacon_now += 3600 * 1000;
-    ok(beacon_hit("a", 1, "shop", 50000000) == 50000000 - 28,
+    ok(beacon_hit("a", 1, "shop", 50000000) == 50000000 - 33,
        "after_long_more_is_likely");
+}
+
+/* One forged hit, in the midst of a feed's own. */
+static void
+beacon_forged_hit(void)
+{
+    int       good = 1;
+    uint64_t  seq;
+
+    ok(beacon_hit("f", 1, "shop", 10) == 0
+       && beacon_hit("f", 1, "shop", 500000) == 499989,
+       "a_forged_hit_tells_a_gap");
+
+    for (seq = 11; seq < 100; seq++) {
+        good &= beacon_hit("f", 1, "shop", seq) == 0;
+        good &= beacon_hit("f", 1, "shop", seq) == -1;
+    }
+
+    ok(good, "but_the_feed_s_own_are_put_once_each");
+    beacon_open();
+    ok(beacon_hit("f", 1, "shop", 105) == 0 && beacon_lacking == 0
+       && beacon_hit("f", 1, "shop", 101) == -1
+       && beacon_hit("f", 1, "shop", 500050) == 0
+       && beacon_hit("f", 1, "shop", 500101) == 9,
+       "and_so_many_gaps_less_are_told");
+}
+
+/* Two feeds of one edge. */
+static void
+beacon_twins(void)
+{
+    ok(beacon_hit_id("t", 1, "shop", 5, "e-0-40") == 0
+       && beacon_hit_id("t", 2, "shop", 1005, "e-0-40") == -1
+       && beacon_hit_id("t", 2, "shop", 1006, "e-0-80") == 0
+       && beacon_hit_id("t", 1, "shop", 6, "e-0-80") == -1,
+       "a_hit_comes_by_one_of_them");
+    ok(beacon_hit_id("t", 2, "shop", 1007, "e-0-c0") == 0
+       && beacon_hit_id("t", 2, "shop", 1008, "e-0-100") == 0
+       && beacon_hit_id("t", 1, "shop", 8, "e-0-100") == -1
+       && beacon_hit_id("t", 2, "shop", 1009, "e-0-140") == 0
+       && beacon_beat("t", 1, "shop", 9) == 0
+       && beacon_hit_id("t", 1, "shop", 10, "e-0-180") == 0,
+       "what_one_lacks_and_the_other_has_is_no_gap");
+    ok(beacon_hit_id("t", 2, "shop", 1010, "e-0-180") == -1
+       && beacon_hit_id("t", 1, "shop", 12, "e-0-200") == 1,
+       "what_both_lack_is_one");
+    ok(beacon_hit_id("u", 1, "shop", 5, "e-0-40") == 0,
+       "another_edge_s_is_another_hit");
 }
 
 /* The helper dies before and after the store has it. */
@@ -162,7 +240,7 @@ beacon_died(void)
     ok(beacon_hit("e", 1, "shop", 15) == -1
        && beacon_hit("e", 1, "shop", 17) == 1, "what_was_put_is_none");
 
-    (void) beacon_beat("e", 1, "shop", 19);
+    (void) beacon_beat("e", 1, "shop", 19);     /* 18 and 19 */
     at.seq = 18;
     (void) beacond_feeds_hit(beacon_feeds, &at, beacon_now, beacon_mark + 1,
                              &beacon_missing, &beacon_lacking);
@@ -175,13 +253,16 @@ beacon_died(void)
     beacon_open();
     ok(beacon_hit("e", 1, "shop", 19) == -1, "put_or_not");
 
-    at.seq = 22;
+    at.seq = 24;        /* two of which pay for those that came */
+    (void) beacond_feeds_beat(beacon_feeds, &at, beacon_now, beacon_mark + 1,
+                              &beacon_missing, &beacon_lacking);
+    beacon_now += BEACOND_FEEDS_SURE;
     (void) beacond_feeds_beat(beacon_feeds, &at, beacon_now, beacon_mark + 1,
                               &beacon_missing, &beacon_lacking);
     beacond_feeds_untold(beacon_feeds, beacon_missing);
     beacon_mark++;
     beacon_open();
-    ok(beacon_hit("e", 1, "shop", 24) == 4 && beacon_lacking == 1,
+    ok(beacon_hit("e", 1, "shop", 26) == 4 && beacon_lacking == 1,
        "what_the_store_could_not_be_told_goes_with_the_next_hit");
 }
 
@@ -210,7 +291,7 @@ beacon_many(void)
     snprintf(path, sizeof(path), "%s/live.feeds", beacon_dir);
     ok(good && stats.entries == BEACOND_FEEDS_MAX && stats.evicted > 0
        && stat(path, &st) == 0
-       && st.st_size < 72 * BEACOND_FEEDS_MAX + 4096,
+       && st.st_size < 120 * BEACOND_FEEDS_MAX + 4096,
        "there_are_never_more_than_so_many");
     ok(beacon_hit("many", 4, "kept", 11 + i / 1000) == 0
        && beacon_lacking == 0, "and_the_busy_ones_stay");
@@ -251,6 +332,8 @@ main(void)
     beacon_gaps();
     beacon_late();
     beacon_forged();
+    beacon_forged_hit();
+    beacon_twins();
     beacon_died();
     beacon_many();
     beacon_damaged();
