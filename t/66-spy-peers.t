@@ -4,11 +4,13 @@ they cost is bounded, and others do not notice."""
 
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))
 from beacon_test import *
 from beacon_spy import Subscriber
-from beacon_spy_rig import MB, SpyRig
+from beacon_collect import Feed, Master, remove
+from beacon_spy_rig import MB, SpyRig, flood
 
 # ---- one that wants a rare site, and does not read
 
@@ -52,5 +54,72 @@ if count(0, 1):
     ok(rig.until(lambda: len({stat[0] for stat in again.stats}) == SITES),
        'and for all, when somebody comes')
 rig.end()
+
+# ---- messages that never end; subscriptions that never end
+
+PARTS = b'\x01\x00' * 30000             # 64 bytes of memory each
+rig = SpyRig()
+base = rig.rss()
+sub = rig.subscribe()
+rig.push(10)
+ok(sub.got(10), 'a subscriber')
+sanitized = bool(os.path.dirname(os.environ.get('BEACON_BUILD', '')))
+if sanitized:
+    skip('memory under a sanitizer')
+else:
+    ok(flood(rig.endpoint, PARTS, 60 * MB),
+       'one that begins a message and never ends it is cut off')
+    rig.bounded(rig.rss() - base, 500 * MB, 'the helper is bounded')
+    diag('grown by %.1f MB' % ((rig.rss() - base) / MB))
+    ok(rig.until(lambda: rig.rss() - base < 100 * MB, 20),
+       'and gives it back')
+rig.push(10)
+ok(sub.got(20), 'hits go on')
+ok(sanitized or rig.until(lambda: rig.spy('cut') == 1), 'it is counted') \
+    or (rig.show_errors(), diag(str(rig.sink('spy'))))
+end = threading.Event()
+
+
+def mad():
+    """Subscribes, and ends it, and subscribes; comes again when cut off."""
+    while not end.is_set():
+        flood(rig.endpoint, b'\x00\x02\x01x\x00\x02\x00x' * 10000,
+              10000 * MB, end=end)
+
+
+thread = threading.Thread(target=mad)
+thread.start()
+ok(rig.until(lambda: rig.spy('subscribers') == 2),
+   'one that has subscriptions without end')
+for n in range(5):
+    rig.push(2)
+    rig.until(lambda: len(sub.hits) == 22 + 2 * n, 60)
+is_(len(sub.hits), 30, 'hits go on beside it')
+end.set()
+thread.join()
+diag('%d were cut off' % rig.spy('cut'))
+is_((sub.gap, rig.spy('resets')), (0, 0), 'nobody else was cut off')
+rig.end()
+
+# ---- an edge like that
+
+path = os.path.join('/tmp', 'beacon-test-%d.sock' % os.getpid())
+master = Master(bind=['ipc://' + path])
+master.start()
+feed = Feed('ipc://' + path, bind=False)
+ok(feed.subscribed(), 'a master with an edge')
+feed.hit('shop')
+ok(wait_until(lambda: master.store().hits() == 1, 10), 'which has a hit')
+if not sanitized:
+    ok(flood('ipc://' + path, PARTS, 60 * MB, b'PUB'),
+       'another never ends its message, and is cut off')
+feed.hit('shop')
+master.check('the edge is not', {'shop': 2})
+is_(master.status()['gap'], 0, 'it misses nothing')
+feed.close()
+is_(master.stop(), 0, 'the master ends')
+remove(master)
+if os.path.exists(path):
+    os.unlink(path)
 
 done_testing()

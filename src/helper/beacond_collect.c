@@ -22,13 +22,13 @@ typedef struct {
     unsigned      n;
 } beacond_collect_message_t;
 
-/* Waits so long, with sockets for what and who comes there; false: to end. */
+/* Waits so long, with sockets for what comes there; false: to end. */
 static bool
 beacond_collect_wait(beacond_collect_t *collect, bool sockets, long ms)
 {
     int             n = 1;
     uint32_t        i;
-    zmq_pollitem_t  items[1 + 4 * BEACOND_ENDPOINTS];
+    zmq_pollitem_t  items[1 + 2 * BEACOND_ENDPOINTS];
 
     memset(items, 0, sizeof(items));
     items[0].fd = collect->wake;
@@ -39,14 +39,13 @@ beacond_collect_wait(beacond_collect_t *collect, bool sockets, long ms)
             items[n].socket = collect->ends[i].socket;
             items[n++].events = ZMQ_POLLIN;
         }
-
-        if (collect->ends[i].socket != NULL && collect->ends[i].binds) {
-            items[n].socket = collect->ends[i].watch.socket;
-            items[n++].events = ZMQ_POLLIN;
-        }
     }
 
     (void) zmq_poll(items, n, ms);
+
+    if (collect->zmq != NULL) {
+        beacond_zmq_turn(collect->zmq);
+    }
 
     return (items[0].revents & ZMQ_POLLIN) == 0;
 }

@@ -59,14 +59,6 @@ beacond_collect_open(beacond_collect_t *collect, beacond_collect_end_t *end,
     beacon_err_t *err)
 {
     beacon_rc_t  rc;
-    const char  *why;
-
-    why = end->binds ? beacond_zmq_crowded(0) : NULL;
-
-    if (why != NULL) {
-        beacon_err(err, "%.150s: %s", end->endpoint, why);
-        return BEACON_SYS;
-    }
 
     end->socket = beacond_zmq_socket(collect->zmq, ZMQ_SUB,
                                      BEACOND_COLLECT_MARK,
@@ -158,41 +150,6 @@ beacond_collect_look(beacond_collect_t *collect, uint64_t now)
     }
 }
 
-/* As soon as somebody comes or goes: one where there are too many is closed,
-   for a second at most. */
-static void
-beacond_collect_room(beacond_collect_t *collect)
-{
-    uint32_t                i;
-    const char             *why;
-    beacond_collect_end_t  *end;
-
-    for (i = 0; i < collect->nends; i++) {
-        end = &collect->ends[i];
-
-        if (end->socket == NULL || !end->binds) {
-            continue;
-        }
-
-        end->peers = beacond_zmq_count(&end->watch);
-        why = beacond_zmq_crowded(end->peers);
-
-        if (why == NULL) {
-            continue;
-        }
-
-        beacond_collect_close(end);
-        pthread_mutex_lock(&collect->mutex);
-        collect->errors++;
-        pthread_mutex_unlock(&collect->mutex);
-
-        if (beacond_log_due(&collect->limit, NULL)) {
-            beacond_log(BEACOND_WARN, "sink \"%s\" closes \"%s\" for a "
-                        "moment: %s", collect->name, end->endpoint, why);
-        }
-    }
-}
-
 /* Once a second: sockets, and what is told of them. */
 void
 beacond_collect_tend(beacond_collect_t *collect)
@@ -201,8 +158,6 @@ beacond_collect_tend(beacond_collect_t *collect)
     uint64_t      now = beacond_clock_ns();
     beacon_rc_t   rc;
     beacon_err_t  err;
-
-    beacond_collect_room(collect);
 
     if (now < collect->retry_ns) {
         return;

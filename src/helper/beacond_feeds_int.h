@@ -25,7 +25,7 @@ typedef struct {
     uint64_t  beat;                     /* what a heartbeat says, until it is
                                            believed; 0: nothing */
     uint64_t  beat_ms;                  /* since when */
-    uint64_t  hole_from;                /* the hits between these were missing */
+    uint64_t  hole_from;                /* hits between these were missing, */
     uint64_t  hole_to;                  /*   when the second came */
     uint64_t  twin;                     /* 1: its hits come by another feed */
 } beacond_feed_t;

@@ -6,6 +6,7 @@
 #include "beacond_collect.h"
 #include "beacond_conf_collect.h"
 #include "beacond_sink.h"
+#include "beacond_zmq_guard.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -188,9 +189,11 @@ beacond_scollect_flush(beacond_sink_t *sink, bool force)
 static void
 beacond_scollect_status(beacond_sink_t *sink, json_t *object)
 {
-    size_t              i;
-    beacond_collect_t  *collect = sink->data;
+    size_t                      i;
+    beacond_collect_t          *collect = sink->data;
+    beacond_zmq_guard_stats_t   guard;
 
+    beacond_zmq_guard_stats(&guard);
     pthread_mutex_lock(&collect->mutex);
 
     const struct {
@@ -199,6 +202,8 @@ beacond_scollect_status(beacond_sink_t *sink, json_t *object)
     } members[] = {
         { "peers", collect->peers },
         { "peers_refused", collect->refused },
+        { "turned_away", guard.turned_away },
+        { "cut", guard.cut },
         { "received", collect->received },
         { "hits", collect->hits },
         { "repeated", collect->repeated },

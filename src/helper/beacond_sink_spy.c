@@ -1,6 +1,7 @@
 /* The spy feed's ops.  beacond_spy.h tells how it works. */
 
 #include "beacond_spy.h"
+#include "beacond_zmq_guard.h"
 #include "beacon_random.h"
 
 #include <stdlib.h>
@@ -347,9 +348,10 @@ beacond_sink_spy_set(json_t *object, const char *key, uint64_t n)
 static void
 beacond_sink_spy_status(beacond_sink_t *sink, json_t *object)
 {
-    char            feed[BEACON_SPY_FEED + 1];
-    uint64_t        id, evicted;
-    beacond_spy_t  *spy = sink->data;
+    char                        feed[BEACON_SPY_FEED + 1];
+    uint64_t                    id, evicted;
+    beacond_spy_t              *spy = sink->data;
+    beacond_zmq_guard_stats_t   guard;
 
     pthread_mutex_lock(&spy->seqs.mutex);
     id = spy->seqs.feed;
@@ -370,6 +372,9 @@ beacond_sink_spy_status(beacond_sink_t *sink, json_t *object)
     beacond_sink_spy_set(object, "queued_bytes",
                          beacond_spy_queued_bytes(spy));
     beacond_sink_spy_set(object, "refused", beacond_zmq_refused(spy->zmq));
+    beacond_zmq_guard_stats(&guard);
+    beacond_sink_spy_set(object, "turned_away", guard.turned_away);
+    beacond_sink_spy_set(object, "cut", guard.cut);
     beacond_sink_spy_set(object, "resets", spy->resets);
 
     if (spy->error.text[0] != '\0') {

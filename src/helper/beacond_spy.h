@@ -87,7 +87,6 @@ typedef struct {
     uint64_t               now;
     uint64_t               retry_ns;    /* when to bind again */
     uint64_t               pause_ns;
-    uint64_t               look_ns;     /* when to look whether there is room */
     uint32_t               subscribers;
     uint32_t               subscriptions;
     uint32_t               topics;      /* bytes of them */

@@ -9,7 +9,6 @@
 
 #define BEACOND_SPY_PAUSE      (100 * BEACOND_MS)
 #define BEACOND_SPY_PAUSE_MAX  (10000 * BEACOND_MS)
-#define BEACOND_SPY_LOOK       (5 * BEACOND_MS)
 #define BEACOND_SPY_LONGEST    1024     /* bytes of what subscribers send */
 #define BEACOND_SPY_WAIT       1000     /* of those, a peer, until read */
 #define BEACOND_SPY_NEWS       10000    /* subscriptions in one turn */
@@ -31,15 +30,7 @@ beacond_spy_error(beacond_spy_t *spy)
 static beacon_rc_t
 beacond_spy_make(beacond_spy_t *spy)
 {
-    int          on = 1, wait = BEACOND_SPY_WAIT;
-    const char  *why;
-
-    why = spy->endpoints.nbind > 0 ? beacond_zmq_crowded(0) : NULL;
-
-    if (why != NULL) {
-        beacon_err(&spy->error, "does not listen: %s", why);
-        return BEACON_SYS;
-    }
+    int  on = 1, wait = BEACOND_SPY_WAIT;
 
     spy->bound = spy->connected = 0;
     spy->subscriptions = 0;
@@ -196,25 +187,11 @@ beacond_spy_news(beacond_spy_t *spy)
     }
 }
 
-/* Batches may follow each other faster than anybody need look. */
-static const char *
-beacond_spy_crowded(beacond_spy_t *spy)
-{
-    if (spy->bound == 0 || spy->now < spy->look_ns) {
-        return NULL;
-    }
-
-    spy->look_ns = spy->now + BEACOND_SPY_LOOK;
-
-    return beacond_zmq_crowded(spy->subscribers);
-}
-
 void
 beacond_spy_turn(beacond_spy_t *spy)
 {
-    const char  *why;
-
     spy->now = beacond_clock_ns();
+    beacond_zmq_turn(spy->zmq);
     beacond_spy_open(spy);
 
     if (spy->socket == NULL) {
@@ -233,8 +210,5 @@ beacond_spy_turn(beacond_spy_t *spy)
                || spy->topics > BEACOND_SPY_TOPICS)
     {
         beacond_spy_reset(spy, "there are too many subscriptions");
-
-    } else if ((why = beacond_spy_crowded(spy)) != NULL) {
-        beacond_spy_reset(spy, why);
     }
 }

@@ -1,4 +1,5 @@
 #include "beacond_zmq.h"
+#include "beacond_zmq_guard.h"
 #include "beacon_endpoint.h"
 
 #include <zmq.h>
@@ -33,6 +34,8 @@ struct beacond_zmq_s {
     void              *zap;             /* the thread's socket */
     pthread_t          thread;
     bool               running;
+    bool               guarded;
+    beacond_zmq_ward_t ward;
     _Atomic uint64_t   refused;
 };
 
@@ -201,7 +204,8 @@ beacond_zmq_create(beacond_curve_t *curve, beacon_err_t *err)
     }
 
     zmq->curve = curve;
-    zmq->context = zmq_ctx_new();
+    zmq->guarded = beacond_zmq_guard_begin(&zmq->ward) == BEACON_OK;
+    zmq->context = zmq->guarded ? zmq_ctx_new() : NULL;
 
     if (zmq->context != NULL) {
         rc = curve != NULL && curve->npeers > 0 ? beacond_zap_start(zmq)
@@ -242,6 +246,10 @@ beacond_zmq_destroy(beacond_zmq_t *zmq)
         }
     }
 
+    if (zmq->guarded) {
+        beacond_zmq_guard_end(&zmq->ward);
+    }
+
     beacond_curve_destroy(zmq->curve);
     free(zmq->peers);
     free(zmq);
@@ -251,6 +259,12 @@ uint64_t
 beacond_zmq_refused(const beacond_zmq_t *zmq)
 {
     return zmq->refused;
+}
+
+void
+beacond_zmq_turn(beacond_zmq_t *zmq)
+{
+    beacond_zmq_guard_turn(&zmq->ward);
 }
 
 /* Sockets. */
@@ -538,6 +552,7 @@ uint32_t
 beacond_zmq_count(beacond_zmq_watch_t *watch)
 {
     int       n;
+    int32_t   value;
     uint16_t  event;
     uint8_t   frame[512];
 
@@ -551,11 +566,16 @@ beacond_zmq_count(beacond_zmq_watch_t *watch)
            >= 0)
     {
         memcpy(&event, frame, sizeof(event));
+        memcpy(&value, frame + sizeof(event), sizeof(value));
 
         if (zmq_recv(watch->socket, frame, sizeof(frame), ZMQ_DONTWAIT) < 0
             || n != 6)
         {
             continue;
+        }
+
+        if (event == ZMQ_EVENT_CONNECTED) {
+            beacond_zmq_guard_add(value);
         }
 
         if (event != ZMQ_EVENT_DISCONNECTED) {

@@ -32,6 +32,10 @@ void beacond_zmq_destroy(beacond_zmq_t *zmq);
 /* Peers that were turned away.  Any thread. */
 uint64_t beacond_zmq_refused(const beacond_zmq_t *zmq);
 
+/* The thread that has the sockets comes round: each time, or who sends is taken
+   to hold it up (beacond_zmq_guard.h). */
+void beacond_zmq_turn(beacond_zmq_t *zmq);
+
 /*
  * A socket of a type, ZMQ_XPUB and the like, that keeps at most "mark"
  * messages for each peer and takes none that is longer than "longest" bytes:
@@ -67,16 +71,5 @@ beacon_rc_t beacond_zmq_watch(beacond_zmq_t *zmq, void *socket,
     beacond_zmq_watch_t *watch);
 uint32_t beacond_zmq_count(beacond_zmq_watch_t *watch);
 void beacond_zmq_unwatch(void *socket, beacond_zmq_watch_t *watch);
-
-/*
- * beacond_zmq_room.c.  NULL: a socket with so many peers may go on listening;
- * else why not.  Where an ipc socket has a peer to accept and no descriptor is
- * free, libzmq 4.3.4 aborts the process; so who listens asks this every 50 ms
- * at least, and closes the socket then: zmq_unbind() would cut all its peers
- * off, too, and not tell of them.  It is opened again once there is room.
- * Peers that take all that a look leaves free before the next find an
- * accept4() of our own, which says ENFILE: that libzmq stands.  Any thread.
- */
-const char *beacond_zmq_crowded(uint32_t peers);
 
 #endif /* BEACOND_ZMQ_H */

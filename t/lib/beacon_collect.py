@@ -94,6 +94,7 @@ class Feed:
     def __init__(self, endpoint, edge='web1', bind=True, keys=None, hwm=0):
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.XPUB)
+        self.socket.setsockopt(zmq.XPUB_VERBOSE, 1)     # not the first alone
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.SNDHWM, hwm)
         if keys:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 
@@ -10,6 +11,31 @@ from beacon_spy import Subscriber
 from beacon_test import TOP, is_, ok, skip, wait_until
 
 MB = 1 << 20
+
+
+def greet(sock, endpoint, kind=b'SUB'):
+    """A peer as ZeroMQ sees it, each step once its own is there."""
+    sock.settimeout(10)
+    sock.connect(endpoint[6:])
+    sock.sendall(b'\xff' + bytes(8) + b'\x7f\x03\x00NULL' + bytes(48))
+    sock.recv(64, socket.MSG_WAITALL)
+    sock.sendall(b'\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03' + kind)
+    sock.recv(2)
+
+
+def flood(endpoint, data, most, kind=b'SUB', end=None):
+    """A peer that sends this again and again, until the event end; True: it
+    is cut off before it has sent so much."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        try:
+            greet(sock, endpoint, kind)
+            while most > 0 and not (end and end.is_set()):
+                most -= sock.send(data)
+        except ConnectionError:
+            return True
+        except TimeoutError:
+            pass
+    return False
 
 
 class SpyRig(Rig):
