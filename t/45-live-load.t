@@ -180,6 +180,7 @@ QUERIES, TAKEN = 300, 100
 env = Env(workers=1, ring_options='lane_size=16m', values={
     'CONNECTIONS': '4096'}, http='''
     beacon_live size=24m;
+    beacon_visitor $beacon_arg_vid;
     log_format order '$request_method $uri $args $status';
 ''', server='''
     location /live/ {
@@ -223,6 +224,35 @@ is_((order.count('/hit.gif'), len(order)), (TAKEN, TAKEN + QUERIES),
     'each of them is in the access log')
 ok('/live/v1/shop/hits' not in order[:TAKEN],
    'every hit before any of the queries')
+
+# who is connected already is there in one round of the event loop
+
+for n in range(600):
+    live.hit(vid='v%d' % n)
+live.settle()
+flood = [env.client() for _ in range(QUERIES)]
+hits = [env.client() for _ in range(TAKEN)]
+for client in flood + hits:
+    client.request('/live/v1/sites')
+os.truncate(os.path.join(env.root, 'order'), 0)
+proc.send(worker, signal.SIGSTOP)
+for client in flood:
+    client.send(client.format('/live/v1/shop/visitors?limit=500'))
+for client in hits:
+    client.send(client.format('/hit.gif'))
+proc.send(worker, signal.SIGCONT)
+is_({client.response().status for client in hits}, {200},
+    'hits are taken beside %d lists of visitors' % QUERIES)
+is_({len(client.response().json()['visitors']) for client in flood}, {500},
+    'which come, too')
+for client in flood + hits:
+    client.close()
+with open(os.path.join(env.root, 'order'), encoding='ascii') as file:
+    order = [line.split()[1] for line in file]
+behind = order[:len(order) - order[::-1].index('/hit.gif')]
+diag('%d lists were before the last of %d hits'
+     % (len(behind) - TAKEN, TAKEN))
+ok(len(behind) < 2 * TAKEN, 'most lists wait until the hits are taken')
 env.stop()
 
 # ---- more sites, and more visitors, than there is room for

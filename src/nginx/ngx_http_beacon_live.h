@@ -64,6 +64,8 @@ struct ngx_http_beacon_live_worker_s {
     ngx_uint_t                    waiters;
     ngx_uint_t                    max;
     uint64_t                      read;     /* bytes, in this round's turns */
+    ngx_msec_t                    began;    /* the round of first turns, and */
+    uint64_t                      begun;    /*   what those read */
     ngx_msec_t                    warned[2];    /* when what was rejected, or
                                                refused, was told of last; 0:
                                                never; and how many since */
@@ -119,6 +121,7 @@ struct ngx_http_beacon_live_ctx_s {
 
     ngx_str_t                     sites;    /* that it may see */
     ngx_str_t                     site;     /* the one it asks for */
+    ngx_str_t                     visitor;  /* and whom; decoded */
     ngx_uint_t                    found;    /* the store knows the site */
     beacon_live_info_t            info;     /* all zeros: it does not */
     uint64_t                      epoch;    /* of the store it reads */
@@ -224,10 +227,19 @@ ngx_http_beacon_live_now_ms(void)
 }
 
 
+/* What reading so many bytes costs: four filters, about as much again. */
+static ngx_inline uint64_t
+ngx_http_beacon_live_weight(ngx_http_beacon_live_ctx_t *ctx, uint64_t bytes)
+{
+    return bytes * (1 + ctx->args.nfilters / 4);
+}
+
+
 /* ngx_http_beacon_live_wait.c */
 void ngx_http_beacon_live_wait_init(ngx_http_beacon_live_worker_t *worker);
 
-/* A first turn; those that follow come by themselves. */
+/* A first turn, at once unless this round has had its share of them; those that
+   follow come by themselves. */
 ngx_int_t ngx_http_beacon_live_begin(ngx_http_beacon_live_ctx_t *ctx,
     ngx_http_beacon_live_turn_pt turn);
 

@@ -261,7 +261,8 @@ ngx_http_beacon_live_read(ngx_http_beacon_live_ctx_t *ctx)
             break;
         }
 
-        if (ctx->scanned + ctx->scan.scanned - before
+        if (ngx_http_beacon_live_weight(ctx, ctx->scanned + ctx->scan.scanned
+                                             - before)
             >= NGX_HTTP_BEACON_LIVE_TURN
             && !ngx_exiting)
         {
@@ -285,7 +286,8 @@ ngx_http_beacon_live_read(ngx_http_beacon_live_ctx_t *ctx)
         }
     }
 
-    ctx->worker->read += ctx->scanned + ctx->scan.scanned - before;
+    ctx->worker->read += ngx_http_beacon_live_weight(ctx,
+                                    ctx->scanned + ctx->scan.scanned - before);
 
     return rc;
 }

@@ -295,10 +295,12 @@ ngx_http_beacon_live_stream_read(ngx_http_beacon_live_ctx_t *ctx, u_char **pp)
         rc = NGX_AGAIN;
 
     } while (p - worker->events < NGX_HTTP_BEACON_LIVE_BLOCK
-             && ctx->scanned + ctx->scan.scanned - before
+             && ngx_http_beacon_live_weight(ctx, ctx->scanned
+                                                 + ctx->scan.scanned - before)
                 < NGX_HTTP_BEACON_LIVE_TURN);
 
-    worker->read += ctx->scanned + ctx->scan.scanned - before;
+    worker->read += ngx_http_beacon_live_weight(ctx,
+                                    ctx->scanned + ctx->scan.scanned - before);
     *pp = p;
 
     return rc;

@@ -9,8 +9,7 @@
 static ngx_int_t ngx_http_beacon_live_list(ngx_http_beacon_live_ctx_t *ctx);
 static ngx_int_t ngx_http_beacon_live_raw(ngx_http_request_t *r,
     ngx_str_t *path);
-static ngx_int_t ngx_http_beacon_live_person(ngx_http_beacon_live_ctx_t *ctx,
-    ngx_str_t *id);
+static ngx_int_t ngx_http_beacon_live_person(ngx_http_beacon_live_ctx_t *ctx);
 static ngx_int_t ngx_http_beacon_live_escape(ngx_pool_t *pool, ngx_str_t *id,
     beacon_str_t *text);
 static ngx_int_t ngx_http_beacon_live_row(ngx_http_beacon_live_ctx_t *ctx,
@@ -28,11 +27,13 @@ static ngx_int_t ngx_http_beacon_live_trail(ngx_http_beacon_live_ctx_t *ctx,
 /* No less than a visitor takes, its text aside. */
 #define NGX_HTTP_BEACON_LIVE_ROW           256
 
+/* What one costs, as bytes of hits that are read. */
+#define NGX_HTTP_BEACON_LIVE_ROW_READ      1024
+
 
 ngx_int_t
 ngx_http_beacon_live_visitors(ngx_http_beacon_live_ctx_t *ctx)
 {
-    ngx_str_t     id;
     ngx_uint_t    given;
     const char   *wrong;
 
@@ -55,13 +56,13 @@ ngx_http_beacon_live_visitors(ngx_http_beacon_live_ctx_t *ctx)
     }
 
     if (given & BEACON_LIVE_ID) {
-        id.data = (u_char *) ctx->args.id.data;
-        id.len = ctx->args.id.len;
+        ctx->visitor.data = (u_char *) ctx->args.id.data;
+        ctx->visitor.len = ctx->args.id.len;
 
-        return ngx_http_beacon_live_person(ctx, &id);
+        return ngx_http_beacon_live_begin(ctx, ngx_http_beacon_live_person);
     }
 
-    return ngx_http_beacon_live_list(ctx);
+    return ngx_http_beacon_live_begin(ctx, ngx_http_beacon_live_list);
 }
 
 
@@ -73,6 +74,10 @@ ngx_http_beacon_live_list(ngx_http_beacon_live_ctx_t *ctx)
     uint64_t               before;
     ngx_uint_t             n;
     beacon_live_person_t   person;
+
+    if (ctx->worker->store.epoch != ctx->epoch) {
+        ngx_http_beacon_live_look(ctx);
+    }
 
     p = ngx_http_beacon_live_room(&ctx->text, 32);
     if (p == NULL) {
@@ -100,6 +105,8 @@ ngx_http_beacon_live_list(ngx_http_beacon_live_ctx_t *ctx)
             return NGX_ERROR;
         }
     }
+
+    ctx->worker->read += n * NGX_HTTP_BEACON_LIVE_ROW_READ;
 
     p = ngx_http_beacon_live_room(&ctx->text, 4);
     if (p == NULL) {
@@ -190,7 +197,9 @@ ngx_http_beacon_live_visitor(ngx_http_beacon_live_ctx_t *ctx, ngx_str_t *path)
         return NGX_ERROR;
     }
 
-    return ngx_http_beacon_live_person(ctx, path);
+    ctx->visitor = *path;
+
+    return ngx_http_beacon_live_begin(ctx, ngx_http_beacon_live_person);
 }
 
 
@@ -233,15 +242,19 @@ ngx_http_beacon_live_raw(ngx_http_request_t *r, ngx_str_t *path)
 }
 
 
-/* id: decoded. */
-
 static ngx_int_t
-ngx_http_beacon_live_person(ngx_http_beacon_live_ctx_t *ctx, ngx_str_t *id)
+ngx_http_beacon_live_person(ngx_http_beacon_live_ctx_t *ctx)
 {
     beacon_str_t           text;
     beacon_live_person_t   person;
 
-    if (ngx_http_beacon_live_escape(ctx->request->pool, id, &text) != NGX_OK) {
+    if (ctx->worker->store.epoch != ctx->epoch) {
+        ngx_http_beacon_live_look(ctx);
+    }
+
+    if (ngx_http_beacon_live_escape(ctx->request->pool, &ctx->visitor, &text)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -259,6 +272,8 @@ ngx_http_beacon_live_person(ngx_http_beacon_live_ctx_t *ctx, ngx_str_t *id)
     {
         return NGX_ERROR;
     }
+
+    ctx->worker->read += ctx->scanned + ctx->scan.scanned;
 
     return ngx_http_beacon_live_send(ctx);
 }

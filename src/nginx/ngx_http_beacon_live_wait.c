@@ -65,11 +65,28 @@ ngx_int_t
 ngx_http_beacon_live_begin(ngx_http_beacon_live_ctx_t *ctx,
     ngx_http_beacon_live_turn_pt turn)
 {
-    ngx_int_t  rc;
+    uint64_t                        before;
+    ngx_int_t                       rc;
+    ngx_http_beacon_live_worker_t  *worker;
 
+    worker = ctx->worker;
     ctx->turn = turn;
 
-    rc = turn(ctx);
+    /* many requests may come in one round of the event loop */
+
+    if (worker->began != ngx_current_msec) {
+        worker->began = ngx_current_msec;
+        worker->begun = 0;
+    }
+
+    if (worker->begun >= NGX_HTTP_BEACON_LIVE_TURN && !ngx_exiting) {
+        rc = ngx_http_beacon_live_again(ctx);
+
+    } else {
+        before = worker->read;
+        rc = turn(ctx);
+        worker->begun += worker->read - before;
+    }
 
     if (rc != NGX_HTTP_BEACON_LIVE_LATER) {
         return rc;
