@@ -9,7 +9,9 @@
 #include "beacon_line_loops.h"
 
 #if defined(__x86_64__) && !defined(BEACON_PORTABLE)
-#define beacon_line_has_avx2()  __builtin_cpu_supports("avx2")
+#define beacon_line_has_avx2()                                                \
+    (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi")          \
+     && __builtin_cpu_supports("bmi2"))
 #endif
 
 beacon_rc_t

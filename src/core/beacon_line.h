@@ -54,10 +54,11 @@ void beacon_line_known(const uint8_t *line, const beacon_line_t *known,
 /*
  * What is shown of it; each text stands in the line.  Page: field page, else
  * argument url, else the Referer; as the path on the request's own host, else
- * host and path, without query and fragment; a text that is no absolute URL as it is, up to '?' or '#'.
- * Referrer: field referrer, else argument ref; host and path in the same way.
- * Country: field country.  Campaign: utm_campaign of the page's query, else
- * utm_source, else utm_medium, undecoded.  Absent: data NULL.
+ * host and path, without query and fragment; a text that is no absolute URL as
+ * it is, up to '?' or '#'.  Referrer: field referrer, else argument ref; host
+ * and path in the same way.  Country: field country.  Campaign: utm_campaign of
+ * the page's query, else utm_source, else utm_medium, undecoded.  Absent: data
+ * NULL.
  */
 typedef struct {
     beacon_str_t  page_host;            /* none on the request's own host; */

@@ -17,7 +17,7 @@
 
 #include <immintrin.h>
 
-#define BEACON_TARGET      __attribute__((target("avx2")))
+#define BEACON_TARGET      __attribute__((target("avx2,bmi,bmi2")))
 #define BEACON_LINE_BLOCK  32
 
 typedef __m256i  beacon_block_t;

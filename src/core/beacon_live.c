@@ -126,8 +126,9 @@ beacon_live_info(const beacon_live_t *live, uint32_t index,
         return BEACON_INVALID;
     }
 
-    hash = beacon_live_hash(live->is.seed, 0,
-                            (beacon_str_t) { site->name_len, site->name });
+    hash = (uint32_t) beacon_live_hash(live->is.seed, 0,
+                                       (beacon_str_t) { site->name_len,
+                                                        site->name });
 
     if (BEACON_LIVE_GET(s->hash) != hash) {
         return BEACON_INVALID;
@@ -171,7 +172,7 @@ beacon_live_find(const beacon_live_t *live, beacon_str_t name,
         return BEACON_INVALID;
     }
 
-    hash = beacon_live_hash(live->is.seed, 0, name);
+    hash = (uint32_t) beacon_live_hash(live->is.seed, 0, name);
     serial = &beacon_live_head(live)->site_moves;
 
     for (tries = 0; tries < BEACON_LIVE_TRIES; tries++) {

@@ -122,6 +122,12 @@ beacon_live_hit_texts(const beacon_live_hit_t *hit, const uint8_t *text,
     len = (size_t) hit->line_len + hit->more_len;
 
     for (i = 0; i < BEACON_SHORT_TEXTS; i++) {
+        texts[i] = (beacon_str_t) { 0, NULL };
+
+        if (hit->texts[i].len == 0) {
+            continue;
+        }
+
         if (hit->texts[i].offset > len
             || hit->texts[i].len > len - hit->texts[i].offset)
         {

@@ -7,6 +7,12 @@
 
 #include "beacon_live_counts.h"
 
+/* What is rare stays out of the way of what is not. */
+static void beacon_live_count_step(beacon_live_writer_t *w,
+    beacon_live_own_counts_t *own, beacon_live_site_t *site, uint32_t wall)
+    __attribute__((noinline));
+
+
 /* The first steps behind the running one, up to and with "step", are zeros. */
 static void
 beacon_live_count_zero(beacon_live_writer_t *w, beacon_live_site_t *site,
@@ -19,10 +25,10 @@ beacon_live_count_zero(beacon_live_writer_t *w, beacon_live_site_t *site,
     first = (step - n + 1) % BEACON_LIVE_STEPS;
 
     if (n > BEACON_LIVE_STEPS - first) {
-        (void) beacon_live_undo_save(w, steps, sizeof(site->steps));
+        beacon_live_undo_save(w, steps, sizeof(site->steps));
 
     } else {
-        (void) beacon_live_undo_save(w, &steps[first], n * sizeof(*steps));
+        beacon_live_undo_save(w, &steps[first], n * sizeof(*steps));
     }
 
     for (i = 0, at = first; i < n; i++) {
@@ -32,31 +38,28 @@ beacon_live_count_zero(beacon_live_writer_t *w, beacon_live_site_t *site,
     }
 }
 
-/* The step that it counts in; the site's running one is then that. */
-static uint32_t
-beacon_live_count_step(beacon_live_writer_t *w,
-    const beacon_live_count_t *count, beacon_live_site_t *site)
+/* The site's running step is another than "step". */
+static void
+beacon_live_count_step(beacon_live_writer_t *w, beacon_live_own_counts_t *own,
+    beacon_live_site_t *site, uint32_t wall)
 {
-    int32_t                    ahead;
-    uint32_t                   wall, step;
-    beacon_live_own_counts_t  *own;
+    int32_t   ahead;
+    uint32_t  step;
 
-    own = &((beacon_live_counts_t *) w->counts)->sites[count->site];
-    wall = (uint32_t) (count->now_ms / 1000 / BEACON_LIVE_STEP);
     step = wall - own->base;
     ahead = (int32_t) (step - own->step);
 
     if (ahead <= 0 && ahead >= -BEACON_LIVE_BACK) {
-        return own->step;
+        return;
     }
 
-    (void) beacon_live_undo_save(w, &site->step, sizeof(site->step));
+    beacon_live_undo_save(w, &site->step, sizeof(site->step));
 
     if (ahead < 0) {
         ahead = BEACON_LIVE_STEPS;
         step = own->step + BEACON_LIVE_STEPS;
         own->base = wall - step;
-        (void) beacon_live_undo_save(w, &site->base, sizeof(site->base));
+        beacon_live_undo_save(w, &site->base, sizeof(site->base));
         BEACON_LIVE_SET(site->base, own->base);
     }
 
@@ -64,25 +67,35 @@ beacon_live_count_step(beacon_live_writer_t *w,
                                           ? (uint32_t) ahead
                                           : BEACON_LIVE_STEPS);
     own->step = step;
+    own->running = step % BEACON_LIVE_STEPS;
     BEACON_LIVE_SET(site->step, step);
-
-    return step;
 }
 
 void
 beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count)
 {
-    uint32_t             step;
-    beacon_live_site_t  *site;
-    beacon_live_step_t  *running;
+    beacon_live_site_t        *site;
+    beacon_live_step_t        *running;
+    beacon_live_counts_t      *counts;
+    beacon_live_own_counts_t  *own;
 
-    site = beacon_live_site_at(&w->live, count->site);
-    step = beacon_live_count_step(w, count, site);
+    counts = w->counts;
+    own = &counts->sites[count->site];
+    site = &w->seen[count->site];
 
-    running = &site->steps[step % BEACON_LIVE_STEPS];
-    (void) beacon_live_undo_save(w, running, sizeof(*running));
+    if (count->now_ms - counts->wall_ms >= 1000 * BEACON_LIVE_STEP) {
+        counts->wall = (uint32_t) (count->now_ms / 1000 / BEACON_LIVE_STEP);
+        counts->wall_ms = (uint64_t) counts->wall * 1000 * BEACON_LIVE_STEP;
+    }
+
+    if (__builtin_expect(counts->wall - own->base != own->step, 0)) {
+        beacon_live_count_step(w, own, site, counts->wall);
+    }
+
+    running = &site->steps[own->running];
+    beacon_live_undo_save(w, running, sizeof(*running));
     BEACON_LIVE_SET(running->hits, running->hits + 1);
 
-    beacon_live_count_visitor(w, count, site, step);
-    beacon_live_count_keys(w, count->site, count->view, step);
+    beacon_live_count_visitor(w, count, own, site);
+    beacon_live_count_keys(w, own, count->site, count->view);
 }

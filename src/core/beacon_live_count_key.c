@@ -21,31 +21,25 @@ const uint32_t  beacon_live_keys_most[BEACON_LIVE_KINDS] = {
 
 /* What is rare stays out of the way of what is not. */
 static void beacon_live_key_add(beacon_live_writer_t *w, uint32_t site,
-    unsigned kind, uint32_t hash, beacon_str_t text, uint32_t step)
+    unsigned kind, uint64_t hash, beacon_str_t text, uint32_t step)
     __attribute__((noinline));
-static void beacon_live_key_step(beacon_live_writer_t *w,
-    beacon_live_key_t *slot, uint32_t then, uint32_t step)
-    __attribute__((noinline));
+static void beacon_live_key_step(beacon_live_writer_t *w, uint32_t index,
+    uint32_t step) __attribute__((noinline));
+static inline void beacon_live_count_key(beacon_live_writer_t *w,
+    beacon_live_counts_t *counts, uint64_t salt, uint32_t site, unsigned kind,
+    beacon_str_t text, uint32_t step) __attribute__((always_inline));
 
 
-/* ---- the site's list; readers see "older" */
+/* ---- the site's list */
 
-static void
-beacon_live_keys_older(beacon_live_writer_t *w, uint32_t site, unsigned kind,
-    uint32_t index, uint32_t older)
+static beacon_live_front_t
+beacon_live_keys_front(const beacon_live_writer_t *w, uint32_t site,
+    unsigned kind)
 {
-    beacon_live_counts_t  *counts;
-
-    counts = w->counts;
-
-    if (index) {
-        counts->keys.own[index].older = older;
-        BEACON_LIVE_SET(counts->key[index].older, older);
-
-    } else {
-        counts->sites[site].keys[kind] = older;
-        BEACON_LIVE_SET(beacon_live_site_at(&w->live, site)->keys[kind], older);
-    }
+    return (beacon_live_front_t) {
+        &((beacon_live_counts_t *) w->counts)->sites[site].keys[kind],
+        &beacon_live_site_at(&w->live, site)->keys[kind]
+    };
 }
 
 static void
@@ -60,28 +54,18 @@ void
 beacon_live_keys_push(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     uint32_t index)
 {
-    uint32_t                   head;
-    beacon_live_counts_t      *counts;
-    beacon_live_own_counts_t  *own;
+    beacon_live_counts_t  *counts;
 
     counts = w->counts;
-    own = &counts->sites[site];
-    head = own->keys[kind];
-
-    if (head) {
-        counts->keys.own[head].newer = index;
-    }
-
-    counts->keys.own[index].newer = 0;
-    beacon_live_keys_older(w, site, kind, index, head);
-    beacon_live_keys_older(w, site, kind, 0, index);
-    beacon_live_keys_number(w, site, kind, own->nkeys[kind] + 1);
+    beacon_live_list_push(&counts->keys, beacon_live_keys_front(w, site, kind),
+                          index);
+    beacon_live_keys_number(w, site, kind, counts->sites[site].nkeys[kind] + 1);
 }
 
 static void
 beacon_live_keys_unlink(beacon_live_writer_t *w, uint32_t index)
 {
-    beacon_live_own_t         *key;
+    const beacon_live_own_t   *key;
     beacon_live_counts_t      *counts;
     beacon_live_own_counts_t  *own;
 
@@ -93,42 +77,15 @@ beacon_live_keys_unlink(beacon_live_writer_t *w, uint32_t index)
         own->hand[key->kind] = key->older;
     }
 
-    beacon_live_keys_older(w, key->site, key->kind, key->newer, key->older);
-
-    if (key->older) {
-        counts->keys.own[key->older].newer = key->newer;
-    }
-
+    beacon_live_list_unlink(&counts->keys,
+                            beacon_live_keys_front(w, key->site, key->kind),
+                            index);
     beacon_live_keys_number(w, key->site, key->kind,
                             own->nkeys[key->kind] - 1);
 }
 
 
 /* ---- slots */
-
-static inline uint32_t
-beacon_live_key_find(const beacon_live_writer_t *w, uint32_t site,
-    unsigned kind, uint32_t hash, beacon_str_t text)
-{
-    uint32_t                     at, index;
-    const beacon_live_own_t     *own;
-    const beacon_live_counts_t  *counts;
-
-    counts = w->counts;
-    at = hash;
-
-    while ((index = beacon_live_table_next(&w->keys, hash, &at)) != 0) {
-        own = &counts->keys.own[index];
-
-        if (own->site == site && own->kind == kind && own->len == text.len
-            && beacon_live_equal(counts->key[index].text, text.data, text.len))
-        {
-            return index;
-        }
-    }
-
-    return 0;
-}
 
 static uint32_t
 beacon_live_key_weight(const beacon_live_own_t *own, uint32_t step)
@@ -177,7 +134,7 @@ beacon_live_key_take(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     uint32_t step)
 {
     uint32_t                   index;
-    beacon_live_key_t         *slot;
+    beacon_live_own_t         *key;
     beacon_live_pool_t        *pool;
     beacon_live_counts_t      *counts;
     beacon_live_own_counts_t  *own;
@@ -185,28 +142,30 @@ beacon_live_key_take(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     counts = w->counts;
     pool = &counts->keys;
     own = &counts->sites[site];
+    index = 0;
 
-    if (own->nkeys[kind] < beacon_live_keys_most[kind] && pool->free) {
-        index = pool->free;
-        pool->free = pool->own[index].earlier;
-        slot = &counts->key[index];
-        (void) beacon_live_undo_save(w, &slot->site, sizeof(slot->site));
+    if (own->nkeys[kind] >= beacon_live_keys_most[kind]) {
+        index = beacon_live_key_least(counts, own, kind, step);
+
+    } else if (pool->free == 0) {
+        index = beacon_live_lru_earliest(pool->links);
+    }
+
+    if (index == 0) {
+        index = beacon_live_pool_take(pool);
+        beacon_live_undo_save(w, &counts->key[index].site, sizeof(uint32_t));
         w->stats.keys++;
         beacon_live_keys_push(w, site, kind, index);
 
         return index;
     }
 
-    index = (own->nkeys[kind] < beacon_live_keys_most[kind])
-            ? pool->earliest
-            : beacon_live_key_least(counts, own, kind, step);
-    slot = &counts->key[index];
-    (void) beacon_live_undo_save(w, slot, sizeof(*slot));
+    key = &pool->own[index];
+    beacon_live_undo_save(w, &counts->key[index], sizeof(beacon_live_key_t));
+    beacon_live_lru_unlink(pool->links, index);
+    beacon_live_table_remove(&w->keys, (uint32_t) key->hash, index);
 
-    beacon_live_pool_unlink(pool, index);
-    beacon_live_table_remove(&w->keys, pool->own[index].hash, index);
-
-    if (pool->own[index].site != site || pool->own[index].kind != kind) {
+    if (key->site != site || key->kind != kind) {
         beacon_live_keys_unlink(w, index);
         beacon_live_keys_push(w, site, kind, index);
     }
@@ -216,43 +175,42 @@ beacon_live_key_take(beacon_live_writer_t *w, uint32_t site, unsigned kind,
 
 static void
 beacon_live_key_add(beacon_live_writer_t *w, uint32_t site, unsigned kind,
-    uint32_t hash, beacon_str_t text, uint32_t step)
+    uint64_t hash, beacon_str_t text, uint32_t step)
 {
-    uint32_t               index;
-    beacon_live_key_t     *slot;
-    beacon_live_own_t     *own;
-    beacon_live_pool_t    *pool;
-    beacon_live_counts_t  *counts;
+    uint32_t                index;
+    beacon_live_key_t      *slot;
+    beacon_live_own_t      *own;
+    beacon_live_counts_t   *counts;
+    beacon_live_running_t   running;
 
     counts = w->counts;
     index = beacon_live_key_take(w, site, kind, step);
-    pool = &counts->keys;
-    own = &pool->own[index];
+    own = &counts->keys.own[index];
     slot = &counts->key[index];
+    running.hits.step = 1;
+    running.hits.minute = 1;
 
     beacon_live_begin(&slot->serial);
-    BEACON_LIVE_SET(slot->site, site);
     BEACON_LIVE_SET(slot->hash, hash);
+    BEACON_LIVE_SET(slot->site, site);
     BEACON_LIVE_SET(slot->kind, (uint16_t) kind);
     BEACON_LIVE_SET(slot->len, (uint16_t) text.len);
     BEACON_LIVE_SET(slot->step, step);
-    BEACON_LIVE_SET(slot->step_hits, 1);
-    BEACON_LIVE_SET(slot->minute_hits, 1);
+    BEACON_LIVE_SET(slot->running.both, running.both);
 
     beacon_live_zero(slot->recent, sizeof(slot->recent)
                                    + sizeof(slot->minutes));
-    beacon_live_copy(slot->text, text.data, text.len);
+    beacon_live_copy_text(slot->text, text.data, text.len);
     beacon_live_end(&slot->serial);
 
-    own->site = site;
     own->hash = hash;
+    own->site = site;
     own->step = step;
     own->weight = 1;
     own->kind = (uint16_t) kind;
-    own->len = (uint16_t) text.len;
 
-    beacon_live_pool_push(pool, index);
-    beacon_live_table_add(&w->keys, hash, index);
+    beacon_live_lru_push(counts->keys.links, index);
+    beacon_live_table_add(&w->keys, (uint32_t) hash, index);
 }
 
 
@@ -260,14 +218,22 @@ beacon_live_key_add(beacon_live_writer_t *w, uint32_t site, unsigned kind,
 
 /* counts[] of the numbers before "at" become those before "to". */
 static void
-beacon_live_key_move(uint32_t *counts, uint32_t size, uint32_t at, uint32_t to,
-    uint32_t running)
+beacon_live_key_move(beacon_live_writer_t *w, uint32_t *counts, uint32_t size,
+    uint32_t at, uint32_t to, uint32_t running)
 {
     uint32_t  i, n, slot;
 
     n = to - at;
     n = (n < size) ? n : size;
     slot = at % size;
+
+    if (n == 1) {
+        beacon_live_undo_save(w, &counts[slot], sizeof(*counts));
+        BEACON_LIVE_SET(counts[slot], running);
+        return;
+    }
+
+    beacon_live_undo_save(w, counts, size * sizeof(*counts));
 
     for (i = 0; i < n; i++) {
         BEACON_LIVE_SET(counts[slot], i == 0 && n < size ? running : 0);
@@ -277,45 +243,61 @@ beacon_live_key_move(uint32_t *counts, uint32_t size, uint32_t at, uint32_t to,
 
 /* What was running is put where it belongs; between it and "step" is none. */
 static void
-beacon_live_key_step(beacon_live_writer_t *w, beacon_live_key_t *slot,
-    uint32_t then, uint32_t step)
+beacon_live_key_step(beacon_live_writer_t *w, uint32_t index, uint32_t step)
 {
-    uint32_t  minute;
+    uint32_t                then, minute;
+    beacon_live_key_t      *slot;
+    beacon_live_own_t      *own;
+    beacon_live_pool_t     *pool;
+    beacon_live_running_t   running;
 
-    (void) beacon_live_undo_save(w, &slot->step,
-                                 offsetof(beacon_live_key_t, text)
-                                 - offsetof(beacon_live_key_t, step));
-
-    beacon_live_key_move(slot->recent, BEACON_LIVE_RECENT, then, step,
-                         slot->step_hits);
+    pool = &((beacon_live_counts_t *) w->counts)->keys;
+    own = &pool->own[index];
+    slot = &((beacon_live_counts_t *) w->counts)->key[index];
+    then = own->step;
     minute = step / BEACON_LIVE_MINUTE;
+    running.both = BEACON_LIVE_GET(slot->running.both);
+
+    beacon_live_undo_save(w, &slot->step,
+                          sizeof(slot->step) + sizeof(slot->running));
+    beacon_live_begin(&slot->serial);
+    beacon_live_key_move(w, slot->recent, BEACON_LIVE_RECENT, then, step,
+                         running.hits.step);
+    running.hits.step = 0;
 
     if (minute != then / BEACON_LIVE_MINUTE) {
-        beacon_live_key_move(slot->minutes, BEACON_LIVE_MINUTES + 1,
+        beacon_live_key_move(w, slot->minutes, BEACON_LIVE_MINUTES + 1,
                              then / BEACON_LIVE_MINUTE, minute,
-                             slot->minute_hits);
-        BEACON_LIVE_SET(slot->minute_hits, 0);
+                             running.hits.minute);
+        running.hits.minute = 0;
     }
 
-    BEACON_LIVE_SET(slot->step_hits, 0);
+    BEACON_LIVE_SET(slot->running.both, running.both);
     BEACON_LIVE_SET(slot->step, step);
+    beacon_live_end(&slot->serial);
+
+    own->weight = beacon_live_key_weight(own, step);
+    own->step = step;
+    beacon_live_lru_unlink(pool->links, index);
+    beacon_live_lru_push(pool->links, index);
 }
 
 static inline void
 beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
-    uint32_t site, unsigned kind, beacon_str_t text, uint32_t step)
+    uint64_t salt, uint32_t site, unsigned kind, beacon_str_t text,
+    uint32_t step)
 {
-    uint32_t             index, hash;
-    beacon_live_key_t   *slot;
-    beacon_live_own_t   *own;
+    uint32_t                index;
+    uint64_t                hash;
+    beacon_live_own_t      *own;
+    beacon_live_running_t   more, *running;
 
-    if (text.len > BEACON_LIVE_KEY_TEXT) {
+    if (__builtin_expect(text.len > BEACON_LIVE_KEY_TEXT, 0)) {
         text.len = beacon_line_cut(text, BEACON_LIVE_KEY_TEXT);
     }
 
-    hash = beacon_live_hash(w->live.is.seed, beacon_live_key_salt(site, kind),
-                            text);
-    index = beacon_live_key_find(w, site, kind, hash, text);
+    hash = beacon_live_hash_on(salt, w->live.is.seed[1], text);
+    index = beacon_live_pool_find(&counts->keys, &w->keys, hash);
 
     if (index == 0) {
         beacon_live_key_add(w, site, kind, hash, text, step);
@@ -323,26 +305,16 @@ beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
     }
 
     own = &counts->keys.own[index];
-    slot = &counts->key[index];
 
-    if (own->step == step) {
-        (void) beacon_live_undo_save(w, &slot->step_hits,
-                                     2 * sizeof(slot->step_hits));
-        beacon_live_begin(&slot->serial);
-
-    } else {
-        beacon_live_begin(&slot->serial);
-        beacon_live_key_step(w, slot, own->step, step);
-        own->weight = beacon_live_key_weight(own, step);
-        own->step = step;
-        beacon_live_pool_unlink(&counts->keys, index);
-        beacon_live_pool_push(&counts->keys, index);
+    if (own->step != step) {
+        beacon_live_key_step(w, index, step);
     }
 
-    BEACON_LIVE_SET(slot->step_hits, slot->step_hits + 1);
-    BEACON_LIVE_SET(slot->minute_hits, slot->minute_hits + 1);
-    beacon_live_end(&slot->serial);
-
+    running = &counts->key[index].running;
+    more.hits.step = 1;
+    more.hits.minute = 1;
+    beacon_live_undo_save(w, running, sizeof(*running));
+    BEACON_LIVE_SET(running->both, running->both + more.both);
     own->weight += own->weight < BEACON_LIVE_KEY_HEAVIEST;
 }
 
@@ -361,57 +333,46 @@ beacon_live_own_referrer(const beacon_line_view_t *view)
 }
 
 void
-beacon_live_count_keys(beacon_live_writer_t *w, uint32_t site,
-    const beacon_line_view_t *view, uint32_t step)
+beacon_live_count_keys(beacon_live_writer_t *w,
+    const beacon_live_own_counts_t *own, uint32_t site,
+    const beacon_line_view_t *view)
 {
-    unsigned             kind;
-    const beacon_str_t  *texts[BEACON_LIVE_KINDS];
+#define beacon_live_count_text(kind, text)                                    \
+    beacon_live_count_key(w, w->counts, own->key_salts[kind], site, kind,     \
+                          text, own->step)
 
-    texts[BEACON_LIVE_PAGE_KEY] = &view->page;
-    texts[BEACON_LIVE_REFERRER_KEY] = &view->referrer;
-    texts[BEACON_LIVE_COUNTRY_KEY] = &view->country;
-    texts[BEACON_LIVE_CAMPAIGN_KEY] = &view->campaign;
-
-    for (kind = 0; kind < BEACON_LIVE_KINDS; kind++) {
-        if (texts[kind]->len
-            && (kind != BEACON_LIVE_REFERRER_KEY
-                || !beacon_live_own_referrer(view)))
-        {
-            beacon_live_count_key(w, w->counts, site, kind, *texts[kind],
-                                  step);
-        }
+    if (view->page.len) {
+        beacon_live_count_text(BEACON_LIVE_PAGE_KEY, view->page);
     }
+
+    if (view->referrer.len && !beacon_live_own_referrer(view)) {
+        beacon_live_count_text(BEACON_LIVE_REFERRER_KEY, view->referrer);
+    }
+
+    if (view->country.len) {
+        beacon_live_count_text(BEACON_LIVE_COUNTRY_KEY, view->country);
+    }
+
+    if (view->campaign.len) {
+        beacon_live_count_text(BEACON_LIVE_CAMPAIGN_KEY, view->campaign);
+    }
+
+#undef beacon_live_count_text
 }
 
 void
 beacon_live_keys_forget(beacon_live_writer_t *w, uint32_t site)
 {
     unsigned               kind;
-    uint32_t               index, next;
-    beacon_live_key_t     *slot;
-    beacon_live_own_t     *own;
     beacon_live_counts_t  *counts;
 
     counts = w->counts;
 
     for (kind = 0; kind < BEACON_LIVE_KINDS; kind++) {
-        for (index = counts->sites[site].keys[kind]; index; index = next) {
-            own = &counts->keys.own[index];
-            slot = &counts->key[index];
-            next = own->older;
-
-            beacon_live_table_remove(&w->keys, own->hash, index);
-            beacon_live_begin(&slot->serial);
-            BEACON_LIVE_SET(slot->site, 0);
-            beacon_live_end(&slot->serial);
-
-            beacon_live_pool_unlink(&counts->keys, index);
-            beacon_live_pool_free(&counts->keys, index);
-            w->stats.keys--;
-        }
-
+        w->stats.keys -= beacon_live_list_forget(&counts->keys, &w->keys,
+                                                 beacon_live_keys_front(w, site,
+                                                                        kind));
         counts->sites[site].hand[kind] = 0;
-        beacon_live_keys_older(w, site, kind, 0, 0);
         beacon_live_keys_number(w, site, kind, 0);
     }
 }

@@ -9,152 +9,85 @@
 
 /* What is rare stays out of the way of what is not. */
 static uint32_t beacon_live_visitor_add(beacon_live_writer_t *w,
-    const beacon_live_count_t *count, uint32_t hash, uint32_t step)
+    const beacon_live_count_t *count, uint64_t hash, uint32_t step)
+    __attribute__((noinline));
+static void beacon_live_visitor_step(beacon_live_writer_t *w,
+    beacon_live_site_t *site, uint32_t index, uint32_t step)
     __attribute__((noinline));
 
 
-/* ---- the site's list, newest first; readers see "older" */
+/* ---- the site's list, newest first */
 
-static void
-beacon_live_visitors_older(beacon_live_writer_t *w, uint32_t site,
-    uint32_t index, uint32_t older)
+beacon_live_front_t
+beacon_live_visitors_front(const beacon_live_writer_t *w, uint32_t site)
 {
-    beacon_live_counts_t  *counts;
-
-    counts = w->counts;
-
-    if (index) {
-        counts->visitors.own[index].older = older;
-        BEACON_LIVE_SET(counts->visitor[index].older, older);
-
-    } else {
-        counts->sites[site].visitors = older;
-        BEACON_LIVE_SET(beacon_live_site_at(&w->live, site)->visitors, older);
-    }
+    return (beacon_live_front_t) {
+        &((beacon_live_counts_t *) w->counts)->sites[site].visitors,
+        &beacon_live_site_at(&w->live, site)->visitors
+    };
 }
 
-void
-beacon_live_visitors_push(beacon_live_writer_t *w, uint32_t site,
-    uint32_t index)
-{
-    uint32_t               head;
-    beacon_live_counts_t  *counts;
-
-    counts = w->counts;
-    head = counts->sites[site].visitors;
-
-    if (head) {
-        counts->visitors.own[head].newer = index;
-    }
-
-    counts->visitors.own[index].newer = 0;
-    beacon_live_visitors_older(w, site, index, head);
-    beacon_live_visitors_older(w, site, 0, index);
-}
-
-static void
-beacon_live_visitors_unlink(beacon_live_writer_t *w, uint32_t index)
-{
-    beacon_live_own_t     *own;
-    beacon_live_counts_t  *counts;
-
-    counts = w->counts;
-    own = &counts->visitors.own[index];
-    beacon_live_visitors_older(w, own->site, own->newer, own->older);
-
-    if (own->older) {
-        counts->visitors.own[own->older].newer = own->newer;
-    }
-}
-
-/* One who is not there yet goes to the front: as the two above. */
+/* One who is not there yet goes to the front: unlinked and pushed, in one. */
 static inline void
-beacon_live_visitors_front(beacon_live_writer_t *w, beacon_live_site_t *site,
-    uint32_t number, uint32_t index)
+beacon_live_visitors_first(beacon_live_counts_t *counts,
+    beacon_live_own_counts_t *list, beacon_live_site_t *site, uint32_t index)
 {
-    beacon_live_own_t         *own, *all;
-    beacon_live_counts_t      *counts;
-    beacon_live_own_counts_t  *list;
+    uint32_t            newer, older, first;
+    beacon_live_own_t  *own;
 
-    counts = w->counts;
-    all = counts->visitors.own;
-    own = &all[index];
-    list = &counts->sites[number];
+    own = counts->visitors.own;
+    newer = own[index].newer;
+    older = own[index].older;
+    first = list->visitors;
 
-    all[own->newer].older = own->older;
-    BEACON_LIVE_SET(counts->visitor[own->newer].older, own->older);
+    own[newer].older = older;
+    BEACON_LIVE_SET(counts->visitor[newer].older, older);
 
-    if (own->older) {
-        all[own->older].newer = own->newer;
+    if (older) {
+        own[older].newer = newer;
     }
 
-    all[list->visitors].newer = index;
-    own->older = list->visitors;
-    own->newer = 0;
+    own[first].newer = index;
+    own[index].older = first;
+    own[index].newer = 0;
     list->visitors = index;
-    BEACON_LIVE_SET(counts->visitor[index].older, own->older);
+    BEACON_LIVE_SET(counts->visitor[index].older, first);
     BEACON_LIVE_SET(site->visitors, index);
 }
 
 
 /* ---- slots */
 
-/* The visitor's slot; 0: not known. */
-static inline uint32_t
-beacon_live_visitor_find(const beacon_live_writer_t *w, uint32_t site,
-    uint32_t hash, beacon_str_t id)
-{
-    uint32_t                      at, index;
-    const beacon_live_own_t      *own;
-    const beacon_live_counts_t   *counts;
-    const beacon_live_visitor_t  *slot;
-
-    counts = w->counts;
-    at = hash;
-
-    while ((index = beacon_live_table_next(&w->visitors, hash, &at)) != 0) {
-        own = &counts->visitors.own[index];
-        slot = &counts->visitor[index];
-
-        if (own->site == site && own->len == id.len
-            && beacon_live_equal(slot->text, id.data, id.len))
-        {
-            return index;
-        }
-    }
-
-    return 0;
-}
-
 /* A slot for a new one, whose bytes are saved. */
 static uint32_t
 beacon_live_visitor_take(beacon_live_writer_t *w)
 {
-    uint32_t                index;
-    beacon_live_pool_t     *pool;
-    beacon_live_counts_t   *counts;
-    beacon_live_visitor_t  *slot;
+    uint32_t                 index;
+    beacon_live_pool_t      *pool;
+    beacon_live_counts_t    *counts;
+    const beacon_live_own_t *own;
 
     counts = w->counts;
     pool = &counts->visitors;
-    index = pool->free;
+    index = beacon_live_pool_take(pool);
 
     if (index) {
-        pool->free = pool->own[index].earlier;
-        slot = &counts->visitor[index];
-        (void) beacon_live_undo_save(w, &slot->site, sizeof(slot->site));
+        beacon_live_undo_save(w, &counts->visitor[index].site,
+                              sizeof(uint32_t));
         w->stats.visitors++;
 
         return index;
     }
 
-    index = pool->earliest;
-    slot = &counts->visitor[index];
-    (void) beacon_live_undo_save(w, slot, sizeof(*slot));
+    index = beacon_live_lru_earliest(pool->links);
+    own = &pool->own[index];
+    beacon_live_undo_save(w, &counts->visitor[index],
+                          sizeof(beacon_live_visitor_t));
 
-    beacon_live_visitors_unlink(w, index);
-    beacon_live_pool_unlink(pool, index);
-    beacon_live_table_remove(&w->visitors, pool->own[index].hash, index);
+    beacon_live_list_unlink(pool, beacon_live_visitors_front(w, own->site),
+                            index);
+    beacon_live_lru_unlink(pool->links, index);
+    beacon_live_table_remove(&w->visitors, (uint32_t) own->hash, index);
     w->stats.evicted_visitors++;
 
     return index;
@@ -162,7 +95,7 @@ beacon_live_visitor_take(beacon_live_writer_t *w)
 
 static uint32_t
 beacon_live_visitor_add(beacon_live_writer_t *w,
-    const beacon_live_count_t *count, uint32_t hash, uint32_t step)
+    const beacon_live_count_t *count, uint64_t hash, uint32_t step)
 {
     uint32_t                index;
     beacon_live_own_t      *own;
@@ -175,8 +108,8 @@ beacon_live_visitor_add(beacon_live_writer_t *w,
     own = &counts->visitors.own[index];
 
     beacon_live_begin(&slot->serial);
-    BEACON_LIVE_SET(slot->site, count->site);
     BEACON_LIVE_SET(slot->hash, hash);
+    BEACON_LIVE_SET(slot->site, count->site);
     BEACON_LIVE_SET(slot->first_ms, count->put->time_ms);
     BEACON_LIVE_SET(slot->last_ms, count->put->time_ms);
     BEACON_LIVE_SET(slot->seq, count->seq);
@@ -184,22 +117,25 @@ beacon_live_visitor_add(beacon_live_writer_t *w,
     BEACON_LIVE_SET(slot->offset, count->offset);
     BEACON_LIVE_SET(slot->hits, 1);
     BEACON_LIVE_SET(slot->step, step);
-    beacon_live_person_new(slot, count);
+    own->page = beacon_live_person_new(slot, count);
     beacon_live_end(&slot->serial);
 
-    own->site = count->site;
     own->hash = hash;
+    own->site = count->site;
     own->step = step;
-    own->len = slot->lens[BEACON_LIVE_PERSON_ID];
 
-    beacon_live_visitors_push(w, count->site, index);
-    beacon_live_pool_push(&counts->visitors, index);
-    beacon_live_table_add(&w->visitors, hash, index);
+    beacon_live_list_push(&counts->visitors,
+                          beacon_live_visitors_front(w, count->site), index);
+    beacon_live_lru_push(counts->visitors.links, index);
+    beacon_live_table_add(&w->visitors, (uint32_t) hash, index);
 
     return index;
 }
 
-/* Is counted in another step than before, or in none as yet. */
+
+/* ---- counting */
+
+/* Is counted in another step than before. */
 static void
 beacon_live_visitor_step(beacon_live_writer_t *w, beacon_live_site_t *site,
     uint32_t index, uint32_t step)
@@ -213,29 +149,59 @@ beacon_live_visitor_step(beacon_live_writer_t *w, beacon_live_site_t *site,
     then = &site->steps[own->step % BEACON_LIVE_STEPS];
 
     if (step - own->step < BEACON_LIVE_STEPS && then->visitors) {
-        (void) beacon_live_undo_save(w, then, sizeof(*then));
+        beacon_live_undo_save(w, then, sizeof(*then));
         BEACON_LIVE_SET(then->visitors, then->visitors - 1);
     }
 
     own->step = step;
-    beacon_live_pool_unlink(pool, index);
-    beacon_live_pool_push(pool, index);
+    beacon_live_lru_unlink(pool->links, index);
+    beacon_live_lru_push(pool->links, index);
 }
 
-static void
-beacon_live_visitor_again(beacon_live_writer_t *w,
-    beacon_live_count_t *count, uint32_t index, uint32_t step)
+/* 1: but for his page, nothing is to be said of him that was not. */
+static inline int
+beacon_live_visitor_same(const beacon_live_visitor_t *slot, uint32_t page,
+    const beacon_live_count_t *count)
 {
-    beacon_live_visitor_t  *slot;
+    beacon_str_t     country, flags;
+    const uint8_t   *end;
+    const uint16_t  *lens;
 
-    slot = &((beacon_live_counts_t *) w->counts)->visitor[index];
+    lens = slot->lens;
+    flags = count->put->parts->flags;
+    country = count->view->country;
+    end = slot->text + page;
+
+    if (flags.len != lens[BEACON_LIVE_PERSON_FLAGS]
+        || (flags.len && !beacon_live_equal(end - flags.len, flags.data,
+                                            flags.len)))
+    {
+        return 0;
+    }
+
+    end -= flags.len;
+
+    return (lens[BEACON_LIVE_PERSON_ENTRY] || count->view->page.len == 0)
+           && (country.len == 0
+               || (country.len == lens[BEACON_LIVE_PERSON_COUNTRY]
+                   && beacon_live_equal(end - country.len, country.data,
+                                        country.len)));
+}
+
+/* All that changes each time stands together, and then his page. */
+static inline void
+beacon_live_visitor_again(beacon_live_writer_t *w, beacon_live_own_t *own,
+    beacon_live_visitor_t *slot, beacon_live_count_t *count, uint32_t step)
+{
+    beacon_str_t  page;
+
     count->before_chunk = slot->chunk;
     count->before_offset = slot->offset;
     count->before_seq = slot->seq;
 
-    (void) beacon_live_undo_save(w, &slot->last_ms,
-                                 offsetof(beacon_live_visitor_t, text)
-                                 - offsetof(beacon_live_visitor_t, last_ms));
+    beacon_live_undo_save(w, &slot->last_ms,
+                          offsetof(beacon_live_visitor_t, text)
+                          - offsetof(beacon_live_visitor_t, last_ms));
 
     beacon_live_begin(&slot->serial);
     BEACON_LIVE_SET(slot->last_ms, count->put->time_ms);
@@ -244,25 +210,50 @@ beacon_live_visitor_again(beacon_live_writer_t *w,
     BEACON_LIVE_SET(slot->offset, count->offset);
     BEACON_LIVE_SET(slot->hits, slot->hits + 1);
     BEACON_LIVE_SET(slot->step, step);
-    beacon_live_person_again(w, slot, count);
+
+    page = count->view->page;
+
+    if (__builtin_expect(!beacon_live_visitor_same(slot, own->page, count), 0))
+    {
+        own->page = beacon_live_person_change(w, slot, count);
+
+    } else if (page.len) {
+        if (__builtin_expect(page.len > (size_t) (BEACON_LIVE_VISITOR_TEXT
+                                                  - own->page), 0))
+        {
+            page.len = beacon_line_cut(page,
+                                       (size_t) (BEACON_LIVE_VISITOR_TEXT
+                                                 - own->page));
+        }
+
+        beacon_live_undo_save(w, slot->text + own->page,
+                              slot->lens[BEACON_LIVE_PERSON_PAGE]);
+        beacon_live_copy_text(slot->text + own->page, page.data, page.len);
+        BEACON_LIVE_SET(slot->lens[BEACON_LIVE_PERSON_PAGE],
+                        (uint16_t) page.len);
+    }
+
     beacon_live_end(&slot->serial);
 }
 
 void
 beacon_live_count_visitor(beacon_live_writer_t *w, beacon_live_count_t *count,
-    beacon_live_site_t *site, uint32_t step)
+    beacon_live_own_counts_t *list, beacon_live_site_t *site)
 {
-    uint32_t               index, hash;
+    uint32_t               index, step;
+    uint64_t               hash;
+    beacon_live_own_t     *own;
     beacon_live_step_t    *running;
     beacon_live_counts_t  *counts;
 
     counts = w->counts;
+    step = list->step;
     count->id = beacon_live_id(w->live.is.seed, count->put->visitor,
                                counts->id);
-    hash = beacon_live_hash(w->live.is.seed, count->site, count->id);
-    running = &site->steps[step % BEACON_LIVE_STEPS];
-
-    index = beacon_live_visitor_find(w, count->site, hash, count->id);
+    hash = beacon_live_hash_on(list->visitor_salt, w->live.is.seed[1],
+                               count->id);
+    running = &site->steps[list->running];
+    index = beacon_live_pool_find(&counts->visitors, &w->visitors, hash);
 
     if (index == 0) {
         count->visitor = beacon_live_visitor_add(w, count, hash, step);
@@ -274,42 +265,24 @@ beacon_live_count_visitor(beacon_live_writer_t *w, beacon_live_count_t *count,
     }
 
     count->visitor = index;
-    beacon_live_visitor_again(w, count, index, step);
+    own = &counts->visitors.own[index];
+    beacon_live_visitor_again(w, own, &counts->visitor[index], count, step);
 
-    if (counts->visitors.own[index].step != step) {
+    if (own->step != step) {
         beacon_live_visitor_step(w, site, index, step);
         BEACON_LIVE_SET(running->visitors, running->visitors + 1);
     }
 
-    if (counts->visitors.own[index].newer) {
-        beacon_live_visitors_front(w, site, count->site, index);
+    if (own->newer) {
+        beacon_live_visitors_first(counts, list, site, index);
     }
 }
 
 void
 beacon_live_visitors_forget(beacon_live_writer_t *w, uint32_t site)
 {
-    uint32_t                index, next;
-    beacon_live_own_t      *own;
-    beacon_live_counts_t   *counts;
-    beacon_live_visitor_t  *slot;
-
-    counts = w->counts;
-
-    for (index = counts->sites[site].visitors; index; index = next) {
-        own = &counts->visitors.own[index];
-        slot = &counts->visitor[index];
-        next = own->older;
-
-        beacon_live_table_remove(&w->visitors, own->hash, index);
-        beacon_live_begin(&slot->serial);
-        BEACON_LIVE_SET(slot->site, 0);
-        beacon_live_end(&slot->serial);
-
-        beacon_live_pool_unlink(&counts->visitors, index);
-        beacon_live_pool_free(&counts->visitors, index);
-        w->stats.visitors--;
-    }
-
-    beacon_live_visitors_older(w, site, 0, 0);
+    w->stats.visitors -=
+        beacon_live_list_forget(&((beacon_live_counts_t *) w->counts)->visitors,
+                                &w->visitors,
+                                beacon_live_visitors_front(w, site));
 }

@@ -37,6 +37,22 @@ beacon_live_counts_owner(const beacon_live_writer_t *w, uint32_t site)
            && w->site[site].name_len != 0;
 }
 
+static void
+beacon_live_counts_salt(beacon_live_writer_t *w, uint32_t site)
+{
+    unsigned                   kind;
+    beacon_live_own_counts_t  *own;
+
+    own = &((beacon_live_counts_t *) w->counts)->sites[site];
+    own->visitor_salt = beacon_live_salted(w->live.is.seed, site);
+
+    for (kind = 0; kind < BEACON_LIVE_KINDS; kind++) {
+        own->key_salts[kind] =
+            beacon_live_salted(w->live.is.seed,
+                               beacon_live_key_salt(site, kind));
+    }
+}
+
 /* Steps and lists of sites; a site's list is empty for now. */
 static void
 beacon_live_counts_sites(beacon_live_writer_t *w)
@@ -52,8 +68,10 @@ beacon_live_counts_sites(beacon_live_writer_t *w)
             continue;
         }
 
+        beacon_live_counts_salt(w, index);
         site = beacon_live_site_at(&w->live, index);
         counts->sites[index].step = site->step;
+        counts->sites[index].running = site->step % BEACON_LIVE_STEPS;
         counts->sites[index].base = site->base;
     }
 }
@@ -93,7 +111,10 @@ beacon_live_counts_visitor(beacon_live_writer_t *w, uint32_t index)
 
     if (!beacon_live_counts_owner(w, slot->site)
         || !beacon_live_person_parts(slot, parts)
-        || parts[BEACON_LIVE_PERSON_ID].len > BEACON_LIVE_ID_MAX)
+        || parts[BEACON_LIVE_PERSON_ID].len > BEACON_LIVE_ID_MAX
+        || beacon_live_hash(w->live.is.seed, slot->site,
+                            parts[BEACON_LIVE_PERSON_ID])
+           != slot->hash)
     {
         w->stats.repaired += !beacon_live_was_going(w, slot->site);
         BEACON_LIVE_SET(slot->site, 0);
@@ -103,7 +124,7 @@ beacon_live_counts_visitor(beacon_live_writer_t *w, uint32_t index)
     own->site = slot->site;
     own->hash = slot->hash;
     own->step = beacon_live_counts_step(counts, slot->site, slot->step);
-    own->len = slot->lens[BEACON_LIVE_PERSON_ID];
+    own->page = (uint16_t) (parts[BEACON_LIVE_PERSON_PAGE].data - slot->text);
 
     return 1;
 }
@@ -130,6 +151,7 @@ beacon_live_counts_key(beacon_live_writer_t *w, uint32_t index)
     if (!beacon_live_counts_owner(w, slot->site)
         || slot->kind >= BEACON_LIVE_KINDS || slot->len == 0
         || slot->len > BEACON_LIVE_KEY_TEXT
+        || !beacon_live_key_whole(&w->live, slot)
         || counts->sites[slot->site].nkeys[slot->kind]
            >= beacon_live_keys_most[slot->kind])
     {
@@ -141,9 +163,8 @@ beacon_live_counts_key(beacon_live_writer_t *w, uint32_t index)
     own->site = slot->site;
     own->hash = slot->hash;
     own->step = beacon_live_counts_step(counts, slot->site, slot->step);
-    own->weight = slot->minute_hits;
+    own->weight = slot->running.hits.minute;
     own->kind = slot->kind;
-    own->len = slot->len;
     counts->sites[slot->site].nkeys[slot->kind]++;
 
     return 1;
@@ -170,8 +191,9 @@ beacon_live_counts_pool(beacon_live_writer_t *w, beacon_live_pool_t *pool,
 
     for (i = 0; i < n; i++) {
         index = order[i].index;
-        beacon_live_pool_push(pool, index);
-        beacon_live_table_place(table, pool->own[index].hash, index);
+        beacon_live_lru_push(pool->links, index);
+        beacon_live_table_place(table, (uint32_t) pool->own[index].hash,
+                                index);
     }
 
     beacon_live_table_publish(table);
@@ -198,7 +220,9 @@ beacon_live_counts_visitors(beacon_live_writer_t *w,
     qsort(order, n, sizeof(*order), beacon_live_order_cmp);
 
     for (i = 0; i < n; i++) {
-        beacon_live_visitors_push(w, order[i].site, order[i].index);
+        beacon_live_list_push(&counts->visitors,
+                              beacon_live_visitors_front(w, order[i].site),
+                              order[i].index);
     }
 
     beacon_live_counts_pool(w, &counts->visitors, &w->visitors, order, n);
@@ -292,9 +316,13 @@ beacon_live_counts_open(beacon_live_writer_t *w)
     counts->key = beacon_live_key_slot(&w->live, 1) - 1;
 
     if (counts->sites == NULL
-        || beacon_live_pool_create(&counts->visitors, is->visitors_max)
+        || beacon_live_pool_create(&counts->visitors, is->visitors_max,
+                                   counts->visitor,
+                                   sizeof(beacon_live_visitor_t))
            != BEACON_OK
-        || beacon_live_pool_create(&counts->keys, is->keys_max) != BEACON_OK)
+        || beacon_live_pool_create(&counts->keys, is->keys_max, counts->key,
+                                   sizeof(beacon_live_key_t))
+           != BEACON_OK)
     {
         goto failed;
     }
@@ -349,6 +377,7 @@ beacon_live_counts_site(beacon_live_writer_t *w, uint32_t index)
     site = beacon_live_site_at(&w->live, index);
     memset(&((beacon_live_counts_t *) w->counts)->sites[index], 0,
            sizeof(beacon_live_own_counts_t));
+    beacon_live_counts_salt(w, index);
 
     beacon_live_begin(&site->serial);
     BEACON_LIVE_SET(site->step, 0);

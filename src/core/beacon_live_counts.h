@@ -29,32 +29,42 @@ beacon_live_id(const uint64_t seed[2], beacon_str_t id,
 }
 
 /*
- * A visitor or a key.  Its site's list: of visitors by last hit; of keys, one
- * for each kind, in no order.  The pool's list, by last hit as exactly as steps
- * tell: who is earliest goes when there is no free one.
+ * A visitor or a key.  It is known by its hash, of 64 bits, seeded, of all that
+ * it is: site, kind, text.  Its site's list: of visitors by last hit; of keys,
+ * one for each kind, in no order.
  */
 typedef struct {
+    uint64_t  hash;
     uint32_t  site;                     /* 0: free */
-    uint32_t  hash;
     uint32_t  newer;                    /* the site's */
     uint32_t  older;
-    uint32_t  later;                    /* the pool's; of free ones */
-    uint32_t  earlier;                  /*   the next */
     uint32_t  step;                     /* of its newest hit */
     uint32_t  weight;                   /* of a key: hits until then */
     uint16_t  kind;
-    uint16_t  len;                      /* of what it is found by */
+    uint16_t  page;                     /* of a visitor: where in his text */
 } beacon_live_own_t;
 
+/* The pool's list, by last hit as exactly as steps tell: who is earliest goes
+   when there is no free one.  Of those that are free, "earlier" is the next. */
 typedef struct {
-    beacon_live_own_t  *own;
-    uint32_t            free;
-    uint32_t            latest;
-    uint32_t            earliest;
+    beacon_live_own_t    *own;
+    beacon_live_links_t  *links;
+    uint32_t              free;
+    uint8_t              *slots;        /* in the file */
+    size_t                size;         /* of one */
 } beacon_live_pool_t;
 
+/* The first of a site's list, and what readers see of it. */
 typedef struct {
+    uint32_t  *own;
+    uint32_t  *seen;
+} beacon_live_front_t;
+
+typedef struct {
+    uint64_t  visitor_salt;             /* for hashes: beacon_live_salted() */
+    uint64_t  key_salts[BEACON_LIVE_KINDS];
     uint32_t  step;
+    uint32_t  running;                  /* its place in steps[] */
     uint32_t  base;
     uint32_t  visitors;                 /* newest */
     uint32_t  keys[BEACON_LIVE_KINDS];
@@ -71,6 +81,8 @@ typedef struct {
     beacon_live_visitor_t     *visitor;     /* in the file */
     beacon_live_key_t         *key;
 
+    uint64_t                   wall_ms;     /* where the step "wall" began */
+    uint32_t                   wall;
     uint8_t                    id[BEACON_LIVE_ID_MAX];  /* of the hit's visitor,
                                                where that is a long one */
 } beacon_live_counts_t;
@@ -102,16 +114,43 @@ beacon_live_key_salt(uint32_t site, unsigned kind)
     return site | (uint64_t) (kind + 1) << 32;
 }
 
+/* A key that was damaged, or is another site's, has another hash. */
+static inline int
+beacon_live_key_whole(const beacon_live_t *live, const beacon_live_key_t *key)
+{
+    return beacon_live_hash(live->is.seed,
+                            beacon_live_key_salt(key->site, key->kind),
+                            (beacon_str_t) { key->len, key->text })
+           == key->hash;
+}
+
+
+/* The slot of a hash, or 0. */
+static inline uint32_t
+beacon_live_pool_find(const beacon_live_pool_t *pool,
+    const beacon_live_table_t *table, uint64_t hash)
+{
+    uint32_t  at, index;
+
+    at = (uint32_t) hash;
+
+    do {
+        index = beacon_live_table_next(table, (uint32_t) hash, &at);
+    } while (index != 0 && pool->own[index].hash != hash);
+
+    return index;
+}
+
 
 /* ---- beacon_live_pool.c */
 
-/* SYS: no memory.  None is free yet. */
-beacon_rc_t beacon_live_pool_create(beacon_live_pool_t *pool, uint32_t max);
+/* SYS: no memory.  None is free yet.  slots: in the file, so large each. */
+beacon_rc_t beacon_live_pool_create(beacon_live_pool_t *pool, uint32_t max,
+    void *slots, size_t size);
 void beacon_live_pool_destroy(beacon_live_pool_t *pool);
 
-/* As the latest of all; and no more in their list. */
-void beacon_live_pool_push(beacon_live_pool_t *pool, uint32_t index);
-void beacon_live_pool_unlink(beacon_live_pool_t *pool, uint32_t index);
+/* A slot that was free; 0: there is none. */
+uint32_t beacon_live_pool_take(beacon_live_pool_t *pool);
 
 /* It is in no list any more. */
 void beacon_live_pool_free(beacon_live_pool_t *pool, uint32_t index);
@@ -119,27 +158,46 @@ void beacon_live_pool_free(beacon_live_pool_t *pool, uint32_t index);
 /* At open: all that have no site are free. */
 void beacon_live_pool_fill(beacon_live_pool_t *pool, uint32_t max);
 
+/* A site's list: one more in front; one less. */
+void beacon_live_list_push(const beacon_live_pool_t *pool,
+    beacon_live_front_t front, uint32_t index);
+void beacon_live_list_unlink(const beacon_live_pool_t *pool,
+    beacon_live_front_t front, uint32_t index);
+
+static inline beacon_live_slot_t *
+beacon_live_pool_slot(const beacon_live_pool_t *pool, uint32_t index)
+{
+    return (void *) (pool->slots + index * pool->size);
+}
+
+/* A site that goes: the slots of a list are free, and readers see that.
+   Returns how many. */
+uint32_t beacon_live_list_forget(beacon_live_pool_t *pool,
+    beacon_live_table_t *table, beacon_live_front_t front);
+
 
 /* ---- a site's visitors, beacon_live_count_visitor.c */
 
+beacon_live_front_t beacon_live_visitors_front(const beacon_live_writer_t *w,
+    uint32_t site);
 void beacon_live_count_visitor(beacon_live_writer_t *w,
-    beacon_live_count_t *count, beacon_live_site_t *site, uint32_t step);
-void beacon_live_visitors_push(beacon_live_writer_t *w, uint32_t site,
-    uint32_t index);
+    beacon_live_count_t *count, beacon_live_own_counts_t *list,
+    beacon_live_site_t *site);
 void beacon_live_visitors_forget(beacon_live_writer_t *w, uint32_t site);
 
 /* Fills in the text of a new visitor; of one who hits again, what is other
-   than it was: saved for undoing. */
-void beacon_live_person_new(beacon_live_visitor_t *slot,
+   than it was: saved for undoing.  Return where in it his page is. */
+uint16_t beacon_live_person_new(beacon_live_visitor_t *slot,
     const beacon_live_count_t *count);
-void beacon_live_person_again(beacon_live_writer_t *w,
+uint16_t beacon_live_person_change(beacon_live_writer_t *w,
     beacon_live_visitor_t *slot, const beacon_live_count_t *count);
 
 
 /* ---- a site's keys, beacon_live_count_key.c */
 
-void beacon_live_count_keys(beacon_live_writer_t *w, uint32_t site,
-    const beacon_line_view_t *view, uint32_t step);
+void beacon_live_count_keys(beacon_live_writer_t *w,
+    const beacon_live_own_counts_t *own, uint32_t site,
+    const beacon_line_view_t *view);
 void beacon_live_keys_push(beacon_live_writer_t *w, uint32_t site,
     unsigned kind, uint32_t index);
 void beacon_live_keys_forget(beacon_live_writer_t *w, uint32_t site);

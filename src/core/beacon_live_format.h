@@ -126,11 +126,11 @@ typedef struct {
     _Alignas(64) _Atomic uint64_t  retired;     /* 1: look for a newer file */
     _Atomic uint64_t  hits;             /* ever taken */
     _Atomic uint64_t  missing;          /* known not to have come */
+    uint64_t          mark;             /* the writer's caller's: changes with
+                                           the hit or gap it came with */
     _Atomic uint64_t  base;             /* highest sequence of sites gone */
     _Atomic uint64_t  evaluated;        /* how often shares were */
     _Atomic uint64_t  present;          /* s: who is here now (visitors=) */
-    uint64_t          mark;             /* the writer's caller's: changes with
-                                           the hit or gap it came with */
     _Atomic uint64_t  site_moves;       /* serials of the hash tables */
     _Atomic uint64_t  visitor_moves;
     _Atomic uint64_t  key_moves;
@@ -138,7 +138,7 @@ typedef struct {
 
 /*
  * What a hit or gap changes before it is committed: "used" bytes of entries,
- * each with the bytes that were at "offset".  Undone backwards, unless it came
+ * each with the bytes that were there.  Undone backwards, unless it came
  * to be committed.  A hit: chunk is set, has this serial, and at least so much
  * committed.  A gap: site is set, and its last is this sequence.
  */
@@ -155,8 +155,8 @@ typedef struct {
 } beacon_live_undo_t;
 
 typedef struct {
-    uint64_t          offset;
-    uint64_t          len;              /* the bytes follow, then up to 8 */
+    uint64_t          where;            /* offset, and from bit 48 on how many
+                                           bytes follow, then up to 8 */
 } beacon_live_undo_entry_t;
 
 /*
@@ -195,15 +195,24 @@ typedef struct {
     uint32_t          nkeys[BEACON_LIVE_KINDS];
 } beacon_live_site_t;
 
-#define BEACON_LIVE_VISITOR_TEXT  248
+/* What a visitor and a key begin with. */
+typedef struct {
+    _Atomic uint64_t  serial;
+    uint64_t          hash;
+    uint32_t          site;             /* 0: free */
+    uint32_t          older;            /* the site's list */
+} beacon_live_slot_t;
+
+#define BEACON_LIVE_VISITOR_TEXT  244
 
 /* Strings are what stands between a line's quotes: escaped JSON.  Those that
    do not fit are cut at a character; a long id has a hash in place of what was
    cut (beacon_live_id()).  Last is what changes most. */
 typedef struct {
     _Alignas(64) _Atomic uint64_t  serial;
+    uint64_t          hash;
     uint32_t          site;             /* 0: free */
-    uint32_t          hash;
+    uint32_t          older;            /* the site's list, by last hit */
     uint64_t          first_ms;
     uint64_t          last_ms;
     uint64_t          seq;              /* of its newest hit, in */
@@ -211,7 +220,6 @@ typedef struct {
     uint32_t          offset;           /*   this fragment */
     uint32_t          hits;
     uint32_t          step;             /* of its newest hit */
-    uint32_t          older;            /* the site's list, by last hit */
     uint16_t          lens[6];          /* id, entry, referrer, country, flags,
                                            page: one after the other */
     uint8_t           text[BEACON_LIVE_VISITOR_TEXT];
@@ -219,17 +227,26 @@ typedef struct {
 
 #define BEACON_LIVE_KEY_TEXT  192
 
+typedef union {
+    uint64_t          both;
+    struct {
+        uint32_t      step;
+        uint32_t      minute;
+    } hits;
+} beacon_live_running_t;
+
+/* Hits of the running step are one word, which may change without the serial:
+   nothing else does then. */
 typedef struct {
     _Alignas(64) _Atomic uint64_t  serial;
+    uint64_t          hash;
     uint32_t          site;             /* 0: free */
-    uint32_t          hash;
     uint32_t          older;            /* the site's list of the kind */
     uint16_t          kind;
     uint16_t          len;
     uint32_t          step;             /* of its newest hit; hits in that */
-    uint32_t          step_hits;        /*   step, which recent has not yet, */
-    uint32_t          minute_hits;      /*   in its minute: step / 6 */
-    uint32_t          reserved;
+    beacon_live_running_t  running;     /*   step, which recent has not yet, */
+                                        /*   and in its minute: step / 6 */
     uint32_t          recent[BEACON_LIVE_RECENT];       /* n: n modulo */
     uint32_t          minutes[BEACON_LIVE_MINUTES + 1]; /* the same */
     uint8_t           text[BEACON_LIVE_KEY_TEXT];
@@ -281,8 +298,14 @@ typedef struct {
 
 static_assert(sizeof(beacon_live_head_t) <= BEACON_LIVE_PAGE, "head");
 static_assert(sizeof(beacon_live_site_t) == 3072, "site");
-static_assert(sizeof(beacon_live_visitor_t) == 320, "visitor");
+static_assert(sizeof(beacon_live_visitor_t) == 320
+              && offsetof(beacon_live_visitor_t, text) == 76, "visitor");
 static_assert(sizeof(beacon_live_key_t) == 640, "key");
+static_assert(offsetof(beacon_live_visitor_t, hash) == 8
+              && offsetof(beacon_live_visitor_t, older) == 20
+              && offsetof(beacon_live_key_t, hash) == 8
+              && offsetof(beacon_live_key_t, older) == 20
+              && sizeof(beacon_live_slot_t) == 24, "slot");
 static_assert(sizeof(beacon_live_chunk_t) == 64, "chunk header");
 static_assert(sizeof(beacon_live_fragment_t) == 24, "fragment");
 static_assert(sizeof(beacon_live_hit_t) == 96, "hit");

@@ -10,6 +10,7 @@
 #define BEACON_LIVE_INT_H
 
 #include "beacon_live.h"
+#include "beacon_live_lru.h"
 #include "beacon_live_text.h"
 #include "beacon_live_write.h"
 
@@ -143,6 +144,45 @@ beacon_live_copy(void *dst, const void *src, size_t len)
     memcpy(dst, src, len);
 #endif
 }
+
+/* As memcpy(): short texts, for which a call would cost more than the rest. */
+static inline void beacon_live_move(void *dst, const void *src, size_t len)
+    __attribute__((always_inline));
+
+static inline void
+beacon_live_move(void *dst, const void *src, size_t len)
+{
+    size_t          i;
+    uint8_t        *d = dst;
+    const uint8_t  *s = src;
+
+    if (__builtin_constant_p(len)) {
+        memcpy(d, s, len);
+
+    } else if (len >= 16) {
+        for (i = 0; i < len - 16; i += 16) {
+            memcpy(d + i, s + i, 16);
+        }
+
+        memcpy(d + len - 16, s + len - 16, 16);
+
+    } else if (len >= 8) {
+        memcpy(d, s, 8);
+        memcpy(d + len - 8, s + len - 8, 8);
+
+    } else {
+        for (i = 0; i < len; i++) {
+            d[i] = s[i];
+        }
+    }
+}
+
+/* The same into what others may be reading. */
+#if defined(__SANITIZE_THREAD__)
+#define beacon_live_copy_text  beacon_live_copy
+#else
+#define beacon_live_copy_text  beacon_live_move
+#endif
 
 static inline void
 beacon_live_zero(void *dst, size_t len)
@@ -354,8 +394,6 @@ typedef struct {
     uint32_t  chunks;
     uint32_t  share;
     uint32_t  place;                    /* in the heap of those over */
-    uint32_t  newer;                    /* by last hit */
-    uint32_t  older;                    /*   of free slots: the next */
     uint32_t  tenant;
     uint32_t  going;                    /* at open: it was changing hands */
     uint32_t  hash;
@@ -370,12 +408,17 @@ struct beacon_live_writer_s {
     beacon_live_file_t        file;
     beacon_live_head_t       *head;     /* in the file */
     beacon_live_undo_t       *undo;
+    uint64_t                  saved;    /* bytes of entries there */
 
     beacon_live_table_t       sites;
     beacon_live_table_t       visitors;
     beacon_live_table_t       keys;
 
+    beacon_live_site_t       *seen;     /* sites, in the file */
     beacon_live_own_site_t   *site;     /* [sites_max] */
+    beacon_live_links_t      *listed;   /* the same: sites by last hit, but
+                                           _overflow, which never goes; of free
+                                           ones "earlier" is the next */
     beacon_live_own_chunk_t  *chunk;    /* [chunks] */
     uint32_t                 *heap;     /* sites, furthest over first */
     uint32_t                  heaped;
@@ -384,8 +427,6 @@ struct beacon_live_writer_s {
     uint32_t                  free_chunks;
     uint32_t                  near[BEACON_LIVE_NEAR];   /* sites that were
                                            looked for, by a few bytes */
-    uint32_t                  newest_site;      /* by last hit */
-    uint32_t                  oldest_site;
 
     uint64_t                  base;     /* highest sequence of sites gone */
     uint64_t                  clock;    /* ms; never goes back */
@@ -464,8 +505,30 @@ void beacon_live_evaluate(beacon_live_writer_t *w);
 uint32_t beacon_live_site_find(const beacon_live_writer_t *w,
     beacon_str_t name);
 
-/* The slot for a hit: a known site's, a new one, or _overflow's. */
-uint32_t beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name);
+/* A site that is not near: its slot, a new one, or _overflow's. */
+uint32_t beacon_live_site_found(beacon_live_writer_t *w, beacon_str_t name,
+    uint32_t *near);
+
+/* The slot for a hit.  A few sites have most of the hits; one that is free has
+   no name. */
+static inline uint32_t
+beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name)
+{
+    uint32_t                      *near;
+    const beacon_live_own_site_t  *own;
+
+    if (__builtin_expect(name.len == 0, 0)) {
+        return beacon_live_site_found(w, name, &w->near[0]);
+    }
+
+    near = &w->near[(name.len + name.data[name.len - 1]
+                     + 8U * name.data[name.len / 2]) % BEACON_LIVE_NEAR];
+    own = &w->site[*near];
+
+    return own->name_len == name.len
+           && beacon_live_equal(own->name, name.data, name.len)
+           ? *near : beacon_live_site_found(w, name, near);
+}
 
 /* A free slot gets its site.  It is in no list yet if it is _overflow's. */
 void beacon_live_site_make(beacon_live_writer_t *w, uint32_t site,
@@ -477,13 +540,29 @@ beacon_live_site_t *beacon_live_tenant_open(beacon_live_writer_t *w,
 void beacon_live_tenant_close(beacon_live_writer_t *w, uint32_t site);
 
 /* It was hit now. */
-void beacon_live_site_hit(beacon_live_writer_t *w, uint32_t site);
+static inline void
+beacon_live_site_hit(beacon_live_writer_t *w, uint32_t site)
+{
+    w->site[site].hit_at = w->clock;
 
-/* For who rebuilds: in front of the list by last hit. */
-void beacon_live_site_push(beacon_live_writer_t *w, uint32_t site);
+    if (site != BEACON_LIVE_OVERFLOW
+        && site != beacon_live_lru_latest(w->listed))
+    {
+        beacon_live_lru_unlink(w->listed, site);
+        beacon_live_lru_push(w->listed, site);
+    }
+}
 
 /* Time goes on, never back. */
-void beacon_live_clock(beacon_live_writer_t *w, uint64_t now_ms);
+static inline void
+beacon_live_clock(beacon_live_writer_t *w, uint64_t now_ms)
+{
+    if (w->now_ms && now_ms > w->now_ms) {
+        w->clock += now_ms - w->now_ms;
+    }
+
+    w->now_ms = now_ms;
+}
 
 
 /* ---- at open, beacon_live_rebuild.c */
@@ -544,48 +623,85 @@ int beacon_live_has_slot(const beacon_live_t *live,
 
 #define BEACON_LIVE_UNDO_ROOM                                                 \
     (BEACON_LIVE_UNDO - sizeof(beacon_live_undo_t))
+#define BEACON_LIVE_UNDO_LEN   48
+
+/* Before a hit or a gap is counted: nothing is saved. */
+static inline void
+beacon_live_undo_begin(beacon_live_writer_t *w)
+{
+    w->saved = 0;
+    atomic_store_explicit(&w->undo->chunk, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->undo->site, 0, memory_order_relaxed);
+    beacon_live_in_order();
+}
+
+static inline void
+beacon_live_undo_clear(beacon_live_writer_t *w)
+{
+    beacon_live_in_order();
+    atomic_store_explicit(&w->undo->used, 0, memory_order_relaxed);
+    beacon_live_in_order();
+}
 
 /*
  * Before bytes of the file change for the hit that is being counted.  ptr: into
  * the head's counters, a site, a visitor, a key; len: within that one thing.
- * The thing's serial is not restored but moved on, and need not be saved.
- * 0: no room; then they must not change.
+ * The thing's serial is not restored but moved on, and need not be saved.  All
+ * that a hit can change is a few KiB: there is always room.
  *
  * The undo area is emptied at the hit's commit; nobody else does it.
  */
-static inline int
+static inline void
 beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr, size_t len)
 {
-    uint64_t                   used, need;
     beacon_live_undo_entry_t  *entry;
 
-    used = atomic_load_explicit(&w->undo->used, memory_order_relaxed);
-    need = sizeof(beacon_live_undo_entry_t) + ((len + 7) & ~(size_t) 7);
-
-    /* things are far smaller than the room */
-
-    if (used > BEACON_LIVE_UNDO_ROOM - need) {
-        return 0;
-    }
-
-    entry = (void *) ((uint8_t *) (w->undo + 1) + used);
-    entry->offset = (uint64_t) ((const uint8_t *) ptr
-                                - (const uint8_t *) w->head);
-    entry->len = len;
-    memcpy(entry + 1, ptr, len);
+    entry = (void *) ((uint8_t *) (w->undo + 1) + w->saved);
+    entry->where = (uint64_t) ((const uint8_t *) ptr
+                               - (const uint8_t *) w->head)
+                   | (uint64_t) len << BEACON_LIVE_UNDO_LEN;
+    beacon_live_move(entry + 1, ptr, len);
+    w->saved += sizeof(*entry) + ((len + 7) & ~(size_t) 7);
 
     beacon_live_in_order();
-    atomic_store_explicit(&w->undo->used, used + need, memory_order_relaxed);
+    atomic_store_explicit(&w->undo->used, w->saved, memory_order_relaxed);
     beacon_live_in_order();
-
-    return 1;
 }
-
-void beacon_live_undo_begin(beacon_live_writer_t *w);
-void beacon_live_undo_clear(beacon_live_writer_t *w);
 
 /* At open, before all else is looked at; 1: something was undone. */
 int beacon_live_undo_restore(beacon_live_writer_t *w);
+
+
+/* ---- what a hit or gap changes of the head; beacon_live_write.c */
+
+static inline void
+beacon_live_add(_Atomic uint64_t *n, uint64_t more)
+{
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed)
+                          + more, memory_order_relaxed);
+}
+
+/* All words of the head that a hit or gap changes. */
+static inline void
+beacon_live_head_save(beacon_live_writer_t *w)
+{
+    beacon_live_undo_save(w, &w->head->hits,
+                          offsetof(beacon_live_head_t, mark)
+                          + sizeof(uint64_t)
+                          - offsetof(beacon_live_head_t, hits));
+}
+
+static inline void
+beacon_live_set_mark(beacon_live_writer_t *w, uint64_t mark)
+{
+    if (mark) {
+        BEACON_LIVE_SET(w->head->mark, mark);
+    }
+}
+
+/* So many hits are missing behind a site's newest. */
+void beacon_live_missed(beacon_live_writer_t *w, uint32_t site, uint64_t n,
+    uint64_t mark);
 
 
 /* ---- aggregates: beacon_live_count.c and others, called from here */

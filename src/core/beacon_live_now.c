@@ -205,9 +205,9 @@ beacon_live_key_hits(const beacon_live_key_t *key,
     return span->minutes
            ? beacon_live_key_sum(key->minutes, BEACON_LIVE_MINUTES + 1,
                                  head->step / BEACON_LIVE_MINUTE,
-                                 head->minute_hits, span)
+                                 head->running.hits.minute, span)
            : beacon_live_key_sum(key->recent, BEACON_LIVE_RECENT, head->step,
-                                 head->step_hits, span);
+                                 head->running.hits.step, span);
 }
 
 /* Is it before this one in the list? */
@@ -303,16 +303,6 @@ beacon_live_key_read(const beacon_live_t *live, uint32_t index, uint32_t site,
     }
 
     return BEACON_AGAIN;
-}
-
-/* A key that was damaged, or is another site's, has another hash. */
-static int
-beacon_live_key_whole(const beacon_live_t *live, const beacon_live_key_t *key)
-{
-    return beacon_live_hash(live->is.seed,
-                            beacon_live_key_salt(key->site, key->kind),
-                            (beacon_str_t) { key->len, key->text })
-           == key->hash;
 }
 
 /* 1: all of the list; 0: the way was lost. */

@@ -12,12 +12,15 @@ beacon_live_memory(beacon_live_writer_t *w)
 
     is = &w->live.is;
 
+    w->seen = beacon_live_site_at(&w->live, 0);
     w->site = calloc(is->sites_max, sizeof(beacon_live_own_site_t));
+    w->listed = calloc(is->sites_max, sizeof(beacon_live_links_t));
     w->chunk = calloc(is->chunks, sizeof(beacon_live_own_chunk_t));
     w->heap = calloc(is->sites_max, sizeof(uint32_t));
     w->text = malloc(BEACON_LIVE_HIT_MAX);
 
-    if (w->site == NULL || w->chunk == NULL || w->heap == NULL
+    if (w->site == NULL || w->listed == NULL || w->chunk == NULL
+        || w->heap == NULL
         || w->text == NULL
         || beacon_live_table_create(&w->sites, is->site_slots,
                                     (void *) beacon_live_bytes(&w->live,
@@ -52,6 +55,7 @@ beacon_live_free(beacon_live_writer_t *w)
     beacon_live_table_destroy(&w->keys);
 
     free(w->site);
+    free(w->listed);
     free(w->chunk);
     free(w->heap);
     free(w->text);

@@ -64,8 +64,8 @@ beacon_live_person_flags(beacon_str_t flags, uint8_t *buf)
     return (beacon_str_t) { n + 1, buf };
 }
 
-/* parts[]: in their order. */
-static void
+/* parts[]: in their order.  Returns where the page is, which is the last. */
+static uint16_t
 beacon_live_person_set(beacon_live_visitor_t *slot, beacon_str_t *parts)
 {
     size_t        room, at;
@@ -99,15 +99,17 @@ beacon_live_person_set(beacon_live_visitor_t *slot, beacon_str_t *parts)
 
     for (at = 0, i = 0; i < BEACON_LIVE_PERSON_PARTS; i++) {
         if (part[i].len) {
-            beacon_live_copy(slot->text + at, part[i].data, part[i].len);
+            beacon_live_copy_text(slot->text + at, part[i].data, part[i].len);
         }
 
         BEACON_LIVE_SET(slot->lens[i], (uint16_t) part[i].len);
         at += part[i].len;
     }
+
+    return (uint16_t) (at - part[BEACON_LIVE_PERSON_PAGE].len);
 }
 
-void
+uint16_t
 beacon_live_person_new(beacon_live_visitor_t *slot,
     const beacon_live_count_t *count)
 {
@@ -119,7 +121,8 @@ beacon_live_person_new(beacon_live_visitor_t *slot,
     parts[BEACON_LIVE_PERSON_COUNTRY] = count->view->country;
     parts[BEACON_LIVE_PERSON_FLAGS] = count->put->parts->flags;
     parts[BEACON_LIVE_PERSON_PAGE] = count->view->page;
-    beacon_live_person_set(slot, parts);
+
+    return beacon_live_person_set(slot, parts);
 }
 
 int
@@ -142,36 +145,7 @@ beacon_live_person_parts(const beacon_live_visitor_t *slot,
     return 1;
 }
 
-static inline int
-beacon_live_person_equal(const uint8_t *data, size_t len, beacon_str_t str)
-{
-    return len == str.len && beacon_live_equal(data, str.data, len);
-}
-
-/* The page alone, which is last. */
-static void
-beacon_live_person_page(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
-    size_t at, beacon_str_t page)
-{
-    size_t  old;
-
-    old = slot->lens[BEACON_LIVE_PERSON_PAGE];
-    page.len = beacon_line_cut(page, BEACON_LIVE_VISITOR_TEXT - at);
-
-    if (beacon_live_person_equal(slot->text + at, old, page)) {
-        return;
-    }
-
-    if (old) {
-        (void) beacon_live_undo_save(w, slot->text + at, old);
-    }
-
-    beacon_live_copy(slot->text + at, page.data, page.len);
-    BEACON_LIVE_SET(slot->lens[BEACON_LIVE_PERSON_PAGE], (uint16_t) page.len);
-}
-
-/* More than the page. */
-static void
+uint16_t
 beacon_live_person_change(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
     const beacon_live_count_t *count)
 {
@@ -179,13 +153,12 @@ beacon_live_person_change(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
     beacon_live_visitor_t      was;
     const beacon_line_view_t  *view;
 
-    (void) beacon_live_undo_save(w, slot->text, sizeof(slot->text));
+    beacon_live_undo_save(w, slot->text, sizeof(slot->text));
 
     was = *slot;
 
     if (!beacon_live_person_parts(&was, parts)) {
-        beacon_live_person_new(slot, count);
-        return;
+        return beacon_live_person_new(slot, count);
     }
 
     view = count->view;
@@ -204,36 +177,5 @@ beacon_live_person_change(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
         parts[BEACON_LIVE_PERSON_PAGE] = view->page;
     }
 
-    beacon_live_person_set(slot, parts);
-}
-
-void
-beacon_live_person_again(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
-    const beacon_live_count_t *count)
-{
-    size_t                     country, flags, page;
-    const uint16_t            *lens;
-    const beacon_line_view_t  *view;
-
-    view = count->view;
-    lens = slot->lens;
-    country = (size_t) lens[BEACON_LIVE_PERSON_ID]
-              + lens[BEACON_LIVE_PERSON_ENTRY]
-              + lens[BEACON_LIVE_PERSON_REFERRER];
-    flags = country + lens[BEACON_LIVE_PERSON_COUNTRY];
-    page = flags + lens[BEACON_LIVE_PERSON_FLAGS];
-
-    if (page + lens[BEACON_LIVE_PERSON_PAGE] > BEACON_LIVE_VISITOR_TEXT
-        || (lens[BEACON_LIVE_PERSON_ENTRY] == 0 && view->page.len)
-        || !beacon_live_person_equal(slot->text + flags, page - flags,
-                                     count->put->parts->flags)
-        || (view->country.len
-            && !beacon_live_person_equal(slot->text + country, flags - country,
-                                         view->country)))
-    {
-        beacon_live_person_change(w, slot, count);
-
-    } else if (view->page.len) {
-        beacon_live_person_page(w, slot, page, view->page);
-    }
+    return beacon_live_person_set(slot, parts);
 }

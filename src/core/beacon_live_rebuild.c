@@ -51,7 +51,7 @@ beacon_live_site_whole(beacon_live_writer_t *w, uint32_t site)
     name = (beacon_str_t) { s->name_len, s->name };
 
     return beacon_live_name_good(site, name)
-           && s->hash == beacon_live_hash(w->live.is.seed, 0, name)
+           && s->hash == (uint32_t) beacon_live_hash(w->live.is.seed, 0, name)
            && BEACON_LIVE_SANE(s->last) && s->start <= s->last
            && beacon_live_site_find(w, name) == 0;
 }
@@ -125,7 +125,7 @@ beacon_live_rebuild_sites(beacon_live_writer_t *w)
         beacon_live_site_clear(w, site);
 
         if (site != BEACON_LIVE_OVERFLOW) {
-            w->site[site].older = w->free_site;
+            w->listed[site].earlier = w->free_site;
             w->free_site = site;
         }
     }
@@ -443,7 +443,7 @@ beacon_live_rebuild_list(beacon_live_writer_t *w)
     for (i = 0; i < n; i++) {
         age = newest - beacon_live_site_at(&w->live, order[i])->last_ms;
         w->site[order[i]].hit_at = age < w->clock ? w->clock - age : 0;
-        beacon_live_site_push(w, order[i]);
+        beacon_live_lru_push(w->listed, order[i]);
     }
 
     free(order);

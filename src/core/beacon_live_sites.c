@@ -2,70 +2,6 @@
 
 #include "beacon_live_int.h"
 
-void
-beacon_live_clock(beacon_live_writer_t *w, uint64_t now_ms)
-{
-    if (w->now_ms && now_ms > w->now_ms) {
-        w->clock += now_ms - w->now_ms;
-    }
-
-    w->now_ms = now_ms;
-}
-
-
-/* The list by last hit. */
-
-void
-beacon_live_site_push(beacon_live_writer_t *w, uint32_t site)
-{
-    beacon_live_own_site_t  *own;
-
-    own = &w->site[site];
-    own->newer = 0;
-    own->older = w->newest_site;
-
-    if (w->newest_site) {
-        w->site[w->newest_site].newer = site;
-    } else {
-        w->oldest_site = site;
-    }
-
-    w->newest_site = site;
-}
-
-static void
-beacon_live_site_unlist(beacon_live_writer_t *w, uint32_t site)
-{
-    const beacon_live_own_site_t  *own;
-
-    own = &w->site[site];
-
-    if (own->newer) {
-        w->site[own->newer].older = own->older;
-    } else {
-        w->newest_site = own->older;
-    }
-
-    if (own->older) {
-        w->site[own->older].newer = own->newer;
-    } else {
-        w->oldest_site = own->newer;
-    }
-}
-
-/* _overflow never goes, and so is in no list. */
-void
-beacon_live_site_hit(beacon_live_writer_t *w, uint32_t site)
-{
-    w->site[site].hit_at = w->clock;
-
-    if (site != BEACON_LIVE_OVERFLOW && site != w->newest_site) {
-        beacon_live_site_unlist(w, site);
-        beacon_live_site_push(w, site);
-    }
-}
-
-
 /* Slots. */
 
 beacon_live_site_t *
@@ -99,7 +35,7 @@ beacon_live_tenant_close(beacon_live_writer_t *w, uint32_t site)
 static uint32_t
 beacon_live_name_hash(const beacon_live_writer_t *w, beacon_str_t name)
 {
-    return beacon_live_hash(w->live.is.seed, 0, name);
+    return (uint32_t) beacon_live_hash(w->live.is.seed, 0, name);
 }
 
 uint32_t
@@ -170,7 +106,7 @@ beacon_live_site_make(beacon_live_writer_t *w, uint32_t site, beacon_str_t name)
 
     if (site != BEACON_LIVE_OVERFLOW) {
         w->stats.sites++;
-        beacon_live_site_push(w, site);
+        beacon_live_lru_push(w->listed, site);
     }
 }
 
@@ -194,7 +130,7 @@ beacon_live_site_evict(beacon_live_writer_t *w, uint32_t site)
 
     beacon_live_table_remove(&w->sites, own->hash, site);
     beacon_live_heap_remove(w, site);
-    beacon_live_site_unlist(w, site);
+    beacon_live_lru_unlink(w->listed, site);
 
     beacon_live_counts_forget(w, site);
     beacon_live_chunks_free(w, site);
@@ -210,25 +146,10 @@ beacon_live_site_evict(beacon_live_writer_t *w, uint32_t site)
 }
 
 uint32_t
-beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name)
+beacon_live_site_found(beacon_live_writer_t *w, beacon_str_t name,
+    uint32_t *near)
 {
-    uint32_t                       site, *near;
-    const beacon_live_own_site_t  *own;
-
-    /* a few sites have most of the hits; one that is free has no name */
-
-    near = name.len ? &w->near[(name.len + name.data[name.len - 1]
-                                + 8U * name.data[name.len / 2])
-                               % BEACON_LIVE_NEAR]
-                    : &w->near[0];
-    site = *near;
-    own = &w->site[site];
-
-    if (own->name_len == name.len && name.len
-        && beacon_live_equal(own->name, name.data, name.len))
-    {
-        return site;
-    }
+    uint32_t  site;
 
     site = beacon_live_site_find(w, name);
 
@@ -237,20 +158,25 @@ beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name)
         return site;
     }
 
-    site = w->free_site;
+    if (name.len <= BEACON_SITE_MAX) {
+        site = w->free_site;
 
-    if (name.len > BEACON_SITE_MAX) {
-        site = 0;
+        if (site) {
+            w->free_site = w->listed[site].earlier;
 
-    } else if (site) {
-        w->free_site = w->site[site].older;
+        } else {
+            site = beacon_live_lru_earliest(w->listed);
 
-    } else if (w->oldest_site
-               && w->clock - w->site[w->oldest_site].hit_at
-                  >= (uint64_t) w->present * 1000)
-    {
-        site = w->oldest_site;
-        beacon_live_site_evict(w, site);
+            if (site && w->clock - w->site[site].hit_at
+                        < (uint64_t) w->present * 1000)
+            {
+                site = 0;
+            }
+
+            if (site) {
+                beacon_live_site_evict(w, site);
+            }
+        }
     }
 
     if (site) {

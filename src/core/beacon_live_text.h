@@ -44,10 +44,17 @@ beacon_live_half(const uint8_t *p)
 /*
  * Of text in the context of salt (site, kind); not for strangers' eyes.  After
  * wyhash (Wang Yi): sixteen bytes a multiplication, both sides keyed; the last
- * ones may overlap those before, as the length is in the hash.
+ * ones may overlap those before, as the length is in the hash.  What the salt
+ * makes of the seed can be kept.
  */
-static inline uint32_t
-beacon_live_hash(const uint64_t seed[2], uint64_t salt, beacon_str_t text)
+static inline uint64_t
+beacon_live_salted(const uint64_t seed[2], uint64_t salt)
+{
+    return seed[0] ^ beacon_live_mix(salt ^ 0xa0761d6478bd642f, seed[1]);
+}
+
+static inline uint64_t
+beacon_live_hash_on(uint64_t salted, uint64_t seed, beacon_str_t text)
 {
     size_t          left;
     uint64_t        hash, first, last;
@@ -55,11 +62,11 @@ beacon_live_hash(const uint64_t seed[2], uint64_t salt, beacon_str_t text)
 
     p = text.data;
     end = p + text.len;
-    hash = seed[0] ^ beacon_live_mix(salt ^ 0xa0761d6478bd642f, seed[1]);
+    hash = salted;
 
     if (text.len >= 16) {
         for (left = text.len; left > 16; left -= 16, p += 16) {
-            hash = beacon_live_mix(beacon_live_word(p) ^ seed[1],
+            hash = beacon_live_mix(beacon_live_word(p) ^ seed,
                                    beacon_live_word(p + 8) ^ hash);
         }
 
@@ -80,10 +87,15 @@ beacon_live_hash(const uint64_t seed[2], uint64_t salt, beacon_str_t text)
         last = 0;
     }
 
-    hash = beacon_live_mix(first ^ seed[1], last ^ hash);
-    hash = beacon_live_mix(hash ^ text.len, seed[1] ^ 0xe7037ed1a0b428db);
+    hash = beacon_live_mix(first ^ seed, last ^ hash);
 
-    return (uint32_t) (hash ^ (hash >> 32));
+    return beacon_live_mix(hash ^ text.len, seed ^ 0xe7037ed1a0b428db);
+}
+
+static inline uint64_t
+beacon_live_hash(const uint64_t seed[2], uint64_t salt, beacon_str_t text)
+{
+    return beacon_live_hash_on(beacon_live_salted(seed, salt), seed[1], text);
 }
 
 static inline int

@@ -12,24 +12,6 @@ typedef struct {
     _Atomic uint64_t   *serial;         /* of the thing; NULL: the head */
 } beacon_live_undo_part_t;
 
-void
-beacon_live_undo_begin(beacon_live_writer_t *w)
-{
-    atomic_store_explicit(&w->undo->chunk, 0, memory_order_relaxed);
-    atomic_store_explicit(&w->undo->site, 0, memory_order_relaxed);
-    atomic_store_explicit(&w->undo->used, 0, memory_order_relaxed);
-    beacon_live_in_order();
-}
-
-void
-beacon_live_undo_clear(beacon_live_writer_t *w)
-{
-    beacon_live_in_order();
-    atomic_store_explicit(&w->undo->used, 0, memory_order_relaxed);
-    beacon_live_in_order();
-}
-
-
 /* At open. */
 
 /* The serial of the thing in which "offset" is; 0: not all of it is in one. */
@@ -122,7 +104,7 @@ int
 beacon_live_undo_restore(beacon_live_writer_t *w)
 {
     uint32_t                         n, i;
-    uint64_t                         at, used;
+    uint64_t                         at, len, used;
     const beacon_live_undo_entry_t  *entry;
     beacon_live_undo_part_t          part;
     uint16_t                         place[BEACON_LIVE_UNDO_MOST];
@@ -144,12 +126,14 @@ beacon_live_undo_restore(beacon_live_writer_t *w)
         entry = (const void *) ((uint8_t *) (w->undo + 1) + at);
         at += sizeof(*entry);
 
-        if (entry->len > used - at) {
+        len = entry->where >> BEACON_LIVE_UNDO_LEN;
+
+        if (len > used - at) {
             break;
         }
 
         place[n] = (uint16_t) ((at - sizeof(*entry)) / 8);
-        at += (entry->len + 7) & ~7ULL;
+        at += (len + 7) & ~7ULL;
     }
 
     /* backwards: the first to save a byte knew how it was */
@@ -158,8 +142,8 @@ beacon_live_undo_restore(beacon_live_writer_t *w)
         entry = (const void *) ((uint8_t *) (w->undo + 1)
                                 + place[(i - 1) % n] * 8ULL);
 
-        part.offset = entry->offset;
-        part.len = entry->len;
+        part.offset = entry->where & ((1ULL << BEACON_LIVE_UNDO_LEN) - 1);
+        part.len = entry->where >> BEACON_LIVE_UNDO_LEN;
         part.data = (const uint8_t *) (entry + 1);
 
         if (!beacon_live_undo_part(&w->live, &part)) {

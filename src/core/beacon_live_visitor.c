@@ -166,14 +166,16 @@ beacon_live_person_find(const beacon_live_t *live,
     beacon_live_visitor_t *slot)
 {
     uint8_t   buf[BEACON_LIVE_ID_MAX];
-    uint32_t  step, index, hash;
+    uint32_t  step, index;
+    uint64_t  hash;
 
     id = beacon_live_id(live->is.seed, id, buf);
     hash = beacon_live_hash(live->is.seed, info->index, id);
 
     for (step = 0; step < BEACON_LIVE_PROBES; step++) {
         index = beacon_live_probe(live, live->is.visitors_at,
-                                  live->is.visitor_slots, hash, step);
+                                  live->is.visitor_slots, (uint32_t) hash,
+                                  step);
         if (index == 0) {
             return 0;
         }

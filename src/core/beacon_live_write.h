@@ -90,6 +90,7 @@ void beacon_live_stats(const beacon_live_writer_t *writer,
 
 /* Called at the points that beacon_live_int.h names, for tests that kill the
    writer there.  NULL: not wanted. */
-extern void  (*beacon_live_point)(const char *name);
+extern void  (*beacon_live_point)(const char *name)
+    __attribute__((visibility("hidden")));
 
 #endif /* BEACON_LIVE_WRITE_H */

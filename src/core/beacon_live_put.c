@@ -1,0 +1,431 @@
+/* A hit goes into the store. */
+
+#include "beacon_live_int.h"
+#include "beacon_crc32c.h"
+
+/* A hit's head, its line, and what is behind that. */
+#define BEACON_LIVE_PIECES  3
+
+/* A hit on its way: what is left to write, and where. */
+typedef struct {
+    uint32_t      site;
+    uint32_t      chunk;
+    uint32_t      offset;
+    uint64_t      seq;
+    size_t        left;
+    uint8_t       first;
+    uint32_t      piece;
+    beacon_str_t  pieces[BEACON_LIVE_PIECES];
+} beacon_live_writing_t;
+
+/* What is rare stays out of the way of what is not. */
+static int beacon_live_make_room(beacon_live_writer_t *w,
+    beacon_live_writing_t *hit) __attribute__((noinline));
+static void beacon_live_parts_write(beacon_live_writer_t *w,
+    beacon_live_writing_t *hit, const beacon_live_count_t *count)
+    __attribute__((noinline));
+
+
+/*
+ * Chunks for a hit of so many bytes, in the site's chain: the fragments go to
+ * the newest that there was, if there is room, and on from there.  0: there
+ * are not so many to be had.
+ */
+static int
+beacon_live_make_room(beacon_live_writer_t *w, beacon_live_writing_t *hit)
+{
+    size_t                   most, have;
+    uint32_t                 chunk, least;
+    uint64_t                 keep;
+    beacon_live_own_site_t  *own;
+
+    own = &w->site[hit->site];
+    hit->chunk = 0;
+    most = BEACON_LIVE_CHUNK - sizeof(beacon_live_chunk_t)
+           - sizeof(beacon_live_fragment_t);
+    least = 1 + (uint32_t) (hit->left / most);
+
+    chunk = own->newest;
+    have = 0;
+
+    if (chunk != 0
+        && w->chunk[chunk].committed + BEACON_LIVE_LEAST <= BEACON_LIVE_CHUNK)
+    {
+        hit->chunk = chunk;
+        have = BEACON_LIVE_CHUNK - w->chunk[chunk].committed
+               - sizeof(beacon_live_fragment_t);
+        least++;
+    }
+
+    keep = hit->chunk ? w->chunk[hit->chunk].index : own->index + 1;
+
+    while (have < hit->left) {
+        chunk = beacon_live_chunk_add(w, hit->site,
+                                      hit->seq + (hit->chunk != 0), keep,
+                                      least);
+        if (chunk == 0) {
+            return 0;
+        }
+
+        if (hit->chunk == 0) {
+            hit->chunk = chunk;
+        }
+
+        have += most;
+    }
+
+    hit->offset = w->chunk[hit->chunk].committed;
+
+    return 1;
+}
+
+/* As much as fits there; the pieces are then what is left. */
+static void
+beacon_live_pieces_write(beacon_live_writing_t *hit, uint8_t *to, size_t room)
+{
+    size_t         n;
+    beacon_str_t  *piece;
+
+    for ( /* void */ ; room && hit->piece < BEACON_LIVE_PIECES; room -= n) {
+        piece = &hit->pieces[hit->piece];
+        n = piece->len < room ? piece->len : room;
+
+        beacon_live_copy(to, piece->data, n);
+
+        to += n;
+        piece->data += n;
+        piece->len -= n;
+        hit->piece += piece->len == 0;
+    }
+}
+
+/* What stands there is the fragment's. */
+static inline void
+beacon_live_fragment_close(uint8_t *at, beacon_live_fragment_t *fragment,
+    uint64_t serial)
+{
+    fragment->length = (uint32_t) ((sizeof(*fragment) + fragment->bytes + 7U)
+                                   & ~7U);
+    fragment->crc = 0;
+    beacon_live_copy(at, fragment, sizeof(*fragment));
+    fragment->crc = beacon_crc32c((uint32_t) serial,
+                                  at + offsetof(beacon_live_fragment_t, site),
+                                  sizeof(*fragment)
+                                  - offsetof(beacon_live_fragment_t, site)
+                                  + fragment->bytes);
+    beacon_live_copy(at + offsetof(beacon_live_fragment_t, crc),
+                     &fragment->crc, sizeof(fragment->crc));
+}
+
+/* What fits where the hit stands. */
+static void
+beacon_live_fragment_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
+{
+    size_t                   bytes, room;
+    uint8_t                 *at;
+    beacon_live_fragment_t   fragment;
+
+    at = (uint8_t *) beacon_live_chunk_at(&w->live, hit->chunk) + hit->offset;
+    room = BEACON_LIVE_CHUNK - hit->offset - sizeof(fragment);
+    bytes = hit->left < room ? hit->left : room;
+    beacon_live_pieces_write(hit, at + sizeof(fragment), bytes);
+    hit->left -= bytes;
+
+    fragment.site = hit->site;
+    fragment.bytes = (uint16_t) bytes;
+    fragment.first = hit->first;
+    fragment.last = hit->left == 0;
+    fragment.seq = hit->seq;
+    beacon_live_fragment_close(at, &fragment, w->chunk[hit->chunk].serial);
+
+    hit->first = 0;
+    hit->offset += fragment.length;
+}
+
+/* Readers have it from here on. */
+static inline void
+beacon_live_commit(beacon_live_writer_t *w, uint32_t chunk, uint32_t offset)
+{
+    w->chunk[chunk].committed = offset;
+
+    /* pairs with the acquire in beacon_live_fragment() */
+
+    BEACON_LIVE_PUBLISH(beacon_live_chunk_at(&w->live, chunk)->committed,
+                        offset);
+}
+
+/* From its commit on, what the hit changed is to stay. */
+static inline void
+beacon_live_commit_last(beacon_live_writer_t *w, uint32_t chunk,
+    uint32_t offset)
+{
+    beacon_live_undo_t  *undo;
+
+    undo = w->undo;
+    undo->serial = w->chunk[chunk].serial;
+    undo->committed = offset;
+    beacon_live_in_order();
+    atomic_store_explicit(&undo->chunk, chunk, memory_order_relaxed);
+    beacon_live_in_order();
+
+    BEACON_LIVE_POINT("live.before_commit");
+    beacon_live_commit(w, chunk, offset);
+    BEACON_LIVE_POINT("live.after_commit");
+}
+
+/* A text of the line's, whose place is of no use where it is empty. */
+static inline beacon_line_text_t
+beacon_live_text(const beacon_live_put_t *put, beacon_str_t text)
+{
+    return (beacon_line_text_t) { (uint32_t) (text.data - put->line.data),
+                                  (uint32_t) text.len };
+}
+
+static inline void
+beacon_live_hit_head(beacon_live_hit_t *head, const beacon_live_count_t *count)
+{
+    beacon_line_text_t         *texts;
+    const beacon_live_put_t    *put;
+    const beacon_line_view_t   *view;
+    const beacon_line_parts_t  *parts;
+
+    put = count->put;
+    view = count->view;
+    parts = put->parts;
+    texts = head->texts;
+
+    head->time_ms = put->time_ms;
+    head->line_len = (uint32_t) put->line.len;
+    head->more_len = 0;
+    head->visitor = count->visitor;
+    head->before_chunk = count->before_chunk;
+    head->before_offset = count->before_offset;
+    head->reserved = 0;
+    head->before_seq = count->before_seq;
+    head->ip = beacon_live_text(put, parts->ip_member);
+    texts[BEACON_SHORT_TIME] = beacon_live_text(put, parts->time);
+    texts[BEACON_SHORT_PAGE] = beacon_live_text(put, view->page);
+    texts[BEACON_SHORT_REFERRER] = beacon_live_text(put, view->referrer);
+    texts[BEACON_SHORT_COUNTRY] = beacon_live_text(put, view->country);
+    texts[BEACON_SHORT_FLAGS] = beacon_live_text(put, parts->flags);
+
+    if (put->visitor.data == parts->visitor.data) {
+        texts[BEACON_SHORT_VISITOR] = beacon_live_text(put, parts->visitor);
+
+    } else {
+        head->more_len = (uint32_t) put->visitor.len;
+        texts[BEACON_SHORT_VISITOR] = (beacon_line_text_t) {
+            (uint32_t) put->line.len, (uint32_t) put->visitor.len
+        };
+    }
+}
+
+/* All of a hit in one, as nearly always. */
+static inline void
+beacon_live_whole_write(beacon_live_writer_t *w,
+    const beacon_live_count_t *count, size_t more)
+{
+    uint8_t                  *at;
+    const beacon_live_put_t  *put;
+
+    struct {
+        beacon_live_fragment_t  fragment;
+        beacon_live_hit_t       head;
+    } hit;
+
+    put = count->put;
+    at = (uint8_t *) beacon_live_chunk_at(&w->live, count->chunk)
+         + count->offset;
+
+    hit.fragment.site = count->site;
+    hit.fragment.bytes = (uint16_t) (sizeof(hit.head) + put->line.len + more);
+    hit.fragment.first = 1;
+    hit.fragment.last = 1;
+    hit.fragment.seq = count->seq;
+    beacon_live_hit_head(&hit.head, count);
+
+    beacon_live_copy(at + sizeof(hit.fragment), &hit.head, sizeof(hit.head));
+    beacon_live_copy(at + sizeof(hit), put->line.data, put->line.len);
+
+    if (__builtin_expect(more != 0, 0)) {
+        beacon_live_copy(at + sizeof(hit) + put->line.len, put->visitor.data,
+                         more);
+    }
+
+    beacon_live_fragment_close(at, &hit.fragment,
+                               w->chunk[count->chunk].serial);
+    beacon_live_commit_last(w, count->chunk,
+                            count->offset + hit.fragment.length);
+}
+
+/* One that does not fit into what is left of a chunk. */
+static void
+beacon_live_parts_write(beacon_live_writer_t *w, beacon_live_writing_t *hit,
+    const beacon_live_count_t *count)
+{
+    beacon_live_hit_t  head;
+
+    beacon_live_hit_head(&head, count);
+    hit->first = 1;
+    hit->piece = 0;
+    hit->pieces[0] = (beacon_str_t) { sizeof(head), (const uint8_t *) &head };
+    hit->pieces[1] = count->put->line;
+    hit->pieces[2].data = count->put->visitor.data;
+    hit->pieces[2].len = head.more_len;
+
+    for ( ;; ) {
+        beacon_live_fragment_write(w, hit);
+
+        if (hit->left == 0) {
+            break;
+        }
+
+        beacon_live_commit(w, hit->chunk, hit->offset);
+        BEACON_LIVE_POINT("live.fragment");
+
+        hit->chunk = w->chunk[hit->chunk].next;
+        hit->offset = sizeof(beacon_live_chunk_t);
+    }
+
+    beacon_live_commit_last(w, hit->chunk, hit->offset);
+}
+
+/* All that is known of the site and changes with the hit. */
+static inline void
+beacon_live_hit_count(beacon_live_writer_t *w, beacon_live_count_t *count,
+    uint64_t missing)
+{
+    beacon_live_site_t  *s;
+
+    s = &w->seen[count->site];
+
+    beacon_live_undo_begin(w);
+    beacon_live_head_save(w);
+    beacon_live_undo_save(w, &s->hits, 2 * sizeof(uint64_t));
+
+    beacon_live_begin(&s->serial);
+    BEACON_LIVE_POINT("live.counting");
+
+    beacon_live_add(&w->head->hits, 1);
+    if (missing) {
+        beacon_live_add(&w->head->missing, missing);
+    }
+
+    beacon_live_set_mark(w, count->put->mark);
+    BEACON_LIVE_SET(s->hits, s->hits + 1);
+    BEACON_LIVE_SET(s->last_ms, count->put->time_ms);
+    beacon_live_count(w, count);
+
+    beacon_live_end(&s->serial);
+    BEACON_LIVE_POINT("live.counted");
+}
+
+static beacon_rc_t
+beacon_live_too_large(beacon_live_writer_t *w, uint32_t site,
+    uint64_t missing, uint64_t mark)
+{
+    beacon_live_missed(w, site, missing + 1, mark);
+    w->stats.too_large++;
+
+    return BEACON_FULL;
+}
+
+/* Is it short enough, with what a reader makes of it?  Most are by far. */
+static int
+beacon_live_fits(const beacon_live_put_t *put, const beacon_line_view_t *view)
+{
+    size_t        len;
+    beacon_str_t  texts[BEACON_SHORT_TEXTS];
+
+    len = put->line.len + put->visitor.len;
+
+    if (__builtin_expect(len < (BEACON_LIVE_HIT_MAX - BEACON_SHORT_ROOM(0, 0))
+                               / 2, 1))
+    {
+        return 1;
+    }
+
+    texts[BEACON_SHORT_TIME] = put->parts->time;
+    texts[BEACON_SHORT_VISITOR] = put->visitor;
+    texts[BEACON_SHORT_PAGE] = view->page;
+    texts[BEACON_SHORT_REFERRER] = view->referrer;
+    texts[BEACON_SHORT_COUNTRY] = view->country;
+    texts[BEACON_SHORT_FLAGS] = put->parts->flags;
+
+    return put->line.len < BEACON_LIVE_HIT_MAX
+           && put->visitor.len < BEACON_LIVE_HIT_MAX
+           && len + beacon_line_short_len(texts) <= BEACON_LIVE_HIT_MAX;
+}
+
+beacon_rc_t
+beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
+    uint64_t now_ms)
+{
+    int                      whole;
+    size_t                   more;
+    uint64_t                 missing;
+    beacon_line_view_t       view;
+    beacon_live_count_t      count;
+    beacon_live_writing_t    hit;
+    beacon_live_own_site_t  *own;
+
+    beacon_live_clock(w, now_ms);
+
+    count.site = beacon_live_site_for(w, put->site);
+    count.now_ms = now_ms;
+    count.put = put;
+    count.view = &view;
+
+    own = &w->site[count.site];
+    beacon_live_site_hit(w, count.site);
+
+    /* more than there can be is a mistake, not a gap */
+
+    missing = put->missing < BEACON_LIVE_SEQ_MAX - own->last ? put->missing : 0;
+    more = put->visitor.data == put->parts->visitor.data ? 0
+                                                         : put->visitor.len;
+
+    beacon_line_view(put->parts, &view);
+
+    count.seq = own->last + 1 + missing;
+    count.chunk = own->newest;
+    count.offset = w->chunk[own->newest].committed;
+    hit.left = sizeof(beacon_live_hit_t) + put->line.len + more;
+
+    whole = count.chunk != 0
+            && hit.left <= BEACON_LIVE_CHUNK
+            && hit.left + sizeof(beacon_live_fragment_t)
+               <= BEACON_LIVE_CHUNK - count.offset;
+
+    if (__builtin_expect(!whole || count.seq > BEACON_LIVE_SEQ_MAX, 0)) {
+        hit.site = count.site;
+        hit.seq = count.seq;
+
+        if (!beacon_live_fits(put, &view) || hit.seq > BEACON_LIVE_SEQ_MAX
+            || !beacon_live_make_room(w, &hit))
+        {
+            return beacon_live_too_large(w, count.site, missing, put->mark);
+        }
+
+        count.chunk = hit.chunk;
+        count.offset = hit.offset;
+    }
+
+    own->bytes += hit.left;
+    beacon_live_hit_count(w, &count, missing);
+
+    if (__builtin_expect(whole, 1)) {
+        beacon_live_whole_write(w, &count, more);
+
+    } else {
+        beacon_live_parts_write(w, &hit, &count);
+    }
+
+    own->last = count.seq;
+    BEACON_LIVE_PUBLISH(w->seen[count.site].last, count.seq);
+
+    BEACON_LIVE_POINT("live.before_clear");
+    beacon_live_undo_clear(w);
+
+    return BEACON_OK;
+}
