@@ -7,6 +7,7 @@
 #define BEACON_LINE_VIEW   beacon_line_view_any
 
 #include "beacon_line_loops.h"
+#include "beacon_line_view_loops.h"
 
 #if defined(__x86_64__) && !defined(BEACON_PORTABLE)
 #define beacon_line_has_avx2()                                                \

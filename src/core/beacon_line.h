@@ -52,6 +52,14 @@ void beacon_line_known(const uint8_t *line, const beacon_line_t *known,
     beacon_line_parts_t *parts);
 
 /*
+ * Of these parts only those that a live view shows of a line, and that its
+ * store wants: time, visitor, ip_member, host, referer, flags, and what there
+ * is of arguments and fields.
+ */
+void beacon_line_shown(const uint8_t *line, const beacon_line_t *known,
+    beacon_line_parts_t *parts);
+
+/*
  * What is shown of it; each text stands in the line.  Page: field page, else
  * argument url, else the Referer; as the path on the request's own host, else
  * host and path, without query and fragment; a text that is no absolute URL as

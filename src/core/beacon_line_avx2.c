@@ -9,5 +9,6 @@
 #define BEACON_LINE_VIEW   beacon_line_view_avx2
 
 #include "beacon_line_loops.h"
+#include "beacon_line_view_loops.h"
 
 #endif

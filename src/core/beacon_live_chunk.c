@@ -1,7 +1,6 @@
 /* One chunk, for readers: nothing of it is believed that may have changed. */
 
 #include "beacon_live_int.h"
-#include "beacon_crc32c.h"
 
 /* A walk back takes 3 log2 of the chunks, at most. */
 #define BEACON_LIVE_STRIDES  256
@@ -86,29 +85,27 @@ beacon_live_fragment_read(const beacon_live_t *live, uint32_t chunk,
     beacon_live_hit_t *hit, uint8_t *dst)
 {
     size_t                left;
-    uint32_t              crc;
+    uint32_t              check;
     const uint8_t        *at;
+    beacon_live_sum_t     begin;
     beacon_live_chunk_t  *c;
 
     c = beacon_live_chunk(live, chunk);
     at = (const uint8_t *) c + offset + sizeof(beacon_live_fragment_t);
     left = fragment->bytes;
 
-    crc = beacon_crc32c((uint32_t) serial, &fragment->site,
-                        sizeof(beacon_live_fragment_t)
-                        - offsetof(beacon_live_fragment_t, site));
+    begin = beacon_live_sum(fragment, serial);
 
     if (fragment->first) {
         beacon_live_copy(hit, at, sizeof(beacon_live_hit_t));
-        crc = beacon_crc32c(crc, hit, sizeof(beacon_live_hit_t));
         at += sizeof(beacon_live_hit_t);
         left -= sizeof(beacon_live_hit_t);
     }
 
-    beacon_live_copy(dst, at, left);
-    crc = beacon_crc32c(crc, dst, left);
+    check = beacon_live_sum_copy(&begin, fragment->first ? hit : NULL, dst,
+                                 at, left);
 
-    return beacon_live_same(&c->serial, serial) && crc == fragment->crc
+    return beacon_live_same(&c->serial, serial) && check == fragment->check
            ? BEACON_OK : BEACON_CORRUPT;
 }
 

@@ -87,14 +87,19 @@ beacon_live_keys_unlink(beacon_live_writer_t *w, uint32_t index)
 
 /* ---- slots */
 
+/* Hits until its newest step, and those of that. */
 static uint32_t
-beacon_live_key_weight(const beacon_live_own_t *own, uint32_t step)
+beacon_live_key_weight(const beacon_live_counts_t *counts, uint32_t index,
+    uint32_t step)
 {
-    uint32_t  idle;
+    uint32_t                  idle, weight;
+    const beacon_live_own_t  *own;
 
+    own = &counts->keys.own[index];
     idle = (step - own->step) / BEACON_LIVE_KEY_HALVED;
+    weight = own->weight + counts->key[index].running.hits.step;
 
-    return idle < 32 ? own->weight >> idle : 0;
+    return idle < 32 ? weight >> idle : 0;
 }
 
 /* Of the next few, the one that is least; the next time, those behind it. */
@@ -109,7 +114,7 @@ beacon_live_key_least(const beacon_live_counts_t *counts,
     found = index;
 
     for (i = 0; i < BEACON_LIVE_KEY_LOOKED; i++) {
-        weight = beacon_live_key_weight(&counts->keys.own[index], step);
+        weight = beacon_live_key_weight(counts, index, step);
 
         if (weight < least) {
             least = weight;
@@ -206,7 +211,7 @@ beacon_live_key_add(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     own->hash = hash;
     own->site = site;
     own->step = step;
-    own->weight = 1;
+    own->weight = 0;
     own->kind = (uint16_t) kind;
 
     beacon_live_lru_push(counts->keys.links, index);
@@ -245,7 +250,7 @@ beacon_live_key_move(beacon_live_writer_t *w, uint32_t *counts, uint32_t size,
 static void
 beacon_live_key_step(beacon_live_writer_t *w, uint32_t index, uint32_t step)
 {
-    uint32_t                then, minute;
+    uint32_t                then, minute, weight;
     beacon_live_key_t      *slot;
     beacon_live_own_t      *own;
     beacon_live_pool_t     *pool;
@@ -257,6 +262,8 @@ beacon_live_key_step(beacon_live_writer_t *w, uint32_t index, uint32_t step)
     then = own->step;
     minute = step / BEACON_LIVE_MINUTE;
     running.both = BEACON_LIVE_GET(slot->running.both);
+    weight = beacon_live_key_weight((beacon_live_counts_t *) w->counts, index,
+                                    step);
 
     beacon_live_undo_save(w, &slot->step,
                           sizeof(slot->step) + sizeof(slot->running));
@@ -276,7 +283,8 @@ beacon_live_key_step(beacon_live_writer_t *w, uint32_t index, uint32_t step)
     BEACON_LIVE_SET(slot->step, step);
     beacon_live_end(&slot->serial);
 
-    own->weight = beacon_live_key_weight(own, step);
+    own->weight = weight < BEACON_LIVE_KEY_HEAVIEST
+                  ? weight : BEACON_LIVE_KEY_HEAVIEST;
     own->step = step;
     beacon_live_lru_unlink(pool->links, index);
     beacon_live_lru_push(pool->links, index);
@@ -289,7 +297,6 @@ beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
 {
     uint32_t                index;
     uint64_t                hash;
-    beacon_live_own_t      *own;
     beacon_live_running_t   more, *running;
 
     if (__builtin_expect(text.len > BEACON_LIVE_KEY_TEXT, 0)) {
@@ -304,9 +311,7 @@ beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
         return;
     }
 
-    own = &counts->keys.own[index];
-
-    if (own->step != step) {
+    if (counts->keys.own[index].step != step) {
         beacon_live_key_step(w, index, step);
     }
 
@@ -315,7 +320,6 @@ beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
     more.hits.minute = 1;
     beacon_live_undo_save(w, running, sizeof(*running));
     BEACON_LIVE_SET(running->both, running->both + more.both);
-    own->weight += own->weight < BEACON_LIVE_KEY_HEAVIEST;
 }
 
 /* A page of the site itself; beside the pixel's host, a path stands alone. */

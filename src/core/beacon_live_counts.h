@@ -7,7 +7,7 @@
 #ifndef BEACON_LIVE_COUNTS_H
 #define BEACON_LIVE_COUNTS_H
 
-#include "beacon_live_int.h"
+#include "beacon_live_undo.h"
 
 /*
  * What a visitor is known by, to writer and readers alike: the id; of one that
@@ -39,7 +39,7 @@ typedef struct {
     uint32_t  newer;                    /* the site's */
     uint32_t  older;
     uint32_t  step;                     /* of its newest hit */
-    uint32_t  weight;                   /* of a key: hits until then */
+    uint32_t  weight;                   /* of a key: hits before that */
     uint16_t  kind;
     uint16_t  page;                     /* of a visitor: where in his text */
 } beacon_live_own_t;
@@ -130,15 +130,22 @@ static inline uint32_t
 beacon_live_pool_find(const beacon_live_pool_t *pool,
     const beacon_live_table_t *table, uint64_t hash)
 {
-    uint32_t  at, index;
+    uint32_t                    at;
+    const beacon_live_entry_t  *entry;
 
-    at = (uint32_t) hash;
+    for (at = (uint32_t) hash; /* void */; at++) {
+        entry = &table->entries[at & table->mask];
 
-    do {
-        index = beacon_live_table_next(table, (uint32_t) hash, &at);
-    } while (index != 0 && pool->own[index].hash != hash);
+        if (entry->hash == (uint32_t) hash
+            && pool->own[entry->index].hash == hash)
+        {
+            return entry->index;
+        }
 
-    return index;
+        if (entry->index == 0) {
+            return 0;
+        }
+    }
 }
 
 

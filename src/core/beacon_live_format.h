@@ -30,7 +30,7 @@
  * fragment counts once it lies before the chunk's "committed", which is
  * release-stored when the fragment is whole (pairs with the reader's acquire):
  * a half-written one never existed.  Fragments carry the site's index and a
- * CRC that begins with the chunk's serial, so that a reader who was led astray
+ * sum that begins with the chunk's serial, so that a reader who was led astray
  * by a flipped bit or by a chunk that has gone to another site sees it, and
  * what stands in a chunk from its life before is never taken for a hit.  A
  * first fragment begins a hit anew: what came before it without an end was
@@ -137,26 +137,29 @@ typedef struct {
 } beacon_live_head_t;
 
 /*
- * What a hit or gap changes before it is committed: "used" bytes of entries,
- * each with the bytes that were there.  Undone backwards, unless it came
+ * What a hit or gap changes before it is committed: entries up to "end", each
+ * with the bytes that were there.  Undone backwards, unless it came
  * to be committed.  A hit: chunk is set, has this serial, and at least so much
  * committed.  A gap: site is set, and its last is this sequence.
  */
 #define BEACON_LIVE_UNDO  (64 * 1024)
 
 typedef struct {
-    _Atomic uint64_t  used;             /* 0: nothing is under way */
+    _Atomic uint64_t  end;              /* base + offset; 0: nothing is under
+                                           way */
     uint64_t          serial;
     uint64_t          seq;
     _Atomic uint32_t  chunk;
     _Atomic uint32_t  site;
     uint32_t          committed;
     uint32_t          reserved;
+    uint64_t          base;             /* where the writer has the file */
 } beacon_live_undo_t;
 
 typedef struct {
-    uint64_t          where;            /* offset, and from bit 48 on how many
-                                           bytes follow, then up to 8 */
+    uint64_t          where;            /* base + offset, and from bit 48 on
+                                           how many bytes follow, then up to
+                                           8 */
 } beacon_live_undo_entry_t;
 
 /*
@@ -274,7 +277,8 @@ typedef struct {
    where the one before ended. */
 typedef struct {
     uint32_t  length;                   /* with this header; 8-aligned */
-    uint32_t  crc;                      /* CRC32C of all that follows */
+    uint32_t  check;                    /* beacon_live_sum.h, of all that
+                                           follows and the chunk's serial */
     uint32_t  site;
     uint16_t  bytes;                    /* of the hit that stand here */
     uint8_t   first;

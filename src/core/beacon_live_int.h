@@ -11,6 +11,8 @@
 
 #include "beacon_live.h"
 #include "beacon_live_lru.h"
+#include "beacon_live_sum.h"
+#include "beacon_live_sync.h"
 #include "beacon_live_text.h"
 #include "beacon_live_write.h"
 
@@ -115,154 +117,6 @@ beacon_live_chunk(const beacon_live_t *live, uint32_t index)
     return index != 0 && index < live->is.chunks
            ? beacon_live_chunk_at(live, index) : NULL;
 }
-
-
-/* ---- words and bytes that others may be reading */
-
-/* Of plain fields; the _Atomic ones have stdatomic.h. */
-#define BEACON_LIVE_GET(field)     __atomic_load_n(&(field), __ATOMIC_RELAXED)
-#define BEACON_LIVE_SET(field, n)                                             \
-    __atomic_store_n(&(field), (n), __ATOMIC_RELAXED)
-
-/*
- * Bytes are copied while they may change, and believed only if the serial
- * behind them has not moved.  ThreadSanitizer wants to see atomics there.
- */
-static inline void
-beacon_live_copy(void *dst, const void *src, size_t len)
-{
-#if defined(__SANITIZE_THREAD__)
-    size_t  i;
-
-    for (i = 0; i < len; i++) {
-        __atomic_store_n((uint8_t *) dst + i,
-                         __atomic_load_n((const uint8_t *) src + i,
-                                         __ATOMIC_RELAXED),
-                         __ATOMIC_RELAXED);
-    }
-#else
-    memcpy(dst, src, len);
-#endif
-}
-
-/* As memcpy(): short texts, for which a call would cost more than the rest. */
-static inline void beacon_live_move(void *dst, const void *src, size_t len)
-    __attribute__((always_inline));
-
-static inline void
-beacon_live_move(void *dst, const void *src, size_t len)
-{
-    size_t          i;
-    uint8_t        *d = dst;
-    const uint8_t  *s = src;
-
-    if (__builtin_constant_p(len)) {
-        memcpy(d, s, len);
-
-    } else if (len >= 16) {
-        for (i = 0; i < len - 16; i += 16) {
-            memcpy(d + i, s + i, 16);
-        }
-
-        memcpy(d + len - 16, s + len - 16, 16);
-
-    } else if (len >= 8) {
-        memcpy(d, s, 8);
-        memcpy(d + len - 8, s + len - 8, 8);
-
-    } else {
-        for (i = 0; i < len; i++) {
-            d[i] = s[i];
-        }
-    }
-}
-
-/* The same into what others may be reading. */
-#if defined(__SANITIZE_THREAD__)
-#define beacon_live_copy_text  beacon_live_copy
-#else
-#define beacon_live_copy_text  beacon_live_move
-#endif
-
-static inline void
-beacon_live_zero(void *dst, size_t len)
-{
-#if defined(__SANITIZE_THREAD__)
-    size_t  i;
-
-    for (i = 0; i < len; i++) {
-        __atomic_store_n((uint8_t *) dst + i, 0, __ATOMIC_RELAXED);
-    }
-#else
-    memset(dst, 0, len);
-#endif
-}
-
-
-/* ---- seqlocks: one writer, readers who do not wait for him */
-
-/* Before the first change. */
-static inline void
-beacon_live_begin(_Atomic uint64_t *serial)
-{
-    atomic_store_explicit(serial,
-                          atomic_load_explicit(serial, memory_order_relaxed)
-                          | 1,
-                          memory_order_relaxed);
-
-    /* pairs with the acquire fence in beacon_live_same() */
-
-    atomic_thread_fence(memory_order_release);
-}
-
-/* Behind the last one.  From an even serial: the next even one all the same. */
-static inline void
-beacon_live_end(_Atomic uint64_t *serial)
-{
-    atomic_store_explicit(serial,
-                          (atomic_load_explicit(serial, memory_order_relaxed)
-                           | 1) + 1,
-                          memory_order_release);
-}
-
-/* The serial to compare with; odd: somebody is writing, or died doing so. */
-static inline uint64_t
-beacon_live_serial(const _Atomic uint64_t *serial)
-{
-    return atomic_load_explicit((_Atomic uint64_t *) (uintptr_t) serial,
-                                memory_order_acquire);
-}
-
-/* 1: what was copied since beacon_live_serial() may be believed. */
-static inline int
-beacon_live_same(const _Atomic uint64_t *serial, uint64_t then)
-{
-    atomic_thread_fence(memory_order_acquire);
-
-    return (then & 1) == 0
-           && atomic_load_explicit((_Atomic uint64_t *) (uintptr_t) serial,
-                                   memory_order_relaxed)
-              == then;
-}
-
-/* How often a reader tries again while something changes. */
-#define BEACON_LIVE_TRIES  64
-
-/*
- * What a SIGKILL leaves behind is a prefix of the program's stores: only the
- * compiler has to be told that their order matters.
- */
-static inline void
-beacon_live_in_order(void)
-{
-    atomic_signal_fence(memory_order_seq_cst);
-}
-
-/* What readers see of a word that is not counted up under a seqlock. */
-#define BEACON_LIVE_PUBLISH(field, n)                                         \
-    atomic_store_explicit(&(field), (n), memory_order_release)
-#define BEACON_LIVE_LOAD(field)                                               \
-    atomic_load_explicit(&(field), memory_order_acquire)
 
 
 /* ---- hash tables, beacon_live_table.c */
@@ -408,7 +262,7 @@ struct beacon_live_writer_s {
     beacon_live_file_t        file;
     beacon_live_head_t       *head;     /* in the file */
     beacon_live_undo_t       *undo;
-    uint64_t                  saved;    /* bytes of entries there */
+    uint8_t                  *saved;    /* end of the entries there */
 
     beacon_live_table_t       sites;
     beacon_live_table_t       visitors;
@@ -452,6 +306,17 @@ beacon_live_was_going(const beacon_live_writer_t *w, uint32_t site)
 /* ---- chunks, beacon_live_chunks.c */
 
 #define BEACON_LIVE_OVERFLOW  1         /* its slot */
+
+/* With what the sum of a fragment begins. */
+static inline beacon_live_sum_t
+beacon_live_sum(const beacon_live_fragment_t *fragment, uint64_t serial)
+{
+    return (beacon_live_sum_t) { {
+        fragment->site | (uint64_t) fragment->bytes << 32
+        | (uint64_t) fragment->first << 48 | (uint64_t) fragment->last << 56,
+        fragment->seq, serial, 0
+    } };
+}
 
 /* The texts of a hit's short form, in the text behind its head; 0: they can't
    be there. */
@@ -509,27 +374,6 @@ uint32_t beacon_live_site_find(const beacon_live_writer_t *w,
 uint32_t beacon_live_site_found(beacon_live_writer_t *w, beacon_str_t name,
     uint32_t *near);
 
-/* The slot for a hit.  A few sites have most of the hits; one that is free has
-   no name. */
-static inline uint32_t
-beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name)
-{
-    uint32_t                      *near;
-    const beacon_live_own_site_t  *own;
-
-    if (__builtin_expect(name.len == 0, 0)) {
-        return beacon_live_site_found(w, name, &w->near[0]);
-    }
-
-    near = &w->near[(name.len + name.data[name.len - 1]
-                     + 8U * name.data[name.len / 2]) % BEACON_LIVE_NEAR];
-    own = &w->site[*near];
-
-    return own->name_len == name.len
-           && beacon_live_equal(own->name, name.data, name.len)
-           ? *near : beacon_live_site_found(w, name, near);
-}
-
 /* A free slot gets its site.  It is in no list yet if it is _overflow's. */
 void beacon_live_site_make(beacon_live_writer_t *w, uint32_t site,
     beacon_str_t name);
@@ -538,20 +382,6 @@ void beacon_live_site_make(beacon_live_writer_t *w, uint32_t site,
 beacon_live_site_t *beacon_live_tenant_open(beacon_live_writer_t *w,
     uint32_t site);
 void beacon_live_tenant_close(beacon_live_writer_t *w, uint32_t site);
-
-/* It was hit now. */
-static inline void
-beacon_live_site_hit(beacon_live_writer_t *w, uint32_t site)
-{
-    w->site[site].hit_at = w->clock;
-
-    if (site != BEACON_LIVE_OVERFLOW
-        && site != beacon_live_lru_latest(w->listed))
-    {
-        beacon_live_lru_unlink(w->listed, site);
-        beacon_live_lru_push(w->listed, site);
-    }
-}
 
 /* Time goes on, never back. */
 static inline void
@@ -617,91 +447,6 @@ beacon_rc_t beacon_live_chunk_locate(const beacon_live_t *live, uint32_t site,
 /* 1: the site that was found still has its slot. */
 int beacon_live_has_slot(const beacon_live_t *live,
     const beacon_live_info_t *site);
-
-
-/* ---- undo, beacon_live_undo.c */
-
-#define BEACON_LIVE_UNDO_ROOM                                                 \
-    (BEACON_LIVE_UNDO - sizeof(beacon_live_undo_t))
-#define BEACON_LIVE_UNDO_LEN   48
-
-/* Before a hit or a gap is counted: nothing is saved. */
-static inline void
-beacon_live_undo_begin(beacon_live_writer_t *w)
-{
-    w->saved = 0;
-    atomic_store_explicit(&w->undo->chunk, 0, memory_order_relaxed);
-    atomic_store_explicit(&w->undo->site, 0, memory_order_relaxed);
-    beacon_live_in_order();
-}
-
-static inline void
-beacon_live_undo_clear(beacon_live_writer_t *w)
-{
-    beacon_live_in_order();
-    atomic_store_explicit(&w->undo->used, 0, memory_order_relaxed);
-    beacon_live_in_order();
-}
-
-/*
- * Before bytes of the file change for the hit that is being counted.  ptr: into
- * the head's counters, a site, a visitor, a key; len: within that one thing.
- * The thing's serial is not restored but moved on, and need not be saved.  All
- * that a hit can change is a few KiB: there is always room.
- *
- * The undo area is emptied at the hit's commit; nobody else does it.
- */
-static inline void
-beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr, size_t len)
-{
-    beacon_live_undo_entry_t  *entry;
-
-    entry = (void *) ((uint8_t *) (w->undo + 1) + w->saved);
-    entry->where = (uint64_t) ((const uint8_t *) ptr
-                               - (const uint8_t *) w->head)
-                   | (uint64_t) len << BEACON_LIVE_UNDO_LEN;
-    beacon_live_move(entry + 1, ptr, len);
-    w->saved += sizeof(*entry) + ((len + 7) & ~(size_t) 7);
-
-    beacon_live_in_order();
-    atomic_store_explicit(&w->undo->used, w->saved, memory_order_relaxed);
-    beacon_live_in_order();
-}
-
-/* At open, before all else is looked at; 1: something was undone. */
-int beacon_live_undo_restore(beacon_live_writer_t *w);
-
-
-/* ---- what a hit or gap changes of the head; beacon_live_write.c */
-
-static inline void
-beacon_live_add(_Atomic uint64_t *n, uint64_t more)
-{
-    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed)
-                          + more, memory_order_relaxed);
-}
-
-/* All words of the head that a hit or gap changes. */
-static inline void
-beacon_live_head_save(beacon_live_writer_t *w)
-{
-    beacon_live_undo_save(w, &w->head->hits,
-                          offsetof(beacon_live_head_t, mark)
-                          + sizeof(uint64_t)
-                          - offsetof(beacon_live_head_t, hits));
-}
-
-static inline void
-beacon_live_set_mark(beacon_live_writer_t *w, uint64_t mark)
-{
-    if (mark) {
-        BEACON_LIVE_SET(w->head->mark, mark);
-    }
-}
-
-/* So many hits are missing behind a site's newest. */
-void beacon_live_missed(beacon_live_writer_t *w, uint32_t site, uint64_t n,
-    uint64_t mark);
 
 
 /* ---- aggregates: beacon_live_count.c and others, called from here */

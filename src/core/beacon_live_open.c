@@ -82,6 +82,7 @@ beacon_live_start(beacon_live_writer_t *w, const beacon_live_file_t *file,
     }
 
     if (rc == BEACON_OK) {
+        w->undo->base = (uint64_t) (uintptr_t) w->head;
         beacon_live_set_present(w, present);
         return BEACON_OK;
     }

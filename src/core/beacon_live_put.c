@@ -1,10 +1,14 @@
 /* A hit goes into the store. */
 
-#include "beacon_live_int.h"
-#include "beacon_crc32c.h"
+#include "beacon_live_undo.h"
 
 /* A hit's head, its line, and what is behind that. */
 #define BEACON_LIVE_PIECES  3
+
+/* Of a fragment with so many bytes of a hit. */
+#define BEACON_LIVE_LENGTH(bytes)                                             \
+    ((uint32_t) ((sizeof(beacon_live_fragment_t) + (bytes) + 7)               \
+                 & ~(size_t) 7))
 
 /* A hit on its way: what is left to write, and where. */
 typedef struct {
@@ -99,30 +103,13 @@ beacon_live_pieces_write(beacon_live_writing_t *hit, uint8_t *to, size_t room)
     }
 }
 
-/* What stands there is the fragment's. */
-static inline void
-beacon_live_fragment_close(uint8_t *at, beacon_live_fragment_t *fragment,
-    uint64_t serial)
-{
-    fragment->length = (uint32_t) ((sizeof(*fragment) + fragment->bytes + 7U)
-                                   & ~7U);
-    fragment->crc = 0;
-    beacon_live_copy(at, fragment, sizeof(*fragment));
-    fragment->crc = beacon_crc32c((uint32_t) serial,
-                                  at + offsetof(beacon_live_fragment_t, site),
-                                  sizeof(*fragment)
-                                  - offsetof(beacon_live_fragment_t, site)
-                                  + fragment->bytes);
-    beacon_live_copy(at + offsetof(beacon_live_fragment_t, crc),
-                     &fragment->crc, sizeof(fragment->crc));
-}
-
 /* What fits where the hit stands. */
 static void
 beacon_live_fragment_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
 {
-    size_t                   bytes, room;
-    uint8_t                 *at;
+    size_t                   bytes, room, head;
+    uint8_t                 *at, *text;
+    beacon_live_sum_t        begin;
     beacon_live_fragment_t   fragment;
 
     at = (uint8_t *) beacon_live_chunk_at(&w->live, hit->chunk) + hit->offset;
@@ -131,12 +118,19 @@ beacon_live_fragment_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
     beacon_live_pieces_write(hit, at + sizeof(fragment), bytes);
     hit->left -= bytes;
 
+    fragment.length = BEACON_LIVE_LENGTH(bytes);
     fragment.site = hit->site;
     fragment.bytes = (uint16_t) bytes;
     fragment.first = hit->first;
     fragment.last = hit->left == 0;
     fragment.seq = hit->seq;
-    beacon_live_fragment_close(at, &fragment, w->chunk[hit->chunk].serial);
+
+    begin = beacon_live_sum(&fragment, w->chunk[hit->chunk].serial);
+    head = hit->first ? sizeof(beacon_live_hit_t) : 0;
+    text = at + sizeof(fragment) + head;
+    fragment.check = beacon_live_sum_copy(&begin, head ? text - head : NULL,
+                                          text, text, bytes - head);
+    beacon_live_copy(at, &fragment, sizeof(fragment));
 
     hit->first = 0;
     hit->offset += fragment.length;
@@ -177,8 +171,10 @@ beacon_live_commit_last(beacon_live_writer_t *w, uint32_t chunk,
 static inline beacon_line_text_t
 beacon_live_text(const beacon_live_put_t *put, beacon_str_t text)
 {
-    return (beacon_line_text_t) { (uint32_t) (text.data - put->line.data),
-                                  (uint32_t) text.len };
+    return (beacon_line_text_t) {
+        (uint32_t) ((uintptr_t) text.data - (uintptr_t) put->line.data),
+        (uint32_t) text.len
+    };
 }
 
 static inline void
@@ -226,6 +222,8 @@ beacon_live_whole_write(beacon_live_writer_t *w,
     const beacon_live_count_t *count, size_t more)
 {
     uint8_t                  *at;
+    const uint8_t            *text;
+    beacon_live_sum_t         begin;
     const beacon_live_put_t  *put;
 
     struct {
@@ -237,6 +235,8 @@ beacon_live_whole_write(beacon_live_writer_t *w,
     at = (uint8_t *) beacon_live_chunk_at(&w->live, count->chunk)
          + count->offset;
 
+    hit.fragment.length = BEACON_LIVE_LENGTH(sizeof(hit.head) + put->line.len
+                                             + more);
     hit.fragment.site = count->site;
     hit.fragment.bytes = (uint16_t) (sizeof(hit.head) + put->line.len + more);
     hit.fragment.first = 1;
@@ -244,16 +244,20 @@ beacon_live_whole_write(beacon_live_writer_t *w,
     hit.fragment.seq = count->seq;
     beacon_live_hit_head(&hit.head, count);
 
-    beacon_live_copy(at + sizeof(hit.fragment), &hit.head, sizeof(hit.head));
-    beacon_live_copy(at + sizeof(hit), put->line.data, put->line.len);
+    text = put->line.data;
+    begin = beacon_live_sum(&hit.fragment, w->chunk[count->chunk].serial);
 
-    if (__builtin_expect(more != 0, 0)) {
+    if (more) {
+        text = at + sizeof(hit);
+        beacon_live_copy(at + sizeof(hit), put->line.data, put->line.len);
         beacon_live_copy(at + sizeof(hit) + put->line.len, put->visitor.data,
                          more);
     }
 
-    beacon_live_fragment_close(at, &hit.fragment,
-                               w->chunk[count->chunk].serial);
+    hit.fragment.check = beacon_live_sum_copy(&begin, &hit.head,
+                                              at + sizeof(hit), text,
+                                              put->line.len + more);
+    beacon_live_copy(at, &hit, sizeof(hit));
     beacon_live_commit_last(w, count->chunk,
                             count->offset + hit.fragment.length);
 }
@@ -288,6 +292,41 @@ beacon_live_parts_write(beacon_live_writer_t *w, beacon_live_writing_t *hit,
     }
 
     beacon_live_commit_last(w, hit->chunk, hit->offset);
+}
+
+/* The slot for a hit.  A few sites have most of the hits; one that is free has
+   no name. */
+static inline uint32_t
+beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name)
+{
+    uint32_t                      *near;
+    const beacon_live_own_site_t  *own;
+
+    if (__builtin_expect(name.len == 0, 0)) {
+        return beacon_live_site_found(w, name, &w->near[0]);
+    }
+
+    near = &w->near[(name.len + name.data[name.len - 1]
+                     + 8U * name.data[name.len / 2]) % BEACON_LIVE_NEAR];
+    own = &w->site[*near];
+
+    return own->name_len == name.len
+           && beacon_live_equal(own->name, name.data, name.len)
+           ? *near : beacon_live_site_found(w, name, near);
+}
+
+/* It was hit now. */
+static inline void
+beacon_live_site_hit(beacon_live_writer_t *w, uint32_t site)
+{
+    w->site[site].hit_at = w->clock;
+
+    if (site != BEACON_LIVE_OVERFLOW
+        && site != beacon_live_lru_latest(w->listed))
+    {
+        beacon_live_lru_unlink(w->listed, site);
+        beacon_live_lru_push(w->listed, site);
+    }
 }
 
 /* All that is known of the site and changes with the hit. */

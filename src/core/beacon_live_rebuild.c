@@ -3,7 +3,7 @@
  * say of themselves, all that leads to them.
  */
 
-#include "beacon_live_int.h"
+#include "beacon_live_undo.h"
 
 #include <stdlib.h>
 

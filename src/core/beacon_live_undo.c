@@ -1,6 +1,6 @@
 /* What a hit that is being counted has changed, and how it was before. */
 
-#include "beacon_live_int.h"
+#include "beacon_live_undo.h"
 
 #define BEACON_LIVE_UNDO_MOST                                                 \
     (BEACON_LIVE_UNDO / sizeof(beacon_live_undo_entry_t))
@@ -109,11 +109,12 @@ beacon_live_undo_restore(beacon_live_writer_t *w)
     beacon_live_undo_part_t          part;
     uint16_t                         place[BEACON_LIVE_UNDO_MOST];
 
-    used = w->undo->used;
-
-    if (used == 0) {
+    if (w->undo->end == 0) {
         return 0;
     }
+
+    used = w->undo->end - w->undo->base - w->live.is.undo_at
+           - sizeof(beacon_live_undo_t);
 
     if (used > BEACON_LIVE_UNDO_ROOM || beacon_live_undo_committed(w)) {
         beacon_live_undo_clear(w);
@@ -142,7 +143,8 @@ beacon_live_undo_restore(beacon_live_writer_t *w)
         entry = (const void *) ((uint8_t *) (w->undo + 1)
                                 + place[(i - 1) % n] * 8ULL);
 
-        part.offset = entry->where & ((1ULL << BEACON_LIVE_UNDO_LEN) - 1);
+        part.offset = (entry->where - w->undo->base)
+                      & ((1ULL << BEACON_LIVE_UNDO_LEN) - 1);
         part.len = entry->where >> BEACON_LIVE_UNDO_LEN;
         part.data = (const uint8_t *) (entry + 1);
 

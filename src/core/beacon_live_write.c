@@ -1,7 +1,7 @@
 /* What the store's writer does besides hits: gaps, marks, time, what it says of
    itself. */
 
-#include "beacon_live_int.h"
+#include "beacon_live_undo.h"
 
 /* So many hits are missing behind its newest. */
 void

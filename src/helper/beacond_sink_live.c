@@ -280,10 +280,11 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
     put.missing = missing;
     put.parts = &parts;
 
-    beacon_line_known(put.line.data, &line->line, &parts);
+    beacon_line_shown(put.line.data, &line->line, &parts);
     put.visitor = parts.visitor;
 
     if (put.visitor.len == 0) {
+        beacon_line_known(put.line.data, &line->line, &parts);
         beacon_line_visitor(&parts, slive->key, hash);
         put.visitor.data = hash;
         put.visitor.len = sizeof(hash);

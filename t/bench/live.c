@@ -168,8 +168,9 @@ bench_puts(beacon_live_writer_t *writer, const bench_line_t *lines, size_t n,
     put.parts = &parts;
 
     for (i = 0; i < n; i++) {
-        beacon_line_known(lines[i].line.data, &lines[i].known, &parts);
-        put.site = parts.site;
+        beacon_line_shown(lines[i].line.data, &lines[i].known, &parts);
+        put.site.data = lines[i].line.data + lines[i].known.site_offset;
+        put.site.len = lines[i].known.site_len;
         put.line = lines[i].line;
         put.visitor = parts.visitor;
         put.time_ms = (*now_ms)++;

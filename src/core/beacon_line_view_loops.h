@@ -1,0 +1,323 @@
+/*
+ * What of a line is shown: for each variant, behind beacon_line_loops.h.
+ *
+ * '/', '?', '#', '&' and '=' never stand in a JSON escape, so that a text may
+ * be cut there as it is.
+ */
+
+/* Behind an absolute URL's "://"; NULL: the text is none. */
+static BEACON_TARGET __attribute__((noinline)) const uint8_t *
+beacon_line_scheme_any(beacon_str_t text)
+{
+    uint8_t         c;
+    const uint8_t  *p, *end;
+
+    end = text.data + text.len;
+    p = beacon_line_either(text.data, end, beacon_block_of(':'),
+                           beacon_block_of('/'));
+
+    if (end - p < 3 || memcmp(p, "://", 3) != 0 || p == text.data) {
+        return NULL;
+    }
+
+    for (end = p, p = text.data; p < end; p++) {
+        c = *p | 0x20;
+
+        if (!(c >= 'a' && c <= 'z')
+            && (p == text.data
+                || !((*p >= '0' && *p <= '9') || *p == '+' || *p == '-'
+                     || *p == '.')))
+        {
+            return NULL;
+        }
+    }
+
+    return end + 3;
+}
+
+/* How long http:// or https:// is, if the text begins with it; or 0. */
+static inline BEACON_TARGET size_t
+beacon_line_http(beacon_str_t text)
+{
+    uint8_t   lower[8];
+    uint64_t  word;
+
+    if (text.len < 8) {
+        return 0;
+    }
+
+    memcpy(&word, text.data, 8);
+    word |= 0x2020202020202020ULL;
+    memcpy(lower, &word, 8);
+
+    return memcmp(lower, "https://", 8) == 0 ? 8
+           : memcmp(lower, "http://", 7) == 0 ? 7 : 0;
+}
+
+static BEACON_TARGET __attribute__((noinline)) int
+beacon_line_same_letters(const uint8_t *host, beacon_str_t own)
+{
+    size_t   i;
+    uint8_t  a, b;
+
+    for (i = 0; i < own.len; i++) {
+        a = host[i];
+        b = own.data[i];
+
+        if (a != b
+            && ((a ^ b) != 0x20 || (a | 0x20) < 'a' || (a | 0x20) > 'z'))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+/* A scheme's default port: scheme is how long it is, with "://". */
+static BEACON_TARGET __attribute__((noinline)) int
+beacon_line_is_port(const uint8_t *p, size_t len, size_t scheme)
+{
+    return (scheme == 8 && len == 4 && memcmp(p, ":443", 4) == 0)
+           || (scheme == 7 && len == 3 && memcmp(p, ":80", 3) == 0);
+}
+
+static inline BEACON_TARGET int
+beacon_line_same_host(const uint8_t *host, size_t len, beacon_str_t own,
+    size_t scheme)
+{
+    if (len != own.len
+        && (len - own.len != scheme - 4
+            || !beacon_line_is_port(host + own.len, len - own.len, scheme)))
+    {
+        return 0;
+    }
+
+    return own.len != 0 && beacon_line_same_letters(host, own);
+}
+
+/* Where the parts of an absolute URL are: host, path, and where it is cut. */
+static inline BEACON_TARGET void
+beacon_line_split(const uint8_t *slash, const uint8_t *p, const uint8_t *path,
+    const uint8_t *cut, beacon_str_t own, size_t scheme, beacon_str_t *host,
+    beacon_str_t *place)
+{
+    if (path == p
+        || beacon_line_same_host(p, (size_t) (path - p), own, scheme))
+    {
+        /* no path is "/", as stands before the host */
+
+        place->data = (path == cut) ? slash : path;
+        place->len = (path == cut) ? 1 : (size_t) (cut - path);
+        return;
+    }
+
+    host->data = p;
+    host->len = (size_t) (path - p);
+    place->data = p;
+    place->len = (size_t) (cut - p);
+}
+
+/* A page's, or a referrer's, place; returns where its text was cut. */
+static BEACON_TARGET __attribute__((noinline)) const uint8_t *
+beacon_line_place_any(beacon_str_t text, beacon_str_t own, beacon_str_t *host,
+    beacon_str_t *place)
+{
+    size_t          scheme;
+    const uint8_t  *p, *cut, *path, *start;
+
+    cut = beacon_line_either(text.data, text.data + text.len,
+                             beacon_block_of('?'), beacon_block_of('#'));
+    scheme = beacon_line_http(text);
+    start = scheme ? text.data + scheme : beacon_line_scheme_any(text);
+    p = start;
+
+    if (p == NULL || p > cut) {
+        place->data = (cut > text.data) ? text.data : NULL;
+        place->len = (size_t) (cut - text.data);
+        return cut;
+    }
+
+    for ( ;; ) {
+        path = beacon_line_either(p, text.data + text.len,
+                                  beacon_block_of('/'), beacon_block_of('@'));
+
+        if (path >= cut) {
+            path = cut;
+            break;
+        }
+
+        if (*path == '/') {
+            break;
+        }
+
+        p = path + 1;           /* a name, and a password, before the host */
+    }
+
+    beacon_line_split(start - 1, p, path, cut, own, scheme, host, place);
+
+    return cut;
+}
+
+/* Bit i: text i bytes on is '/'; '@'; or one that it is cut at. */
+typedef struct {
+    uint64_t  slash;
+    uint64_t  at;
+    uint64_t  cut;
+} beacon_line_bits_t;
+
+#define BEACON_LINE_BITS  64
+
+static inline BEACON_TARGET BEACON_LINE_HOT void
+beacon_line_bits_add(beacon_line_bits_t *bits, const uint8_t *p, size_t at)
+{
+    beacon_block_t  block, cut;
+
+    block = beacon_block(p);
+    cut = beacon_block_or(beacon_block_equal(block, beacon_block_of('?')),
+                          beacon_block_equal(block, beacon_block_of('#')));
+    bits->cut |= (uint64_t) beacon_block_bits(cut) << at;
+    bits->slash |= (uint64_t) beacon_line_one(p, beacon_block_of('/')) << at;
+    bits->at |= (uint64_t) beacon_line_one(p, beacon_block_of('@')) << at;
+}
+
+/* Of len bytes, at most BEACON_LINE_BITS; the last block ends with them. */
+static inline BEACON_TARGET BEACON_LINE_HOT void
+beacon_line_bits(beacon_line_bits_t *bits, const uint8_t *p, size_t len)
+{
+    size_t          i, less;
+    const uint8_t  *last;
+
+    bits->slash = 0;
+    bits->at = 0;
+    bits->cut = 0;
+    last = p + len - BEACON_LINE_BLOCK;
+
+    if (len < BEACON_LINE_BLOCK) {
+        less = BEACON_LINE_BLOCK - len;
+        beacon_line_bits_add(bits, last, 0);
+        bits->slash >>= less;
+        bits->at >>= less;
+        bits->cut >>= less;
+        return;
+    }
+
+    for (i = 0; i + BEACON_LINE_BLOCK < len; i += BEACON_LINE_BLOCK) {
+        beacon_line_bits_add(bits, p + i, i);
+    }
+
+    beacon_line_bits_add(bits, last, len - BEACON_LINE_BLOCK);
+}
+
+/* As beacon_line_place_any(): what stands in front is looked through once. */
+static inline BEACON_TARGET BEACON_LINE_HOT const uint8_t *
+beacon_line_place(beacon_str_t text, beacon_str_t own, beacon_str_t *host,
+    beacon_str_t *place)
+{
+    size_t               from, path, n;
+    const uint8_t       *cut, *p;
+    beacon_line_bits_t   bits;
+
+    from = beacon_line_http(text);
+
+    if (from == 0) {
+        return beacon_line_place_any(text, own, host, place);
+    }
+
+    p = text.data;
+    n = (text.len < BEACON_LINE_BITS) ? text.len : BEACON_LINE_BITS;
+    beacon_line_bits(&bits, p, n);
+
+    /* a path, or none and an end, and no name before the host */
+
+    bits.slash = (bits.slash | bits.cut) >> from;
+    path = bits.slash ? (size_t) __builtin_ctzll(bits.slash) + from : n;
+
+    if (path == BEACON_LINE_BITS || (bits.at & ((1ULL << path) - 1))) {
+        return beacon_line_place_any(text, own, host, place);
+    }
+
+    cut = bits.cut ? p + __builtin_ctzll(bits.cut)
+                   : beacon_line_either(p + n, p + text.len,
+                                        beacon_block_of('?'),
+                                        beacon_block_of('#'));
+
+    beacon_line_split(p + from - 1, p + from, p + path, cut, own, from, host,
+                      place);
+
+    return cut;
+}
+
+/* query: behind the '?'. */
+static BEACON_TARGET __attribute__((noinline)) beacon_str_t
+beacon_line_campaign(const uint8_t *query, const uint8_t *end)
+{
+    unsigned        i, best;
+    beacon_str_t    found;
+    const uint8_t  *p, *next;
+
+    static const beacon_str_t  names[] = {
+        { 13, (const uint8_t *) "utm_campaign=" },
+        { 11, (const uint8_t *) "utm_source=" },
+        { 11, (const uint8_t *) "utm_medium=" }
+    };
+
+    best = sizeof(names) / sizeof(names[0]);
+    found = (beacon_str_t) { 0, NULL };
+
+    for (p = query; p < end; p = next + 1) {
+        next = beacon_line_either(p, end, beacon_block_of('&'),
+                                  beacon_block_of('#'));
+
+        for (i = 0; *p == 'u' && i < best; i++) {
+            if ((size_t) (next - p) > names[i].len
+                && memcmp(p, names[i].data, names[i].len) == 0)
+            {
+                found.data = p + names[i].len;
+                found.len = (size_t) (next - found.data);
+                best = i;
+            }
+        }
+
+        if (next == end || *next == '#') {
+            break;
+        }
+    }
+
+    return found;
+}
+
+BEACON_TARGET void
+BEACON_LINE_VIEW(const beacon_line_parts_t *parts, beacon_line_view_t *view)
+{
+    beacon_str_t    text;
+    const uint8_t  *cut;
+
+    view->page_host = (beacon_str_t) { 0, NULL };
+    view->page = (beacon_str_t) { 0, NULL };
+    view->referrer_host = (beacon_str_t) { 0, NULL };
+    view->referrer = (beacon_str_t) { 0, NULL };
+    view->campaign = (beacon_str_t) { 0, NULL };
+
+    text = parts->field_page.len ? parts->field_page
+           : parts->arg_url.len ? parts->arg_url : parts->referer;
+
+    if (text.len) {
+        cut = beacon_line_place(text, parts->host, &view->page_host,
+                                &view->page);
+
+        if (cut < text.data + text.len && *cut == '?') {
+            view->campaign = beacon_line_campaign(cut + 1,
+                                                  text.data + text.len);
+        }
+    }
+
+    text = parts->field_referrer.len ? parts->field_referrer : parts->arg_ref;
+
+    if (text.len) {
+        (void) beacon_line_place(text, parts->host, &view->referrer_host,
+                                 &view->referrer);
+    }
+
+    view->country = parts->field_country;
+}

@@ -1,0 +1,206 @@
+/* The sums of a hit's bytes. */
+
+#include "beacon_live_int.h"
+#include "beacon_live_sum.h"
+
+#if defined(__x86_64__) && !defined(BEACON_PORTABLE)                          \
+    && !defined(__SANITIZE_THREAD__)
+#define BEACON_LIVE_SUM_AVX2  1
+#include <immintrin.h>
+#else
+#define BEACON_LIVE_SUM_AVX2  0
+#endif
+
+/* Bytes that all lanes take at once. */
+#define BEACON_LIVE_SUM_BLOCK  32
+
+typedef struct {
+    uint64_t  one[4];                   /* sums, */
+    uint64_t  two[4];                   /*   and of them */
+} beacon_live_lanes_t;
+
+/* All of the lanes in one. */
+static inline uint32_t
+beacon_live_sum_fold(const beacon_live_lanes_t *lanes)
+{
+    uint64_t  sum;
+
+#define beacon_live_sum_lane(i, key)                                          \
+    beacon_live_mix(lanes->one[i] ^ (key), lanes->two[i] ^ ~(uint64_t) (key))
+
+    sum = beacon_live_sum_lane(0, 0xa0761d6478bd642f)
+          ^ beacon_live_sum_lane(1, 0xe7037ed1a0b428db)
+          ^ beacon_live_sum_lane(2, 0x8ebc6af09c88c6e3)
+          ^ beacon_live_sum_lane(3, 0x589965cc75374cc3);
+
+#undef beacon_live_sum_lane
+
+    return (uint32_t) (sum ^ sum >> 32);
+}
+
+
+/* Without vectors. */
+
+/* In each pair of lanes, four halves move on by one. */
+static inline void
+beacon_live_sum_block(beacon_live_lanes_t *lanes, const uint8_t *p)
+{
+    unsigned  i;
+    uint64_t  low, high;
+
+    for (i = 0; i < 4; i += 2) {
+        lanes->one[i] += beacon_live_word(p + 8 * (size_t) i);
+        lanes->one[i + 1] += beacon_live_word(p + 8 * (size_t) i + 8);
+
+        low = lanes->two[i];
+        high = lanes->two[i + 1];
+        lanes->two[i] = (low >> 32 | high << 32) + lanes->one[i];
+        lanes->two[i + 1] = (high >> 32 | low << 32) + lanes->one[i + 1];
+    }
+}
+
+uint32_t
+beacon_live_sum_plain(const beacon_live_sum_t *begin, const void *head,
+    uint8_t *dst, const uint8_t *src, size_t len)
+{
+    size_t                at;
+    uint8_t               last[BEACON_LIVE_SUM_BLOCK];
+    beacon_live_lanes_t   lanes;
+
+    if (dst != src) {
+        beacon_live_copy(dst, src, len);
+    }
+
+    memcpy(lanes.one, begin->words, sizeof(lanes.one));
+    memcpy(lanes.two, begin->words, sizeof(lanes.two));
+
+    if (head != NULL) {
+        for (at = 0; at < BEACON_LIVE_SUM_HEAD; at += sizeof(last)) {
+            beacon_live_sum_block(&lanes, (const uint8_t *) head + at);
+        }
+    }
+
+    for (at = 0; len - at >= sizeof(last); at += sizeof(last)) {
+        beacon_live_sum_block(&lanes, dst + at);
+    }
+
+    if (len > at && len >= sizeof(last)) {
+        beacon_live_sum_block(&lanes, dst + len - sizeof(last));
+
+    } else if (len > at) {
+        memset(last, 0, sizeof(last));
+        memcpy(last, dst, len);
+        beacon_live_sum_block(&lanes, last);
+    }
+
+    return beacon_live_sum_fold(&lanes);
+}
+
+
+#if (BEACON_LIVE_SUM_AVX2)
+
+#define BEACON_TARGET  __attribute__((target("avx2")))
+
+#define beacon_live_load(p)                                                   \
+    _mm256_loadu_si256((const __m256i *) (const void *) (p))
+#define beacon_live_store(p, block)                                           \
+    _mm256_storeu_si256((__m256i *) (void *) (p), block)
+
+/* The next block; as beacon_live_sum_block(). */
+#define beacon_live_sum_add(block)                                            \
+    one = _mm256_add_epi64(one, block);                                       \
+    two = _mm256_add_epi64(_mm256_shuffle_epi32(two, 0x39), one)
+
+static BEACON_TARGET uint32_t
+beacon_live_sum_avx2(const beacon_live_sum_t *begin, const void *head,
+    uint8_t *dst, const uint8_t *src, size_t len)
+{
+    __m256i               one, two, block, next;
+    const uint8_t        *p, *end, *last;
+    uint8_t               rest[BEACON_LIVE_SUM_BLOCK];
+    beacon_live_lanes_t   lanes;
+
+    one = beacon_live_load(begin->words);
+    two = one;
+
+    if (head != NULL) {
+        p = head;
+        beacon_live_sum_add(beacon_live_load(p));
+        beacon_live_sum_add(beacon_live_load(p + 32));
+        beacon_live_sum_add(beacon_live_load(p + 64));
+    }
+
+    p = src;
+    end = p + len;
+
+    /* the last bytes may be those before, too, which are where they were */
+
+    last = (len >= 32) ? end - 32 : NULL;
+
+    for ( /* void */ ; end - p >= 128; p += 128, dst += 128) {
+        block = beacon_live_load(p);
+        next = beacon_live_load(p + 32);
+        beacon_live_store(dst, block);
+        beacon_live_store(dst + 32, next);
+        beacon_live_sum_add(block);
+        beacon_live_sum_add(next);
+        block = beacon_live_load(p + 64);
+        next = beacon_live_load(p + 96);
+        beacon_live_store(dst + 64, block);
+        beacon_live_store(dst + 96, next);
+        beacon_live_sum_add(block);
+        beacon_live_sum_add(next);
+    }
+
+    if (end - p >= 64) {
+        block = beacon_live_load(p);
+        next = beacon_live_load(p + 32);
+        beacon_live_store(dst, block);
+        beacon_live_store(dst + 32, next);
+        beacon_live_sum_add(block);
+        beacon_live_sum_add(next);
+        p += 64;
+        dst += 64;
+    }
+
+    if (end - p >= 32) {
+        block = beacon_live_load(p);
+        beacon_live_store(dst, block);
+        beacon_live_sum_add(block);
+        p += 32;
+        dst += 32;
+    }
+
+    if (p < end && last != NULL) {
+        block = beacon_live_load(last);
+        beacon_live_store(dst - (p - last), block);
+        beacon_live_sum_add(block);
+
+    } else if (p < end) {
+        beacon_live_store(rest, _mm256_setzero_si256());
+        memcpy(rest, p, len);
+        memcpy(dst, rest, len);
+        block = beacon_live_load(rest);
+        beacon_live_sum_add(block);
+    }
+
+    beacon_live_store(lanes.one, one);
+    beacon_live_store(lanes.two, two);
+
+    return beacon_live_sum_fold(&lanes);
+}
+
+#endif
+
+uint32_t
+beacon_live_sum_copy(const beacon_live_sum_t *begin, const void *head,
+    uint8_t *dst, const uint8_t *src, size_t len)
+{
+#if (BEACON_LIVE_SUM_AVX2)
+    if (__builtin_cpu_supports("avx2")) {
+        return beacon_live_sum_avx2(begin, head, dst, src, len);
+    }
+#endif
+
+    return beacon_live_sum_plain(begin, head, dst, src, len);
+}

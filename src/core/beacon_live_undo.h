@@ -1,0 +1,92 @@
+/*
+ * What a hit or a gap changes, saved before: for the store's writer.
+ */
+
+#ifndef BEACON_LIVE_UNDO_H
+#define BEACON_LIVE_UNDO_H
+
+#include "beacon_live_int.h"
+
+#define BEACON_LIVE_UNDO_ROOM                                                 \
+    (BEACON_LIVE_UNDO - sizeof(beacon_live_undo_t))
+#define BEACON_LIVE_UNDO_LEN   48
+
+/* Before a hit or a gap is counted: nothing is saved. */
+static inline void
+beacon_live_undo_begin(beacon_live_writer_t *w)
+{
+    w->saved = (uint8_t *) (w->undo + 1);
+    atomic_store_explicit(&w->undo->chunk, 0, memory_order_relaxed);
+    atomic_store_explicit(&w->undo->site, 0, memory_order_relaxed);
+    beacon_live_in_order();
+}
+
+static inline void
+beacon_live_undo_clear(beacon_live_writer_t *w)
+{
+    beacon_live_in_order();
+    atomic_store_explicit(&w->undo->end, 0, memory_order_relaxed);
+    beacon_live_in_order();
+}
+
+/*
+ * Before bytes of the file change for the hit that is being counted.  ptr: into
+ * the head's counters, a site, a visitor, a key; len: within that one thing.
+ * The thing's serial is not restored but moved on, and need not be saved.  All
+ * that a hit can change is a few KiB: there is always room.
+ *
+ * The undo area is emptied at the hit's commit; nobody else does it.
+ */
+static inline void
+beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr, size_t len)
+{
+    beacon_live_undo_entry_t  *entry;
+
+    entry = (void *) w->saved;
+    entry->where = (uint64_t) (uintptr_t) ptr
+                   + ((uint64_t) len << BEACON_LIVE_UNDO_LEN);
+    beacon_live_move(entry + 1, ptr, len);
+    w->saved += sizeof(*entry) + ((len + 7) & ~(size_t) 7);
+
+    beacon_live_in_order();
+    atomic_store_explicit(&w->undo->end, (uintptr_t) w->saved,
+                          memory_order_relaxed);
+    beacon_live_in_order();
+}
+
+/* At open, before all else is looked at; 1: something was undone. */
+int beacon_live_undo_restore(beacon_live_writer_t *w);
+
+
+/* ---- what a hit or gap changes of the head; beacon_live_write.c */
+
+static inline void
+beacon_live_add(_Atomic uint64_t *n, uint64_t more)
+{
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed)
+                          + more, memory_order_relaxed);
+}
+
+/* All words of the head that a hit or gap changes. */
+static inline void
+beacon_live_head_save(beacon_live_writer_t *w)
+{
+    beacon_live_undo_save(w, &w->head->hits,
+                          offsetof(beacon_live_head_t, mark)
+                          + sizeof(uint64_t)
+                          - offsetof(beacon_live_head_t, hits));
+}
+
+static inline void
+beacon_live_set_mark(beacon_live_writer_t *w, uint64_t mark)
+{
+    if (mark) {
+        BEACON_LIVE_SET(w->head->mark, mark);
+    }
+}
+
+/* So many hits are missing behind a site's newest. */
+void beacon_live_missed(beacon_live_writer_t *w, uint32_t site, uint64_t n,
+    uint64_t mark);
+
+#endif /* BEACON_LIVE_UNDO_H */
