@@ -1,7 +1,9 @@
 /*
  * The keeper: attaches and retires rings, gives space back, decides what is
- * spooled and what is lost, publishes the books.  A turn every 20 ms, every
- * millisecond while a lane is more than a quarter full.
+ * spooled and what is lost, publishes the books.  A turn every 50 ms, every
+ * 100 ms where nothing happens; every 20 ms while a lane is more than an eighth
+ * full, of which a reader tells; every millisecond while one is more than a
+ * quarter full.
  */
 
 #include "beacond_parts.h"
@@ -12,7 +14,9 @@
 #include <unistd.h>
 
 #define BEACOND_TURN_MIN   BEACOND_MS
-#define BEACOND_TURN_MAX   (20 * BEACOND_MS)
+#define BEACOND_TURN_HASTY (20 * BEACOND_MS)
+#define BEACOND_TURN_MAX   (50 * BEACOND_MS)
+#define BEACOND_TURN_IDLE  (100 * BEACOND_MS)
 #define BEACOND_SCAN       (1000 * BEACOND_MS)
 #define BEACOND_OWNERS     (200 * BEACOND_MS)
 #define BEACOND_SWEEP      (60000 * BEACOND_MS)
@@ -378,7 +382,7 @@ beacond_keeper_owners(beacond_engine_t *engine)
     pthread_mutex_unlock(&engine->mutex);
 }
 
-/* Is some lane fuller than an eighth, times n?  More than four eighths: sinks
+/* Is some lane fuller than n eighths?  More than four eighths: sinks
    do not wait to fill their buffers. */
 static bool
 beacond_keeper_fuller(beacond_engine_t *engine, unsigned n)
@@ -400,12 +404,28 @@ beacond_keeper_fuller(beacond_engine_t *engine, unsigned n)
     return false;
 }
 
+/* Until the next turn; mutex held. */
+static uint64_t
+beacond_keeper_idle_ns(beacond_engine_t *engine)
+{
+    if (engine->stopping || beacond_keeper_fuller(engine, 2)) {
+        return BEACOND_TURN_MIN;
+    }
+
+    if (engine->hasty) {
+        return BEACOND_TURN_HASTY;
+    }
+
+    return engine->dirty || beacond_keeper_fuller(engine, 0)
+           ? BEACOND_TURN_MAX : BEACOND_TURN_IDLE;
+}
+
 /* One turn; returns when the next one is due. */
 static uint64_t
 beacond_keeper_turn(beacond_engine_t *engine)
 {
-    bool      dirty, soon;
-    uint64_t  now = beacond_clock_ns();
+    bool      dirty;
+    uint64_t  idle, now = beacond_clock_ns();
 
     pthread_mutex_lock(&engine->admin);
 
@@ -429,8 +449,9 @@ beacond_keeper_turn(beacond_engine_t *engine)
 
     pthread_mutex_lock(&engine->mutex);
     engine->tight = beacond_keeper_fuller(engine, 4);
-    soon = engine->stopping || beacond_keeper_fuller(engine, 2);
+    engine->hasty = beacond_keeper_fuller(engine, 1);
     dirty = engine->dirty;
+    idle = beacond_keeper_idle_ns(engine);
     pthread_mutex_unlock(&engine->mutex);
 
     if ((dirty && now - engine->books_ns >= BEACOND_BOOKS_MIN)
@@ -442,7 +463,7 @@ beacond_keeper_turn(beacond_engine_t *engine)
 
     pthread_mutex_unlock(&engine->admin);
 
-    return soon ? BEACOND_TURN_MIN : BEACOND_TURN_MAX;
+    return idle;
 }
 
 void *

@@ -300,6 +300,7 @@ struct beacond_engine_s {
     beacond_log_limit_t  unbalanced_limit;
     uint64_t             rss;
     bool                 tight;         /* a lane is more than half full */
+    bool                 hasty;         /* or more than an eighth */
     bool                 dirty;         /* books changed */
 };
 

@@ -119,8 +119,10 @@ beacond_reader_prepare(beacond_reader_t *reader)
 static void
 beacond_reader_commit(beacond_reader_t *reader, beacond_batch_t *batch)
 {
+    bool               hasty = false;
     uint32_t           i;
     uint64_t           bytes, share, ordinals = 0;
+    beacond_lane_t    *lane;
     beacond_span_t    *span;
     beacond_engine_t  *engine = reader->engine;
 
@@ -131,14 +133,16 @@ beacond_reader_commit(beacond_reader_t *reader, beacond_batch_t *batch)
 
     for (i = 0; i < batch->nspans; i++) {
         span = &batch->spans[i];
+        lane = &engine->lanes[span->lane];
         bytes = span->to.offset - span->from.offset;
-        share = engine->lanes[span->lane].ring->lane_size / 1024;
+        share = lane->ring->lane_size / 1024;
 
         if (reader->filled < bytes / share) {
             reader->filled = bytes / share;
         }
 
-        engine->lanes[span->lane].reader = span->to;
+        lane->reader = span->to;
+        hasty |= span->to.offset - lane->reclaim.offset > share * 128;
         ordinals += span->to.ordinal - span->from.ordinal;
     }
 
@@ -148,6 +152,11 @@ beacond_reader_commit(beacond_reader_t *reader, beacond_batch_t *batch)
 
     for (i = 0; i < engine->nsinks; i++) {
         beacond_sinker_offer(engine->sinks[i], batch);
+    }
+
+    if (hasty && !engine->hasty) {
+        engine->hasty = true;
+        pthread_cond_broadcast(&engine->rest);
     }
 }
 
@@ -194,7 +203,8 @@ beacond_reader_turn(beacond_reader_t *reader)
 
 /* The next pause, after one of this length that n hits came together in. */
 static uint64_t
-beacond_reader_pause(const beacond_reader_t *reader, uint64_t pause, int n)
+beacond_reader_pause(const beacond_reader_t *reader, uint64_t pause,
+    uint64_t n)
 {
     uint64_t  hits, share;
 
@@ -202,7 +212,7 @@ beacond_reader_pause(const beacond_reader_t *reader, uint64_t pause, int n)
         pause += pause / 4;
 
     } else {
-        hits = pause * BEACOND_TURN_HITS / (uint64_t) n;
+        hits = pause * BEACOND_TURN_HITS / n;
         share = pause * (1024 / BEACOND_TURN_SHARE)
                 / (reader->filled + 1);
         pause = hits < share ? hits : share;
@@ -234,7 +244,7 @@ static void *
 beacond_reader_run(void *data)
 {
     int                n;
-    uint64_t           pause;
+    uint64_t           pause, hits = 0;
     beacond_reader_t  *reader = data;
     beacond_engine_t  *engine = reader->engine;
 
@@ -246,14 +256,15 @@ beacond_reader_run(void *data)
     while (!engine->reader_quit) {
         n = beacond_reader_turn(reader);
 
-        if (n >= BEACOND_BATCH_HITS / 2) {
-            pause = BEACOND_PAUSE_MIN;
-            continue;
-        }
-
         if (n == -1) {
             beacond_cond_wait(&engine->work, &engine->mutex,
                               BEACOND_PAUSE_BLOCKED);
+            continue;
+        }
+
+        hits += (uint64_t) n;
+
+        if (n >= BEACOND_BATCH_HITS / 2 && reader->puller.full) {
             continue;
         }
 
@@ -265,9 +276,10 @@ beacond_reader_run(void *data)
             pause = BEACOND_PAUSE_MIN;
 
         } else {
-            pause = beacond_reader_pause(reader, pause, n);
+            pause = beacond_reader_pause(reader, pause, hits);
         }
 
+        hits = reader->filled = 0;
         beacond_reader_rest(engine, pause);
     }
 

@@ -119,7 +119,7 @@ struct beacond_sink_ops_s {
         uint64_t ordinal);
 
     /*
-     * Called when idle, at least every 50 ms, and after each batch: writes out
+     * Called when idle, at least every 200 ms, and after each batch: writes out
      * what is due by age or size, makes the checkpoint, acknowledges.  force:
      * all of it, now (stop, reopen).  Returns ms until it wants the next call.
      */

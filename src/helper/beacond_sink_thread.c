@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define BEACOND_FLUSH_MAX   (50 * BEACOND_MS)
+#define BEACOND_FLUSH_MAX   (200 * BEACOND_MS)
 #define BEACOND_FLUSH_SOON  (5 * BEACOND_MS)
 #define BEACOND_STATUS      (500 * BEACOND_MS)
 
