@@ -4,6 +4,7 @@
  *     beacond_sink_kafka.c       the ops: taking a batch, flush, status
  *     beacond_kafka_topics.c     from a line to its topic and key; overflow
  *     beacond_kafka_window.c     the messages that are out, what became of them
+ *     beacond_kafka_lanes.c      which of them a checkpoint is to cover
  *     beacond_kafka_trouble.c    topics that fail: held, probed, parked, back
  *     beacond_kafka_parked.c     the files of parked topics; what is found
  *                                there at load: _parked_load.c; what goes out
@@ -72,7 +73,8 @@
 #define BEACOND_KAFKA_RESERVE   (256 * 1024)    /* bytes of the spool at once */
 #define BEACOND_KAFKA_BESIDE    (16 * 1024 * 1024)      /* without a spool */
 #define BEACOND_KAFKA_VALUES    64
-#define BEACOND_KAFKA_LANES     256     /* two of one number share a hole */
+#define BEACOND_KAFKA_LANES     256     /* two of one number share a queue */
+#define BEACOND_KAFKA_AHEAD     4
 #define BEACOND_KAFKA_LETTERS   16      /* on their way again */
 #define BEACOND_KAFKA_BROKERS   4               /* in the status */
 
@@ -92,29 +94,51 @@ typedef enum {
     BEACOND_MSG_DEAD            /* from the dead-letter file */
 } beacond_msg_source_e;
 
+/*
+ * There are thousands of them, cold when their turn comes.  So each cache line
+ * has its occasion: the first two a checkpoint, the second a report; sending
+ * takes three; the last one is for trouble.
+ */
 struct beacond_kafka_msg_s {
+    _Alignas(64)
     beacond_piece_t         piece;      /* of a hit's first line; first */
+
+    _Alignas(64)
     beacond_kafka_msg_t    *first;      /* the hit's first line */
+    beacond_kafka_msg_t    *after;      /* hit of its lane; that is free */
+    beacond_kafka_msg_t    *further;    /* hit of its lane, about: to be
+                                           brought into the cache */
+    beacond_kafka_topic_t  *topic;
+    uint64_t                ended_ns;
     uint32_t                left;       /* lines of the hit without a fate */
-    beacond_msg_state_e     state;
-    beacond_msg_source_e    source;
+    uint8_t                 state;      /* beacond_msg_state_e */
+    uint8_t                 source;     /* beacond_msg_source_e */
     bool                    alone;      /* goes by the producer "alone" */
     uint8_t                 hits;       /* of its frame */
-    uint64_t                seq;        /* the order they came in */
-    uint64_t                sent_ns;
-    uint64_t                ended_ns;
-    uint64_t                place;      /* of its frame or line in a file */
-    uint64_t                next;       /* behind its frame */
-    beacond_kafka_topic_t  *topic;
-    beacond_message_t       message;    /* SENT, HELD: it stands in data */
-    beacond_kafka_msg_t    *older;      /* of all that are used */
-    beacond_kafka_msg_t    *newer;
-    beacond_kafka_msg_t    *before;     /* of those held for the topic, or */
-    beacond_kafka_msg_t    *behind;     /*   sent from its file */
-
     uint8_t                *data;       /* kept from one use to the next */
     size_t                  size;
+
+    _Alignas(64)
+    beacond_message_t       message;    /* SENT, HELD: it stands in data */
+    uint64_t                seq;        /* the order they came in */
+    uint64_t                sent_ns;
+    uint64_t                place;      /* of its frame or line in a file */
+
+    _Alignas(64)
+    beacond_kafka_msg_t    *before;     /* of those held for the topic, or */
+    beacond_kafka_msg_t    *behind;     /*   sent from its file */
+    uint64_t                next;       /* behind its frame */
+    beacond_kafka_msg_t    *newer;      /* the window's next, whatever it is */
 };
+
+/* Hits of a lane that no checkpoint covers, in their order. */
+typedef struct {
+    beacond_kafka_msg_t    *first;
+    beacond_kafka_msg_t    *last;
+    beacond_kafka_msg_t    *recent[BEACOND_KAFKA_AHEAD];
+    uint32_t                turn;       /* of them */
+    uint32_t                picked;     /* for the checkpoint being made */
+} beacond_kafka_lane_t;
 
 /* Producers that are ended with messages out read them to their last. */
 typedef struct {
@@ -200,8 +224,7 @@ struct beacond_kafka_s {
 
     beacond_kafka_window_t  *window;
     beacond_kafka_msg_t     *free;
-    beacond_kafka_msg_t     *oldest;
-    beacond_kafka_msg_t     *newest;
+    beacond_kafka_msg_t     *oldest;    /* the window's first */
     uint32_t                 used;
     uint32_t                 out;       /* SENT */
     uint32_t                 held;
@@ -230,9 +253,8 @@ struct beacond_kafka_s {
     uint64_t                 overflowed;
 
     beacond_piece_t        **pieces;    /* [window] for a checkpoint */
-    uint32_t                 holes;     /* checkpoints looked for */
-    uint32_t                 hole[BEACOND_KAFKA_LANES]; /* the last in which a
-                                           lane had one */
+    beacond_kafka_lane_t     lanes[BEACOND_KAFKA_LANES];
+    uint64_t                 patient_ns;        /* looked behind holes */
     uint32_t                 parked_ended;      /* frames, for the next */
     uint32_t                 parked_behind;     /* of them, at the last */
     uint64_t                 unparked;  /* hits delivered since the last */
@@ -332,15 +354,18 @@ beacond_kafka_msg_t *beacond_kafka_msg_get(beacond_kafka_t *kafka,
     beacond_kafka_topic_t *topic, beacond_msg_source_e source);
 void beacond_kafka_msg_put(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
 
+/* Is there room for one message more?  A little is left for parked ones. */
+bool beacond_kafka_room(const beacond_kafka_t *kafka);
+
 /* Copies the message into msg, where it is as long as msg is used.  SYS: no
    memory. */
 beacon_rc_t beacond_kafka_keep(beacond_kafka_msg_t *msg,
     const beacond_message_t *message);
 
-/* What is kept: OK: it is SENT, or what the answer was is seen to.  FULL: not
-   now; as it was. */
+/* What is kept, and stands in its batch as well: OK: it is SENT, or what the
+   answer was is seen to.  FULL: not now; as it was. */
 beacon_rc_t beacond_kafka_send(beacond_kafka_t *kafka,
-    beacond_kafka_msg_t *msg);
+    beacond_kafka_msg_t *msg, const beacond_message_t *also);
 
 /* Sends what is held for a topic, n messages at most. */
 void beacond_kafka_resend(beacond_kafka_t *kafka,
@@ -353,6 +378,19 @@ void beacond_kafka_end(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     beacond_fate_e fate);
 
 extern const beacond_producer_ops_t  beacond_kafka_producer_ops;
+
+/* beacond_kafka_lanes.c */
+
+/* The first line of a hit of a batch, once it is sent: its place is to be in a
+   checkpoint. */
+void beacond_kafka_enlist(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
+
+/* Puts into pieces[] what a checkpoint is to cover; force: all that has ended.
+   How many. */
+size_t beacond_kafka_gather(beacond_kafka_t *kafka, bool force);
+
+/* There is one: those of pieces[] that are told leave the window. */
+void beacond_kafka_told(beacond_kafka_t *kafka);
 
 /* beacond_kafka_trouble.c */
 

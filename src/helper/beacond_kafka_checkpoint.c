@@ -25,7 +25,6 @@
 #include <unistd.h>
 
 #define BEACOND_KAFKA_AGE   (100 * BEACOND_MS)  /* of what has ended */
-#define BEACOND_KAFKA_HOLE  (5000 * BEACOND_MS)
 
 /* Loading. */
 
@@ -252,94 +251,29 @@ beacond_kafka_compose(beacond_kafka_t *kafka,
     return BEACON_OK;
 }
 
-/* What has ended, in the order in which it came; patient: but for what lies
-   behind a hole for less than 5 s. */
-static size_t
-beacond_kafka_pick(beacond_kafka_t *kafka, bool patient)
+/* Did the parked ones get fewer? */
+static bool
+beacond_kafka_unparked(const beacond_kafka_t *kafka)
 {
-    bool                  ended;
-    size_t                n = 0, left = kafka->ended;
-    uint64_t              since = kafka->now - BEACOND_KAFKA_HOLE;
-    beacond_kafka_msg_t  *msg;
-
-    kafka->holes++;
-
-    for (msg = kafka->oldest; msg != NULL && left > 0; msg = msg->newer) {
-        if (msg->source != BEACOND_MSG_LIVE || msg->first != msg) {
-            continue;
-        }
-
-        ended = msg->left == 0;
-        left -= ended;
-
-        if (!ended) {
-            kafka->hole[msg->piece.lane % BEACOND_KAFKA_LANES] = kafka->holes;
-
-        } else if (!patient || msg->ended_ns <= since
-                   || kafka->hole[msg->piece.lane % BEACOND_KAFKA_LANES]
-                      != kafka->holes)
-        {
-            msg->piece.told = true;     /* to be */
-            kafka->pieces[n++] = &msg->piece;
-            continue;
-        }
-
-        msg->piece.told = false;
-    }
-
-    return n;
-}
-
-/*
- * A partition's reports come together, so most holes are filled by the next
- * one, and holes are what makes a checkpoint long: what lies behind one waits,
- * unless it keeps the window from what librdkafka could send.
- */
-static size_t
-beacond_kafka_gather(beacond_kafka_t *kafka, bool force)
-{
-    size_t    n;
-    uint32_t  window = kafka->conf->window;
-
-    n = beacond_kafka_pick(kafka, !force);
-
-    if (!force && n < window / 16
-        && (kafka->ended > window / 2
-            || (kafka->used > window / 4 * 3 && kafka->out < window / 4)))
-    {
-        n = beacond_kafka_pick(kafka, false);
-    }
-
-    return n;
-}
-
-static void
-beacond_kafka_told(beacond_kafka_t *kafka, size_t n)
-{
-    size_t                i;
-    beacond_kafka_msg_t  *msg;
-
-    for (i = 0; i < n; i++) {
-        if (kafka->pieces[i]->told) {
-            msg = (beacond_kafka_msg_t *) kafka->pieces[i];
-            kafka->ended--;
-            beacond_kafka_msg_put(kafka, msg);
-        }
-    }
+    return kafka->parked_ended != 0 || kafka->unparked_lost != 0
+           || kafka->unparked != kafka->leftover;
 }
 
 static bool
 beacond_kafka_due(const beacond_kafka_t *kafka, bool force)
 {
-    if (kafka->ended == 0 && kafka->parked_ended == 0
-        && kafka->unparked_lost == 0 && kafka->unparked == kafka->leftover)
-    {
+    uint32_t  enough;
+
+    if (kafka->ended == 0 && !beacond_kafka_unparked(kafka)) {
         return false;
     }
 
-    return force || kafka->ended - kafka->behind >= kafka->conf->window / 8
-           || kafka->parked_ended - kafka->parked_behind
-              >= kafka->conf->window / 8
+    /* where room is wanted, little will do */
+
+    enough = kafka->conf->window / (beacond_kafka_room(kafka) ? 8 : 32);
+
+    return force || kafka->ended - kafka->behind >= enough
+           || kafka->parked_ended - kafka->parked_behind >= enough
            || kafka->now - kafka->ended_ns >= BEACOND_KAFKA_AGE;
 }
 
@@ -356,6 +290,11 @@ beacond_kafka_conclude(beacond_kafka_t *kafka, bool force)
     settled.unparked_done = kafka->unparked;
     settled.unparked_lost = kafka->unparked_lost;
     kafka->ended_ns = kafka->now;
+
+    if (settled.npieces == 0 && !force && !beacond_kafka_unparked(kafka)) {
+        kafka->behind = kafka->ended;
+        return;
+    }
 
     if (beacond_sink_tell(kafka->sink, &settled, &engine) != BEACON_OK) {
         return;
@@ -376,7 +315,7 @@ beacond_kafka_conclude(beacond_kafka_t *kafka, bool force)
 
     kafka->founded = true;
     beacond_sink_settle(kafka->sink, &settled);
-    beacond_kafka_told(kafka, settled.npieces);
+    beacond_kafka_told(kafka);
     beacond_kafka_parked_told(kafka);
     kafka->behind = kafka->ended;
     kafka->parked_behind = kafka->parked_ended;

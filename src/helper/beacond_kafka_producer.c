@@ -312,11 +312,12 @@ beacond_producer_refused(beacond_producer_t *producer,
 }
 
 beacon_rc_t
-beacond_producer_send(beacond_producer_t *producer, void *topic,
-    const beacond_message_t *message, void *opaque, const char **reason)
+beacond_producer_send_of(beacond_producer_t *producer, void *topic,
+    const beacond_message_t *message, const beacond_message_t *also,
+    void *opaque, const char **reason)
 {
     rd_kafka_error_t     *error;
-    rd_kafka_headers_t   *headers = beacond_producer_headers(message);
+    rd_kafka_headers_t   *headers = beacond_producer_headers(also);
     rd_kafka_resp_err_t   code;
 
     if (headers == NULL) {
@@ -330,7 +331,7 @@ beacond_producer_send(beacond_producer_t *producer, void *topic,
         { .vtype = RD_KAFKA_VTYPE_VALUE,
           .u.mem = { (void *) message->value, message->len } },
         { .vtype = RD_KAFKA_VTYPE_KEY,
-          .u.mem = { (void *) message->key, message->key_len } },
+          .u.mem = { (void *) also->key, also->key_len } },
         { .vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = message->time_ms },
         { .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = opaque },
         { .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers },
@@ -351,10 +352,24 @@ beacond_producer_send(beacond_producer_t *producer, void *topic,
     return beacond_producer_refused(producer, code);
 }
 
+beacon_rc_t
+beacond_producer_send(beacond_producer_t *producer, void *topic,
+    const beacond_message_t *message, void *opaque, const char **reason)
+{
+    return beacond_producer_send_of(producer, topic, message, message, opaque,
+                                    reason);
+}
+
 void
 beacond_producer_poll(beacond_producer_t *producer, int ms)
 {
     rd_kafka_poll(producer->rk, ms);
+}
+
+void
+beacond_producer_flush(beacond_producer_t *producer, int ms)
+{
+    (void) rd_kafka_flush(producer->rk, ms);
 }
 
 void

@@ -72,8 +72,18 @@ void beacond_producer_release(void *topic);
 beacon_rc_t beacond_producer_send(beacond_producer_t *producer, void *topic,
     const beacond_message_t *message, void *opaque, const char **reason);
 
+/* The same of a message whose bytes also stand somewhere else, where they are
+   not as new: a CPU waits for what it has just written. */
+beacon_rc_t beacond_producer_send_of(beacond_producer_t *producer, void *topic,
+    const beacond_message_t *message, const beacond_message_t *also,
+    void *opaque, const char **reason);
+
 /* Serves callbacks; waits for one at most so long. */
 void beacond_producer_poll(beacond_producer_t *producer, int ms);
+
+/* The same; and batches are not waited for to become full: nothing will be
+   added to them. */
+void beacond_producer_flush(beacond_producer_t *producer, int ms);
 
 /* Takes back what is queued; with inflight, also what may have arrived. */
 void beacond_producer_purge(beacond_producer_t *producer, bool inflight);

@@ -2,7 +2,6 @@
 
 #include "beacond_kafka.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,25 +11,32 @@
 beacon_rc_t
 beacond_kafka_window_create(beacond_kafka_t *kafka)
 {
+    size_t                   size;
     uint32_t                 i, n = kafka->conf->window;
     beacond_kafka_window_t  *window;
 
-    window = calloc(1, sizeof(beacond_kafka_window_t)
-                       + n * sizeof(beacond_kafka_msg_t));
+    size = sizeof(beacond_kafka_window_t) + n * sizeof(beacond_kafka_msg_t);
+    window = aligned_alloc(_Alignof(beacond_kafka_window_t), size);
     kafka->window = window;
     kafka->pieces = calloc(n, sizeof(beacond_piece_t *));
 
     if (window == NULL || kafka->pieces == NULL) {
+        free(window);
+        kafka->window = NULL;
         return BEACON_SYS;
     }
 
+    memset(window, 0, size);
     window->users = 1;
     window->n = n;
 
     for (i = n; i-- > 0; /* void */ ) {
-        window->msgs[i].newer = kafka->free;
+        window->msgs[i].after = kafka->free;
+        window->msgs[i].newer = i + 1 < n ? &window->msgs[i + 1] : NULL;
         kafka->free = &window->msgs[i];
     }
+
+    kafka->oldest = window->msgs;
 
     return BEACON_OK;
 }
@@ -52,6 +58,31 @@ beacond_kafka_window_leave(void *data)
     free(window);
 }
 
+/* Brings into the cache what the next two will need: of the next one, which
+   was the next but one before, its data, too. */
+static void
+beacond_kafka_msg_foresee(const beacond_kafka_msg_t *msg)
+{
+    size_t                      i;
+    const beacond_kafka_msg_t  *next;
+
+    if (msg == NULL) {
+        return;
+    }
+
+    for (i = 0; i < msg->size && i < BEACOND_KAFKA_ROUND * 2; i += 64) {
+        __builtin_prefetch(msg->data + i, 1);
+    }
+
+    next = msg->after;
+
+    if (next != NULL) {
+        __builtin_prefetch(&next->piece, 1);
+        __builtin_prefetch(&next->first, 1);
+        __builtin_prefetch(&next->message, 1);
+    }
+}
+
 beacond_kafka_msg_t *
 beacond_kafka_msg_get(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
     beacond_msg_source_e source)
@@ -62,23 +93,23 @@ beacond_kafka_msg_get(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
         return NULL;
     }
 
-    kafka->free = msg->newer;
-    memset(msg, 0, offsetof(beacond_kafka_msg_t, data));
-    msg->topic = topic;
-    msg->source = source;
+    kafka->free = msg->after;
+    beacond_kafka_msg_foresee(kafka->free);
+
+    memset(&msg->piece, 0, sizeof(msg->piece));
     msg->first = msg;
+    msg->after = NULL;
+    msg->next = 0;
+    msg->further = NULL;
+    msg->topic = topic;
+    msg->ended_ns = 0;
     msg->left = 1;
+    msg->source = source;
+    msg->alone = false;
+    msg->hits = 0;
     msg->seq = ++kafka->seq;
-    msg->older = kafka->newest;
-
-    if (msg->older != NULL) {
-        msg->older->newer = msg;
-
-    } else {
-        kafka->oldest = msg;
-    }
-
-    kafka->newest = msg;
+    msg->sent_ns = 0;
+    msg->place = 0;
     kafka->used++;
 
     return msg;
@@ -87,20 +118,6 @@ beacond_kafka_msg_get(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
 void
 beacond_kafka_msg_put(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
 {
-    if (msg->older != NULL) {
-        msg->older->newer = msg->newer;
-
-    } else {
-        kafka->oldest = msg->newer;
-    }
-
-    if (msg->newer != NULL) {
-        msg->newer->older = msg->older;
-
-    } else {
-        kafka->newest = msg->older;
-    }
-
     if (msg->size > BEACOND_KAFKA_KEPT) {
         free(msg->data);
         msg->data = NULL;
@@ -108,9 +125,18 @@ beacond_kafka_msg_put(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
     }
 
     msg->state = BEACOND_MSG_FREE;
-    msg->newer = kafka->free;
+    msg->after = kafka->free;
     kafka->free = msg;
     kafka->used--;
+}
+
+bool
+beacond_kafka_room(const beacond_kafka_t *kafka)
+{
+    uint32_t  window = kafka->conf->window;
+
+    return kafka->used < window - (kafka->ntroubled > 0 ? window / 8 : 0)
+           && kafka->held_bytes < BEACOND_KAFKA_BYTES;
 }
 
 /* A hit has ended with the last of its lines.  Others than the first have
@@ -277,7 +303,7 @@ beacond_kafka_handle(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
    INVALID: it is too large. */
 static beacon_rc_t
 beacond_kafka_give_away(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    const char **reason)
+    const beacond_message_t *also, const char **reason)
 {
     void                   *handle;
     beacon_rc_t             rc;
@@ -298,7 +324,8 @@ beacond_kafka_give_away(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     }
 
     BEACOND_POINT("kafka.before_send");
-    rc = beacond_producer_send(producer, handle, &msg->message, msg, reason);
+    rc = beacond_producer_send_of(producer, handle, &msg->message, also, msg,
+                                  reason);
 
     if (rc == BEACON_OK) {
         BEACOND_POINT("kafka.after_send");
@@ -315,7 +342,8 @@ beacond_kafka_give_away(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
 }
 
 beacon_rc_t
-beacond_kafka_send(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
+beacond_kafka_send(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
+    const beacond_message_t *also)
 {
     beacon_rc_t             rc;
     const char             *reason = "";
@@ -331,7 +359,7 @@ beacond_kafka_send(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
         return BEACON_OK;
     }
 
-    rc = beacond_kafka_give_away(kafka, msg, &reason);
+    rc = beacond_kafka_give_away(kafka, msg, also, &reason);
 
     if (rc == BEACON_INVALID) {
         beacond_kafka_bury(kafka, msg, reason);
@@ -352,7 +380,7 @@ beacond_kafka_resend(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
     beacond_kafka_msg_t  *msg;
 
     while (n-- > 0 && (msg = topic->head) != NULL) {
-        rc = beacond_kafka_give_away(kafka, msg, &reason);
+        rc = beacond_kafka_give_away(kafka, msg, &msg->message, &reason);
 
         if (rc == BEACON_FULL || rc == BEACON_AGAIN) {
             break;

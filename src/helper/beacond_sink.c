@@ -272,6 +272,19 @@ beacond_sink_ending(beacond_sink_t *sink)
     return ending;
 }
 
+bool
+beacond_sink_stopping(beacond_sink_t *sink)
+{
+    bool               stopping;
+    beacond_sinker_t  *sinker = beacond_sinker(sink);
+
+    pthread_mutex_lock(&sinker->engine->mutex);
+    stopping = sinker->engine->stopping;
+    pthread_mutex_unlock(&sinker->engine->mutex);
+
+    return stopping;
+}
+
 /* Under the mutex: an adoption may close the spool. */
 
 beacon_rc_t

@@ -228,6 +228,9 @@ bool beacond_sink_spared(beacond_sink_t *sink, const beacond_piece_t *piece);
 /* Is this flush the last before destroy()? */
 bool beacond_sink_ending(beacond_sink_t *sink);
 
+/* Is the helper to stop?  Nothing comes that would be worth waiting for. */
+bool beacond_sink_stopping(beacond_sink_t *sink);
+
 /*
  * A sink's own files in the spool's directory are part of its size: takes n
  * bytes of it.  FULL: there are not so many; INVALID: there is no spool.

@@ -15,9 +15,10 @@
 #define BEACOND_KAFKA_TOPICS  64
 #define BEACOND_KAFKA_FLUSH   (400 * BEACOND_MS)        /* before the end */
 #define BEACOND_KAFKA_BACK    (100 * BEACOND_MS)        /* taken back */
+#define BEACOND_KAFKA_WAIT    (50 * BEACOND_MS)         /* for room */
 #define BEACOND_KAFKA_BUSY    5         /* ms, until the next flush */
-#define BEACOND_KAFKA_CALM    20
-#define BEACOND_KAFKA_IDLE    50
+#define BEACOND_KAFKA_CALM    50
+#define BEACOND_KAFKA_IDLE    200
 #define BEACOND_KAFKA_KEY     1024
 
 void
@@ -289,16 +290,6 @@ beacond_sink_kafka_load(beacond_sink_t *sink,
     return beacond_kafka_load(sink->data, checkpoint);
 }
 
-/* Is there room for one message more?  A little is left for parked ones. */
-static bool
-beacond_kafka_room(const beacond_kafka_t *kafka)
-{
-    uint32_t  window = kafka->conf->window;
-
-    return kafka->used < window - (kafka->ntroubled > 0 ? window / 8 : 0)
-           && kafka->held_bytes < BEACOND_KAFKA_BYTES;
-}
-
 /* One line becomes a message.  FULL: not now. */
 static beacon_rc_t
 beacond_kafka_line(beacond_kafka_t *kafka, const beacond_batch_t *batch,
@@ -336,33 +327,52 @@ beacond_kafka_line(beacond_kafka_t *kafka, const beacond_batch_t *batch,
 
     beacond_kafka_message(kafka, batch, line, key, sizeof(key), &message);
     rc = beacond_kafka_keep(msg, &message) == BEACON_OK
-         ? beacond_kafka_send(kafka, msg) : BEACON_FULL;
+         ? beacond_kafka_send(kafka, msg, &message) : BEACON_FULL;
 
     if (rc != BEACON_OK) {
         beacond_kafka_msg_put(kafka, msg);
+
+    } else if (i == hit->lines) {
+        beacond_kafka_enlist(kafka, msg);
     }
 
     return rc;
 }
 
-/* Waits for reports, which make room, as does what is parked; false: there is
-   none. */
+/*
+ * Waits for reports, which make room, and wake, or for what is parked, which
+ * does, too; false: there was none.  Where no report comes for a while, batches
+ * may be waiting for messages that the window has no room for.
+ */
 static bool
 beacond_kafka_wait(beacond_kafka_t *kafka)
 {
-    uint32_t  out = kafka->out, held = kafka->held;
+    bool      flushed = false, room = false;
+    uint32_t  last, out = kafka->out, held = kafka->held;
+    uint64_t  until = kafka->now + BEACOND_KAFKA_WAIT;
 
-    if (out == 0 && held == 0) {
-        return false;
+    while (kafka->out + kafka->held > 0 && kafka->now < until && !room) {
+        last = kafka->out;
+        beacond_kafka_poll(kafka, last == 0 ? 0 : flushed ? BEACOND_KAFKA_CALM
+                                                          : BEACOND_KAFKA_BUSY);
+
+        if (kafka->out == last && !flushed && kafka->producer != NULL) {
+            beacond_producer_flush(kafka->producer, BEACOND_KAFKA_BUSY);
+            flushed = true;
+        }
+
+        kafka->now = beacond_clock_ns();
+        beacond_kafka_trouble(kafka);
+        beacond_kafka_checkpoint(kafka, false);
+        room = (kafka->out < out || kafka->held < held)
+               && beacond_kafka_room(kafka);
+
+        if (kafka->out == 0) {
+            break;
+        }
     }
 
-    beacond_kafka_poll(kafka, out > 0 ? BEACOND_KAFKA_BUSY : 0);
-    kafka->now = beacond_clock_ns();
-    beacond_kafka_trouble(kafka);
-    beacond_kafka_checkpoint(kafka, false);
-
-    return (kafka->out < out || kafka->held < held)
-           && beacond_kafka_room(kafka);
+    return room;
 }
 
 static beacon_rc_t
@@ -396,7 +406,11 @@ beacond_kafka_last(beacond_kafka_t *kafka)
     uint64_t  back = kafka->now + BEACOND_KAFKA_BACK;
 
     while (kafka->out > 0 && kafka->now < until) {
-        beacond_kafka_poll(kafka, 10);
+        if (kafka->producer != NULL) {
+            beacond_producer_flush(kafka->producer, 10);
+        }
+
+        beacond_kafka_poll(kafka, kafka->producer != NULL ? 0 : 10);
         kafka->now = beacond_clock_ns();
 
         if (kafka->now >= back && kafka->producer != NULL) {
@@ -417,7 +431,12 @@ beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
         return BEACOND_KAFKA_IDLE;
     }
 
-    (void) beacond_kafka_producers(kafka);
+    if (beacond_kafka_producers(kafka) && force && kafka->out > 0
+        && beacond_sink_stopping(sink))
+    {
+        beacond_producer_flush(kafka->producer, BEACOND_KAFKA_BUSY);
+    }
+
     beacond_kafka_poll(kafka, 0);
     beacond_kafka_trouble(kafka);
     beacond_kafka_dead_turn(kafka);
