@@ -34,7 +34,7 @@ typedef struct {
 static const beacond_property_set_t  beacond_properties_defaults[] = {
     { "client.id", "beacond" },
     { "compression.codec", "lz4" },
-    { "linger.ms", "20" },
+    { "linger.ms", "100" },
     { "queue.buffering.max.kbytes", "65536" },
     { "reconnect.backoff.max.ms", "2000" },
     { "socket.keepalive.enable", "true" },
