@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define BEACOND_DISK_WAIT  (250 * BEACOND_MS)
+#define BEACOND_DISK_OPS   (BEACOND_DISK_SYNC + 1)
 
 /* Who is last frees it; nobody joins a thread that may never come back. */
 struct beacond_disk_s {
@@ -26,6 +27,8 @@ struct beacond_disk_s {
     bool                 given_up;      /* nobody waits for it */
     bool                 left;          /* the sink has */
     uint64_t             since_ns;      /* given_up: it began */
+    uint64_t             begun_ns;
+    uint64_t             took_ns[BEACOND_DISK_OPS];     /* the last of each */
 };
 
 /* Jobs. */
@@ -267,6 +270,7 @@ beacond_disk_destroy(beacond_disk_t *disk)
 static void *
 beacond_disk_thread(void *data)
 {
+    beacond_disk_op_e    op;
     beacond_disk_t      *disk = data;
     beacond_disk_job_t  *job;
 
@@ -280,6 +284,7 @@ beacond_disk_thread(void *data)
             continue;
         }
 
+        op = job->op;
         pthread_mutex_unlock(&disk->mutex);
         beacond_disk_run(job);
         pthread_mutex_lock(&disk->mutex);
@@ -288,6 +293,7 @@ beacond_disk_thread(void *data)
             beacond_disk_free(job);
         }
 
+        disk->took_ns[op] = beacond_clock_ns() - disk->begun_ns;
         disk->job = NULL;
         disk->given_up = false;
         disk->since_ns = 0;
@@ -337,11 +343,26 @@ beacond_disk_leave(beacond_disk_t *disk)
     }
 }
 
+/*
+ * One that is slow, but works, has twice as long as it took: what is given up
+ * is done again, and would be given up for ever.  What takes longer than that
+ * allows is a disk that is stalled.  Copies of checkpoints are there, heard of
+ * or not.
+ */
+static uint64_t
+beacond_disk_patience(const beacond_disk_t *disk, beacond_disk_op_e op)
+{
+    uint64_t  ns = op == BEACOND_DISK_SYNC ? 0 : 2 * disk->took_ns[op];
+
+    return ns < BEACOND_DISK_WAIT ? BEACOND_DISK_WAIT
+           : ns < BEACOND_KAFKA_STALLED ? ns : BEACOND_KAFKA_STALLED;
+}
+
 /* The mutex is held. */
 static beacon_rc_t
 beacond_disk_post(beacond_disk_t *disk, beacond_disk_job_t *job)
 {
-    uint64_t  now = beacond_clock_ns(), until = now + BEACOND_DISK_WAIT;
+    uint64_t  now = beacond_clock_ns(), until;
 
     if (disk->job != NULL) {
         beacond_disk_free(job);
@@ -349,6 +370,8 @@ beacond_disk_post(beacond_disk_t *disk, beacond_disk_job_t *job)
     }
 
     disk->job = job;
+    disk->begun_ns = now;
+    until = now + beacond_disk_patience(disk, job->op);
     pthread_cond_signal(&disk->posted);
 
     while (disk->job != NULL && now < until) {
@@ -361,7 +384,7 @@ beacond_disk_post(beacond_disk_t *disk, beacond_disk_job_t *job)
     }
 
     disk->given_up = true;
-    disk->since_ns = until - BEACOND_DISK_WAIT;
+    disk->since_ns = disk->begun_ns;
 
     return BEACON_AGAIN;
 }

@@ -1,10 +1,11 @@
 /*
  * The disk that parked hits and dead letters are on.  It may freeze, and the
  * cluster's other hits have no business with it: so what is to be done there
- * is a job for a thread of its own, for which the sink waits 250 ms.  What
- * takes longer goes on without it.  While it does, nothing else is begun; then
- * the sink asks again for what it wants.  So each job can be done twice, and
- * nobody counts on one that he has not heard of.
+ * is a job for a thread of its own, for which the sink waits 250 ms; or twice
+ * as long as the last of its kind took, 5 s at most.  What takes longer goes on
+ * without it.  While it does, nothing else is begun; then the sink asks again
+ * for what it wants.  So each job can be done twice, and nobody counts on one
+ * that he has not heard of.
  *
  * Jobs name a path and leave nothing open.  The sink's thread only; before it
  * is loaded, they are done by that thread itself, however long it takes.
