@@ -203,6 +203,33 @@ for name, answer in (
               'with its hits')
 unlike(page.run('return location.href'), 'login', 'it went nowhere')
 
+begin()
+between.answers['/v1/'] = between.answer('403 No')
+between.reset()
+page.wait(lambda: page.phase() == 'denied', 'who may not look')
+polls = between.asked('/now')
+page.run("for (const i of [1, 2, 3]) {"
+         " dispatchEvent(new Event('online'));"
+         " await new Promise(done => setTimeout(done, 300)); }")
+page.wait(lambda: between.asked('/now') > polls + 3, 'asks more than once')
+between.answers.clear()
+page.live('and may look again')
+page.wait(lambda: page.rows(), 'sees hits')
+page.run('await new Promise(done => setTimeout(done, 3000))')
+page.hit(url='https://shop.example/once')
+page.hit(url='https://shop.example/behind')
+page.wait(lambda: '/behind' in page.pages(), 'and new ones')
+is_(page.pages().count('/once'), 1, 'each of them once')
+
+begin()
+between.answers['/v1/shop/'] = between.answer('404 Not Found')
+between.answers['/v1/sites'] = between.answer(
+    '200 OK', 'Content-Type: application/json\r\n', '{"v":1,"sites":[]}')
+between.reset()
+page.wait(lambda: page.phase() == 'empty', 'a store that began anew is empty')
+between.answers.clear()
+page.live('until hits come')
+
 # ---- late answers
 
 script = page.before('''
@@ -249,6 +276,14 @@ is_(page.run('return document.activeElement.id'), 'feed-scroll',
 page.key('ArrowDown')
 is_(page.run('return document.activeElement.className'), 'row',
     'and goes on from there')
+
+page.key('Enter')
+page.wait(lambda: visible('#trail'), 'a trail')
+page.run("document.querySelector('#feed .row').closest('li').remove()")
+page.key('Escape')
+page.wait(lambda: not visible('#trail'), 'closes')
+page.wait(lambda: page.run('return document.activeElement.id')
+          == 'feed-scroll', 'whose row is gone: the feed has the focus')
 
 box = page.run('''
     const box = document.getElementById('site').getBoundingClientRect();

@@ -9,7 +9,7 @@ export const listSites = async signal =>
     (await get('v1/sites', {signal})).sites;
 
 function nothing(name, heading, text, page) {
-    if (name === 'empty' && here.last)
+    if (name === 'empty' && here.last && here.stream)
         return;                         // a hit was faster
     say($('blank-title'), heading);
     say($('blank-text'), text);

@@ -276,11 +276,11 @@ function wrong(why) {
     numbers_.soon();
 }
 
-// In the middle of it.
+// In the middle of it.  Another poll may find the same: one alone begins anew.
 async function turnedAway(failure) {
-    const {run} = here;
-    here.stream?.stop();
-    here.stream = null;
+    stop();
+    const run = ++here.run;
+    here.over = new AbortController();
     feed.clear();
     await refused(failure);
     await pause(2000);

@@ -16,8 +16,9 @@ export class Trail {
         this.dialog.addEventListener('close', () => {
             this.asked?.abort();
             this.body.replaceChildren();
-            if (this.from?.isConnected)
-                this.from.focus();
+            // its row may have left the feed meanwhile
+            (this.from?.isConnected ? this.from : $('feed-scroll')).focus(
+                {preventScroll: true});
         });
     }
 
