@@ -54,6 +54,10 @@ beacon_line_browser(beacon_str_t agent)
     unsigned        found, least;
     const uint8_t  *p, *slash, *end;
 
+    if (agent.len == 0) {
+        return (beacon_str_t) { 0, NULL };
+    }
+
     least = BEACON_LINE_BROWSERS;
     end = agent.data + agent.len;
 
