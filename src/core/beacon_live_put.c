@@ -12,14 +12,15 @@
 
 /* A hit on its way: what is left to write, and where. */
 typedef struct {
-    uint32_t      site;
-    uint32_t      chunk;
-    uint32_t      offset;
-    uint64_t      seq;
-    size_t        left;
-    uint8_t       first;
-    uint32_t      piece;
-    beacon_str_t  pieces[BEACON_LIVE_PIECES];
+    uint32_t           site;
+    uint32_t           chunk;
+    uint32_t           offset;
+    uint64_t           seq;
+    size_t             left;
+    uint8_t            first;
+    uint32_t           piece;
+    beacon_str_t       pieces[BEACON_LIVE_PIECES];
+    beacon_live_hit_t  head;            /* the first piece */
 } beacon_live_writing_t;
 
 /* What is rare stays out of the way of what is not. */
@@ -267,15 +268,14 @@ static void
 beacon_live_parts_write(beacon_live_writer_t *w, beacon_live_writing_t *hit,
     const beacon_live_count_t *count)
 {
-    beacon_live_hit_t  head;
-
-    beacon_live_hit_head(&head, count);
+    beacon_live_hit_head(&hit->head, count);
     hit->first = 1;
     hit->piece = 0;
-    hit->pieces[0] = (beacon_str_t) { sizeof(head), (const uint8_t *) &head };
+    hit->pieces[0].data = (const uint8_t *) &hit->head;
+    hit->pieces[0].len = sizeof(hit->head);
     hit->pieces[1] = count->put->line;
     hit->pieces[2].data = count->put->visitor.data;
-    hit->pieces[2].len = head.more_len;
+    hit->pieces[2].len = hit->head.more_len;
 
     for ( ;; ) {
         beacon_live_fragment_write(w, hit);

@@ -178,8 +178,8 @@ beacon_live_sum_avx2(const beacon_live_sum_t *begin, const void *head,
 
     } else if (p < end) {
         beacon_live_store(rest, _mm256_setzero_si256());
-        memcpy(rest, p, len);
-        memcpy(dst, rest, len);
+        beacon_live_move(rest, p, len);
+        beacon_live_move(dst, rest, len);
         block = beacon_live_load(rest);
         beacon_live_sum_add(block);
     }
