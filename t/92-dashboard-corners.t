@@ -99,6 +99,25 @@ page.hide(False)
 page.wait(lambda: between.asked('wait=25') > polls, 'then they go on')
 between.answers.clear()
 
+# What ends by itself right after its beat: the waits that were waited for.
+script = page.before('''
+    window.waits = [];
+    const real = setTimeout;
+    window.setTimeout = (run, ms, ...args) => real(() => {
+        if (ms % 1)
+            waits.push(ms);
+        run();
+    }, ms, ...args);''')
+between.answers['/stream?'] = between.answer(
+    '200 OK', 'Content-Type: text/event-stream\r\n',
+    'event: beat\ndata: {}\n\n')
+page.open(site='shop')
+page.wait(lambda: page.run('return Math.max(...waits)') > 2000,
+          'streams that are cut after a beat are made anew ever later', 30)
+between.answers.clear()
+page.live('and one that lasts is live')
+page.after(script)
+
 # ---- paused
 
 begin()
@@ -153,12 +172,27 @@ ok(page.visitors() > 0, 'the numbers are there')
 page.hit(vid='one-more')
 page.wait(lambda: page.visitors() == 8, 'and go on')
 page.no_faults('axe-core finds nothing')
+between.refuse = True
+between.reset()
+page.wait(lambda: page.phase() == 'down',
+          'a server away is told there, too')
+between.heal()
+page.wait(lambda: page.phase() == 'wrong', 'then again what was wrong')
 page.run("document.getElementById('filter').select()")
 page.type('row ')
 page.live('another filter heals')
 page.wait(lambda: page.pages() == ['/row'], 'and finds')
 is_(page.run("return document.getElementById('filter').value"), 'row ',
     'a space at its end is left to who types')
+
+begin(filter='e=nothing')
+between.answers['page.json'] = between.answer(
+    '200 OK', 'Content-Type: application/json\r\n',
+    '{"v":1,"sees":true,"helper":false}')
+page.wait(lambda: page.phase() == 'down' and 'beacond' in page.state(),
+          'beacond away is told with a filter that matches nothing')
+between.answers.clear()
+page.live('and that it is back')
 
 LONG = 'https://shop.example/' + 'l' * 300
 QUOTES = 'https://shop.example/a "quoted" \\ page'
@@ -227,6 +261,11 @@ between.answers['/v1/sites'] = between.answer(
     '200 OK', 'Content-Type: application/json\r\n', '{"v":1,"sites":[]}')
 between.reset()
 page.wait(lambda: page.phase() == 'empty', 'a store that began anew is empty')
+between.refuse = True
+between.reset()
+page.wait(lambda: page.phase() == 'down', 'a server away is told there, too')
+between.heal()
+page.wait(lambda: page.phase() == 'empty', 'then it is empty again')
 between.answers.clear()
 page.live('until hits come')
 
@@ -247,6 +286,23 @@ page.live('a site, while the list of sites is on its way')
 page.run('release(); await new Promise(done => setTimeout(done, 500))')
 is_((page.text('#site-name'), page.pages()), ('blog', ['/b']),
     'which comes too late to change it')
+begin()
+page.run("document.getElementById('site').click()")
+page.wait(lambda: visible('#site-pop'), 'a picker whose list is on its way')
+is_(page.text('#site-more'), 'loading', 'says so')
+page.run('release()')
+page.wait(lambda: 'blog' in page.text('#site-list'), 'the list comes')
+page.key('Escape', 'ArrowDown')
+page.wait(lambda: visible('#site-pop'), 'opened again')
+CHOICE = "return document.querySelector('[aria-selected=true]')?.site"
+is_(page.run(CHOICE), 'shop', 'it has the site that is shown')
+page.key('ArrowDown')
+is_(page.run(CHOICE), 'blog', 'keys choose another')
+page.run("document.querySelector('#site-list li').old = true; release()")
+page.wait(lambda: not page.run(
+    "return document.querySelector('#site-list li').old"), 'a new list comes')
+is_(page.run(CHOICE), 'blog', 'which leaves the choice')
+page.key('Escape')
 page.after(script)
 
 # ---- told to those who listen, and to keys

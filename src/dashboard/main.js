@@ -198,6 +198,7 @@ function fill({hits: found, next}) {
 // Many hits are only counted: none is read before it must.
 function arrived(raw, id) {
     here.last = now();
+    here.base = 'live';
     if (here.phase === 'empty' || here.now && !here.now.hits)
         numbers_.soon();                // the first one: show it now
     if (here.phase === 'empty' || here.phase === 'loading')
@@ -234,7 +235,7 @@ function reset() {
 
 function up() {
     if (here.phase === 'down') {
-        phase('live');
+        phase(here.base);
         numbers_.stale();
         numbers_.soon();
         checkPage();
@@ -355,7 +356,7 @@ document.addEventListener('visibilitychange', () => {
         away = setTimeout(hangUp, HIDDEN);
     } else if (here.left) {
         start(here.site, here.filter, here.left);
-    } else if (here.stream || here.phase === 'wrong') {
+    } else if (here.stream || here.base === 'wrong') {
         numbers_.stale();
         numbers_.soon();
     }

@@ -21,6 +21,7 @@ export class Numbers {
         this.stuck = 0;                 // polls that saw the stream behind,
         this.at = '';                   //   and still there
         this.away = false;              // nobody brings hits
+        this.failed = false;            // the poll before
     }
 
     clear() {
@@ -63,6 +64,7 @@ export class Numbers {
                 return;
             this.show(answer);
             this.judge(answer);
+            this.failed = false;
             if (now() - this.charted > RECHECK)
                 this.whole();
             await this.asleep();
@@ -73,6 +75,7 @@ export class Numbers {
                 this.refused(failure);
                 return;
             }
+            this.failed = true;
             down(failure);
         }
         if (run === here.run) {
@@ -119,11 +122,13 @@ export class Numbers {
     // The server answers: is the stream there, too?
     judge(answer) {
         const {stream} = here;
+        if (here.phase === 'down' && !this.away
+            && (stream ? stream.open : here.base === 'wrong'))
+            phase(here.base);
         if (!stream)
             return;
-        if (here.phase === 'down' && stream.open && !this.away)
-            phase('live');
-        else if (here.phase === 'down')
+        // a stream that fails alone keeps its pace
+        if (here.phase === 'down' && this.failed)
             stream.retry();
         stream.check();
         // the store has hits that the stream did not bring: something
@@ -139,7 +144,7 @@ export class Numbers {
 
     // Nothing came for a while: is anybody there who would bring it?
     async asleep() {
-        if (!here.last || now() - here.last < 10000) {
+        if (now() - here.last < 10000) {
             this.away = false;
             return;
         }
@@ -152,7 +157,7 @@ export class Numbers {
         if (this.away && here.phase === 'live')
             phase('down', 'beacond is away; hits wait for it');
         else if (page.helper && here.phase === 'down' && here.stream?.open)
-            phase('live');
+            phase(here.base);
     }
 }
 

@@ -10,6 +10,7 @@ export class Picker {
         this.load = load;
         this.sites = [];
         this.at = 0;
+        this.chosen = '';               // by keys
         this.button = $('site');
         this.pop = $('site-pop');
         this.find = $('site-find');
@@ -28,7 +29,10 @@ export class Picker {
                 this.open();
             }
         });
-        this.find.addEventListener('input', () => this.show());
+        this.find.addEventListener('input', () => {
+            this.chosen = '';
+            this.show();
+        });
         this.find.addEventListener('keydown', event => this.key(event));
         this.list.addEventListener('click', event => {
             const item = event.target.closest('li');
@@ -51,14 +55,16 @@ export class Picker {
     async open() {
         this.pop.hidden = false;
         this.button.setAttribute('aria-expanded', 'true');
-        this.find.value = '';
+        this.find.value = this.chosen = '';
         this.find.focus();
+        this.loading = true;
         this.show();
         try {
             this.sites = await this.load();
         } catch {
             // the list we have
         }
+        this.loading = false;
         if (!this.pop.hidden)
             this.show();
     }
@@ -94,11 +100,12 @@ export class Picker {
             return item;
         }));
         const rest = found.length - SHOWN;
-        say($('site-more'), !found.length ? 'no such site'
+        say($('site-more'), !found.length
+            ? this.loading ? 'loading' : 'no such site'
             : rest > 0 ? 'and ' + number(rest) + ' more: type to find one'
                 : 'visitors now at the right');
-        this.mark(Math.max(0, part ? 0 : found.slice(0, SHOWN).findIndex(
-            one => one.site === this.site)));
+        const site = this.chosen || !part && this.site;
+        this.mark(found.slice(0, SHOWN).findIndex(one => one.site === site));
     }
 
     mark(at) {
@@ -122,6 +129,7 @@ export class Picker {
         if (step) {
             event.preventDefault();
             this.mark(this.at + step);
+            this.chosen = this.list.children[this.at]?.site;
         } else if (event.key === 'Enter') {
             event.preventDefault();
             const item = this.list.children[this.at];

@@ -13,6 +13,7 @@ export const here = {
     stream: null, over: new AbortController(),
     phase: 'loading',                   // and why, in words:
     since: 0, why: '',
+    base: 'live',                       // what it is again after "down"
     last: 0,                            // time of the newest hit
     missed: 0, missedAt: 0,
     paused: 0,                          // since when
@@ -26,13 +27,15 @@ export const here = {
 export function phase(name, why = '') {
     if (here.phase !== name)
         here.since = now();
+    if (name !== 'down')
+        here.base = name === 'loading' ? 'live' : name;
     here.phase = name;
     here.why = why;
     paint();
 }
 
 export function down(failure) {
-    if (['live', 'loading'].includes(here.phase))
+    if (here.phase !== 'down' && here.phase !== 'denied')
         phase('down', failure?.status ? failure.message : '');
 }
 

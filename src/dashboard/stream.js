@@ -8,6 +8,7 @@ const LIMIT = 1000;                     // hits of a poll
 const SLOWEST = 5000;                   // ms between two tries
 const PACE = 2000;                      // ms from one poll to the next; where
 const MORE = 200;                       // more is there already, so many
+const LASTED = 5000;                    // ms of a stream that is no failure
 const FIRST = 10000;                    // ms that the first event may take
 const SILENT = 40000;                   // ms without one; a beat takes 15 s
 const ANEW = 180000;                    // ms of polls until the next look
@@ -91,7 +92,6 @@ export class Stream {
     }
 
     good() {
-        this.failed = 0;
         this.refused = 0;
         this.open = true;
         this.to.up();
@@ -106,7 +106,7 @@ export class Stream {
         const source = this.events();
         this.source = source;
         this.spoke = false;
-        this.heard = performance.now();
+        const began = this.heard = performance.now();
         const on = (name, then) => source.addEventListener(name, event => {
             this.heard = performance.now();
             if (event.lastEventId)
@@ -127,6 +127,8 @@ export class Stream {
             if (!this.spoke && source.readyState === EventSource.CLOSED
                 && ++this.refused > 1)
                 this.polls = true;
+            if (this.spoke && performance.now() - began > LASTED)
+                this.failed = 0;
             source.close();
             this.again(new Failure(0, 'no answer'));
         };
@@ -148,6 +150,7 @@ export class Stream {
                     {signal, timeout: (WAIT + 5) * 1000});
                 if (signal.aborted)
                     return;
+                this.failed = 0;
                 this.good();
                 this.take(answer);
                 await pause((answer.more ? MORE : PACE)
