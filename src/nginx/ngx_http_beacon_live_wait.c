@@ -28,8 +28,8 @@ static void ngx_http_beacon_live_turns(ngx_event_t *ev);
 
 
 /*
- * News are asked for each so many ms, and a tenth of one more for each who
- * waits: 5,000 streams are told twice a second.
+ * News are asked for each so many ms, and a fifth of one more for each who
+ * waits: 5,000 streams are told once a second.
  */
 #define NGX_HTTP_BEACON_LIVE_TICK   50
 
@@ -38,7 +38,7 @@ static void ngx_http_beacon_live_turns(ngx_event_t *ev);
  * all, the others are next so many ms later.  So many who are told at once
  * leave the worker to the hits most of the time, whoever they are.
  */
-#define NGX_HTTP_BEACON_LIVE_TURNS  10
+#define NGX_HTTP_BEACON_LIVE_TURNS  5
 #define NGX_HTTP_BEACON_LIVE_REST   1
 
 
@@ -334,7 +334,7 @@ ngx_http_beacon_live_ask(ngx_event_t *ev)
 
     if (worker->waiters) {
         ngx_add_timer(&worker->tick, NGX_HTTP_BEACON_LIVE_TICK
-                                     + worker->waiters / 10);
+                                     + worker->waiters / 5);
     }
 }
 
