@@ -31,7 +31,7 @@ static void ngx_http_beacon_live_turns(ngx_event_t *ev);
  * News are asked for each so many ms, and a fifth of one more for each who
  * waits: 5,000 streams are told once a second.
  */
-#define NGX_HTTP_BEACON_LIVE_TICK   50
+#define NGX_HTTP_BEACON_LIVE_TICK   100
 
 /*
  * Requests that get a turn in one round of the event loop; where that is not
