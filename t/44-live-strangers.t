@@ -332,31 +332,43 @@ for path in ('/v1/shop/hits?limit=2', '/v1/shop/visitors?id=one', '/v1/sites',
         '%s is the same by HTTP/2' % path)
 said = curl(*['/live/v1/shop/hits?args.e=never'] * 40)
 is_(said.count('"more":'), 40, 'forty that take several turns share one')
+told = os.path.join(env.root, 'told')
+os.mkdir(told)
+files = [[os.path.join(told, '%d.%d' % (child, n)) for n in range(40)]
+         for child in range(4)]     # of each, streams and polls in turn
+cursor = live.cursor()
 children = []
-for _ in range(4):
-    children.append(subprocess.Popen(
-        ['curl', '-sN', '--http2-prior-knowledge', '--max-time', '60', '-Z',
-         '--parallel-max', '60', '--parallel-immediate']
-        + ['http://127.0.0.1:%d/live/v1/shop/%s' % (H2, what)
-           for what in ('stream', 'hits?wait=25&since=' + live.cursor())] * 20,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL))
-for child in children:
-    while b'event: beat' not in child.stdout.readline():
-        pass
+for child in files:
+    argv = ['curl', '-sN', '--http2-prior-knowledge', '--max-time', '60', '-Z',
+            '--parallel-max', '60', '--parallel-immediate']
+    for n, name in enumerate(child):
+        argv += ['-o', name, 'http://127.0.0.1:%d/live/v1/shop/%s' % (
+            H2, 'hits?wait=25&since=' + cursor if n % 2 else 'stream')]
+    children.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL))
+
+
+def has(text, names):
+    """How many of the files have it."""
+    count = 0
+    for name in names:
+        if os.path.exists(name):
+            with open(name, 'rb') as file:
+                count += text in file.read()
+    return count
+
+
+ok(wait_until(lambda: all(has(b'event: beat', child[::2]) == 20
+                          for child in files), 30),
+   'streams and polls share a connection')
 live.hit(n='h2')
-for child in children:
-    got = b''
-    while got.count(b'"n":"h2"') < 40:
-        line = child.stdout.readline()
-        if not line:
-            break
-        got += line
-    is_(got.count(b'"n":"h2"'), 40, 'streams and polls share a connection')
+for child in files:
+    wait_until(lambda: has(b'"n":"h2"', child) == 40, 20)
+    is_(has(b'"n":"h2"', child), 40, 'all of one are told')
 for n, child in enumerate(children):
     child.send_signal((signal.SIGTERM, signal.SIGKILL)[n % 2])
     child.wait()
-    child.stdout.close()
 
 # ---- slowly
 

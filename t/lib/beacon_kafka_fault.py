@@ -4,6 +4,7 @@ and to Kafka, and the judgement of what arrived there.
     from beacon_kafka_fault import KafkaTrial, Mock, check_kafka
 """
 
+import json
 import os
 import random
 import subprocess
@@ -52,11 +53,24 @@ def check_kafka(kafka, env, loads, *topics, duplicates=0, other=False,
     return report
 
 
+def waiting(rig):
+    """How many parked hits and dead letters the checkpoint has."""
+    try:
+        with open(os.path.join(rig.ring, 'kafka.checkpoint'),
+                  encoding='utf-8') as file:
+            return json.load(file)['waiting']
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def settles(rig, seconds=60, **wanted):
-    """Waits until the Kafka sink's books have these numbers."""
-    good = t.wait_until(lambda: all(
-        rig.sink('kafka').get(name) == value
-        for name, value in wanted.items()), seconds, 0.05)
+    """Waits until the Kafka sink's books have these numbers, and its
+    checkpoint, a tenth of a second later, what waits."""
+    def settled():
+        sink = rig.sink('kafka')
+        return (all(sink.get(name) == value for name, value in wanted.items())
+                and waiting(rig) == sink['parked_hits'] + sink['dead_letters'])
+    good = t.wait_until(settled, seconds, 0.05)
     if not good:
         t.diag('%s, not %s' % (rig.sink('kafka'), wanted))
     return good
