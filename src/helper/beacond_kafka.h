@@ -3,7 +3,8 @@
  *
  *     beacond_sink_kafka.c       the ops: taking a batch, flush, status
  *     beacond_kafka_topics.c     from a line to its topic and key; overflow
- *     beacond_kafka_window.c     the messages that are out, what became of them
+ *     beacond_kafka_window.c     the places of messages, those that wait
+ *     beacond_kafka_send.c       sending them, and what became of them
  *     beacond_kafka_lanes.c      which of them a checkpoint is to cover
  *     beacond_kafka_trouble.c    topics that fail: held, probed, parked, back
  *     beacond_kafka_parked.c     the files of parked topics; what is found
@@ -362,6 +363,12 @@ bool beacond_kafka_room(const beacond_kafka_t *kafka);
 beacon_rc_t beacond_kafka_keep(beacond_kafka_msg_t *msg,
     const beacond_message_t *message);
 
+/* In, and out of, what waits for its topic. */
+void beacond_kafka_hold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
+void beacond_kafka_unhold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
+
+/* beacond_kafka_send.c */
+
 /* What is kept, and stands in its batch as well: OK: it is SENT, or what the
    answer was is seen to.  FULL: not now; as it was. */
 beacon_rc_t beacond_kafka_send(beacond_kafka_t *kafka,
@@ -370,8 +377,6 @@ beacon_rc_t beacond_kafka_send(beacond_kafka_t *kafka,
 /* Sends what is held for a topic, n messages at most. */
 void beacond_kafka_resend(beacond_kafka_t *kafka,
     beacond_kafka_topic_t *topic, uint32_t n);
-void beacond_kafka_hold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
-void beacond_kafka_unhold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
 
 /* The fate of a live message. */
 void beacond_kafka_end(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
@@ -407,42 +412,6 @@ void beacond_kafka_park(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
    false: it has to wait. */
 bool beacond_kafka_lose(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
 
-/* beacond_kafka_parked.c */
-
-/* The first of what is held for the topic, n messages at most, to its file.
-   FULL or SYS: not possible now, nothing is changed. */
-beacon_rc_t beacond_kafka_parked_put(beacond_kafka_t *kafka,
-    beacond_kafka_topic_t *topic, uint32_t n);
-
-/* Sends up to n frames that have not been delivered.  The topic's file is gone
-   once there is none. */
-void beacond_kafka_parked_send(beacond_kafka_t *kafka,
-    beacond_kafka_topic_t *topic, uint32_t n);
-
-/* A frame that was sent: done with; now a dead letter, which pends as it did;
-   or (BEACOND_LOST) still to be delivered. */
-void beacond_kafka_parked_report(beacond_kafka_t *kafka,
-    beacond_kafka_msg_t *msg, beacond_fate_e fate);
-
-/* What is delivered up to the first frame that is not: in the books, for the
-   checkpoint to be.  Then, once it is there, out of the window. */
-void beacond_kafka_parked_settle(beacond_kafka_t *kafka);
-void beacond_kafka_parked_told(beacond_kafka_t *kafka);
-
-/* At load: topics whose file a checkpoint names, up to end.  strict: what is
-   beyond was not acknowledged and is cut off.  AGAIN: one may be there, but
-   cannot be opened now. */
-typedef struct {
-    const char  *topic;
-    uint64_t     generation;
-    uint64_t     end;
-    uint64_t     done;
-} beacond_parked_entry_t;
-
-beacon_rc_t beacond_kafka_parked_load(beacond_kafka_t *kafka,
-    const beacond_parked_entry_t *entry, bool strict);
-beacon_rc_t beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict);
-
 /* beacond_kafka_room.c: bytes of the spool's size, or of what there is beside
    the ring. */
 beacon_rc_t beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n);
@@ -456,20 +425,6 @@ beacon_rc_t beacond_kafka_unwritten(beacond_kafka_t *kafka, const char *what,
 
 /* Is a disk that does not come back about to hold up other topics? */
 bool beacond_kafka_stalled(const beacond_kafka_t *kafka);
-
-/* beacond_kafka_dead.c */
-
-void beacond_dead_path(const beacond_kafka_t *kafka, const char *suffix,
-    char *path, size_t size);
-
-beacon_rc_t beacond_kafka_dead_put(beacond_kafka_t *kafka,
-    const beacond_kafka_topic_t *topic, const beacond_message_t *message,
-    const char *reason);
-beacon_rc_t beacond_kafka_dead_load(beacond_kafka_t *kafka, uint64_t end,
-    bool strict);
-void beacond_kafka_dead_turn(beacond_kafka_t *kafka);
-void beacond_kafka_dead_report(beacond_kafka_t *kafka,
-    beacond_kafka_msg_t *msg, bool delivered);
 
 /* beacond_kafka_checkpoint.c */
 

@@ -16,6 +16,7 @@
  */
 
 #include "beacond_file.h"
+#include "beacond_kafka_dead.h"
 #include "beacond_kafka_parked.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* A checkpoint's copy in the spool's directory: beacond_kafka_checkpoint.c. */
 
+#include "beacond_kafka_dead.h"
 #include "beacond_kafka_parked.h"
 
 #include <stdlib.h>

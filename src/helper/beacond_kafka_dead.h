@@ -36,4 +36,16 @@ char *beacond_dead_read(beacond_kafka_t *kafka, uint64_t place, size_t *len,
 beacon_rc_t beacond_dead_count(beacond_kafka_t *kafka, uint64_t *end,
     uint64_t *count);
 
+void beacond_dead_path(const beacond_kafka_t *kafka, const char *suffix,
+    char *path, size_t size);
+
+beacon_rc_t beacond_kafka_dead_put(beacond_kafka_t *kafka,
+    const beacond_kafka_topic_t *topic, const beacond_message_t *message,
+    const char *reason);
+beacon_rc_t beacond_kafka_dead_load(beacond_kafka_t *kafka, uint64_t end,
+    bool strict);
+void beacond_kafka_dead_turn(beacond_kafka_t *kafka);
+void beacond_kafka_dead_report(beacond_kafka_t *kafka,
+    beacond_kafka_msg_t *msg, bool delivered);
+
 #endif /* BEACOND_KAFKA_DEAD_H */

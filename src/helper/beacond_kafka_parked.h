@@ -61,4 +61,38 @@ beacond_parked_frame_t *beacond_parked_read(beacond_kafka_t *kafka,
     const beacond_kafka_topic_t *topic, uint64_t *place, bool *damaged,
     bool *again);
 
+/* The first of what is held for the topic, n messages at most, to its file.
+   FULL or SYS: not possible now, nothing is changed. */
+beacon_rc_t beacond_kafka_parked_put(beacond_kafka_t *kafka,
+    beacond_kafka_topic_t *topic, uint32_t n);
+
+/* Sends up to n frames that have not been delivered.  The topic's file is gone
+   once there is none. */
+void beacond_kafka_parked_send(beacond_kafka_t *kafka,
+    beacond_kafka_topic_t *topic, uint32_t n);
+
+/* A frame that was sent: done with; now a dead letter, which pends as it did;
+   or (BEACOND_LOST) still to be delivered. */
+void beacond_kafka_parked_report(beacond_kafka_t *kafka,
+    beacond_kafka_msg_t *msg, beacond_fate_e fate);
+
+/* What is delivered up to the first frame that is not: in the books, for the
+   checkpoint to be.  Then, once it is there, out of the window. */
+void beacond_kafka_parked_settle(beacond_kafka_t *kafka);
+void beacond_kafka_parked_told(beacond_kafka_t *kafka);
+
+/* At load: topics whose file a checkpoint names, up to end.  strict: what is
+   beyond was not acknowledged and is cut off.  AGAIN: one may be there, but
+   cannot be opened now. */
+typedef struct {
+    const char  *topic;
+    uint64_t     generation;
+    uint64_t     end;
+    uint64_t     done;
+} beacond_parked_entry_t;
+
+beacon_rc_t beacond_kafka_parked_load(beacond_kafka_t *kafka,
+    const beacond_parked_entry_t *entry, bool strict);
+beacon_rc_t beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict);
+
 #endif /* BEACOND_KAFKA_PARKED_H */

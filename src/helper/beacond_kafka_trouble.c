@@ -1,6 +1,7 @@
 /* Topics that fail: held, probed, parked, and back. */
 
 #include "beacond_kafka.h"
+#include "beacond_kafka_parked.h"
 
 #include <string.h>
 

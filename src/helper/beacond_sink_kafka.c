@@ -1,6 +1,8 @@
 /* The Kafka sink's ops.  beacond_kafka.h tells how it works. */
 
 #include "beacond_kafka.h"
+#include "beacond_kafka_dead.h"
+#include "beacond_kafka_parked.h"
 #include "beacond_process.h"
 
 #include <stdarg.h>
