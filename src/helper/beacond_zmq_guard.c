@@ -16,9 +16,11 @@
 #define BEACOND_ZMQ_SPARE   1024        /* descriptors */
 #define BEACOND_ZMQ_KNOWN   (2 * BEACOND_ZMQ_PEERS)
 
-/* A socket's inode tells whether the descriptor is still it. */
+/* A socket's inode tells whether the descriptor is still it.  One that is cut
+   off is so once: libzmq's thread may take a while to close it. */
 typedef struct {
     int    fd;
+    bool   cut;
     ino_t  inode;
 } beacond_zmq_peer_t;
 
@@ -76,6 +78,7 @@ beacond_zmq_know(int fd)
 
     if (i < BEACOND_ZMQ_KNOWN) {
         peers[i].fd = fd;
+        peers[i].cut = false;
         peers[i].inode = beacond_zmq_inode(fd);
         beacond_zmq_guard.npeers += i == n;
         pthread_cond_signal(&beacond_zmq_guard.news);
@@ -84,11 +87,11 @@ beacond_zmq_know(int fd)
 
 /* Its number may be another's before we are done: so a copy is looked at. */
 static bool
-beacond_zmq_cut(const beacond_zmq_peer_t *peer, bool all)
+beacond_zmq_cut(beacond_zmq_peer_t *peer, bool all)
 {
     int  fd, waiting = 0;
 
-    fd = fcntl(peer->fd, F_DUPFD_CLOEXEC, 0);
+    fd = peer->cut ? -1 : fcntl(peer->fd, F_DUPFD_CLOEXEC, 0);
 
     if (fd < 0) {
         return false;
@@ -98,12 +101,12 @@ beacond_zmq_cut(const beacond_zmq_peer_t *peer, bool all)
         && (all || (ioctl(fd, FIONREAD, &waiting) == 0 && waiting > 0)))
     {
         shutdown(fd, SHUT_RDWR);
-        all = true;
+        peer->cut = true;
     }
 
     close(fd);
 
-    return all;
+    return peer->cut;
 }
 
 static void
