@@ -14,6 +14,7 @@ OLD = ['ring.0123456789abcdef.tmp', 'beacon.json.new.4711',
 KEPT = ['ring.0123456789abcdef.aside', 'notes.tmp', 'schemas/.hidden',
         'schemas/.0a1b2c3d.json']
 SPOOLED = ['log.checkpoint.7.temp', 'cursors.json.temp',
+           'kafka.checkpoint.disk-3.temp',
            'schemas/0a1b2c3d.json.temp']
 
 

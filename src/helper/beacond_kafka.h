@@ -7,15 +7,16 @@
  *     beacond_kafka_send.c       sending them, and what became of them
  *     beacond_kafka_lanes.c      which of them a checkpoint is to cover
  *     beacond_kafka_trouble.c    topics that fail: held, probed, parked, back
- *     beacond_kafka_parked.c     the files of parked topics; what is found
- *                                there at load: _parked_load.c; what goes out
- *                                from there: _parked_send.c
+ *     beacond_kafka_parked.c     the files of parked topics, written; read:
+ *                                _parked_read.c; found at load: _load.c; what
+ *                                goes out from there: _parked_send.c
  *     beacond_kafka_dead.c       the dead-letter file; _dead_retry.c: once more
  *     beacond_kafka_checkpoint.c what is written down before it is acknowledged
+ *     beacond_kafka_load.c       and read by the next one
  *     beacond_kafka_copy.c       its copy beside parked hits and dead letters
  *     beacond_kafka_stats.c      librdkafka's statistics, for the status
  *     beacond_kafka_room.c       what they may take of the spool's size
- *     beacond_kafka_disk.c       who reads and writes those files
+ *     beacond_kafka_disk.c       who reads and writes those files; how: _job.c
  *     beacond_kafka_producer.c   all that is librdkafka, with
  *     beacond_kafka_properties.c its properties
  *
@@ -45,7 +46,9 @@
  *                            directory (beacond_kafka_checkpoint.c)
  *
  * What stands in the first two is pending in the books, though ring and spool
- * are free of it.
+ * are free of it.  Where some that a checkpoint tells of are missing, so may
+ * their disk be, and the sink waits; unless somebody says, by a file
+ * <ring>/<name>.gone, that they are gone for good: then they are lost.
  */
 
 #ifndef BEACOND_KAFKA_H
@@ -178,6 +181,7 @@ struct beacond_kafka_topic_s {
     uint64_t                 end;       /* where the next frame goes */
     uint64_t                 taken;     /* bytes of the spool's size */
     uint64_t                 done;      /* of the first frame that waits */
+    uint64_t                 told;      /* done, in the last checkpoint */
     uint64_t                 place;     /* of the next frame to be sent */
     uint64_t                 waiting;   /* hits in frames not delivered */
     uint32_t                 parked_out;        /* frames that are SENT */
@@ -260,7 +264,12 @@ struct beacond_kafka_s {
     uint32_t                 parked_behind;     /* of them, at the last */
     uint64_t                 unparked;  /* hits delivered since the last */
     uint64_t                 unparked_lost;     /* damaged */
+    bool                     parked_due;        /* all of a file is done, which
+                                           a checkpoint is to tell */
     bool                     damaged;   /* some file was, at load */
+    bool                     missing;   /* or is not where it should be */
+    bool                     gone;      /* which somebody knows of */
+    uint64_t                 load_ns;   /* tried again then */
     bool                     loaded;
     bool                     founded;   /* there is a checkpoint */
     uint64_t                 waiting;   /* hits in parked and dead files */
@@ -426,10 +435,18 @@ beacon_rc_t beacond_kafka_unwritten(beacond_kafka_t *kafka, const char *what,
 /* Is a disk that does not come back about to hold up other topics? */
 bool beacond_kafka_stalled(const beacond_kafka_t *kafka);
 
-/* beacond_kafka_checkpoint.c */
+/* beacond_kafka_load.c */
 
 beacon_rc_t beacond_kafka_load(beacond_kafka_t *kafka,
     beacond_checkpoint_t *checkpoint);
+
+/* Where parked hits and dead letters go; NULL: what is configured. */
+void beacond_kafka_dir(beacond_kafka_t *kafka, const char *dir);
+
+/* There is a checkpoint without what is gone: nobody has to say so again. */
+void beacond_kafka_gone_told(beacond_kafka_t *kafka);
+
+/* beacond_kafka_checkpoint.c */
 
 /* Writes a checkpoint and acknowledges, if there is reason to. */
 void beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force);

@@ -8,8 +8,9 @@
  * Frames and letters are written before the checkpoint that covers them, and
  * are acknowledged after it; so what stands beyond those lengths comes again.
  * Frames before the place are delivered.  One behind it that is, too, is marked
- * before the checkpoint that says so, and a file is gone before: waiting tells
- * the next helper how many more were, by what it finds.
+ * before the checkpoint that says so: waiting tells the next helper how many
+ * more were, by what it finds.  A file goes only after a checkpoint with the
+ * place at its length.
  *
  * The copy is up to a second older.  Where it is all there is, files are taken
  * as they are: better twice than never.
@@ -20,87 +21,11 @@
 #include "beacond_kafka_parked.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define BEACOND_KAFKA_AGE   (100 * BEACOND_MS)  /* of what has ended */
-
-/* Loading. */
-
-/* Files that hold something stay where they are, though the configuration may
-   have a spool now, or another one. */
-static void
-beacond_kafka_load_dir(beacond_kafka_t *kafka, const json_t *root)
-{
-    const char  *dir = json_string_value(json_object_get(root, "dir"));
-
-    if (dir == NULL || dir[0] != '/' || strlen(dir) >= sizeof(kafka->dir)
-        || strcmp(dir, kafka->dir) == 0 || access(dir, F_OK) != 0)
-    {
-        return;
-    }
-
-    snprintf(kafka->dir, sizeof(kafka->dir), "%s", dir);
-    kafka->beside = strcmp(dir, kafka->sink->conf->dir) == 0;
-    beacond_log(BEACOND_NOTICE, "sink \"%s\": its parked hits and dead letters "
-                "are in %s", kafka->sink->name, dir);
-}
-
-/* AGAIN: what may be there cannot be read now. */
-static beacon_rc_t
-beacond_kafka_load_files(beacond_kafka_t *kafka, const json_t *root,
-    bool strict)
-{
-    size_t         i;
-    uint64_t       waiting, gone;
-    json_t        *entry, *parked;
-    beacon_rc_t    rc = BEACON_OK;
-    const char    *name;
-
-    beacond_kafka_load_dir(kafka, root);
-    parked = json_object_get(root, "parked");
-
-    json_array_foreach(parked, i, entry) {
-        name = json_string_value(json_array_get(entry, 0));
-
-        if (rc == BEACON_OK && name != NULL
-            && strlen(name) <= BEACON_KAFKA_TOPIC_MAX
-            && strchr(name, '/') == NULL && name[0] != '.')
-        {
-            beacond_parked_entry_t  one = {
-                name, (uint64_t) json_integer_value(json_array_get(entry, 1)),
-                (uint64_t) json_integer_value(json_array_get(entry, 2)),
-                (uint64_t) json_integer_value(json_array_get(entry, 3))
-            };
-
-            rc = beacond_kafka_parked_load(kafka, &one, strict);
-        }
-    }
-
-    rc = rc != BEACON_OK ? rc : beacond_kafka_parked_sweep(kafka, strict);
-    rc = rc != BEACON_OK ? rc
-         : beacond_kafka_dead_load(kafka, (uint64_t) json_integer_value(
-                                              json_object_get(root, "dead")),
-                                   strict);
-
-    if (rc != BEACON_OK) {
-        return rc;
-    }
-
-    waiting = (uint64_t) json_integer_value(json_object_get(root, "waiting"));
-    gone = waiting > kafka->waiting ? waiting - kafka->waiting : 0;
-
-    if (kafka->damaged) {
-        kafka->unparked_lost = gone;
-
-    } else {
-        kafka->unparked = gone;
-    }
-
-    return BEACON_OK;
-}
 
 void
 beacond_kafka_path(const beacond_kafka_t *kafka, const char *dir, char *path)
@@ -108,74 +33,6 @@ beacond_kafka_path(const beacond_kafka_t *kafka, const char *dir, char *path)
     snprintf(path, BEACOND_DISK_PATH, "%s/%s.checkpoint", dir,
              kafka->sink->name);
 }
-
-/* AGAIN: it may be there, but cannot be read now. */
-static beacon_rc_t
-beacond_kafka_load_from(beacond_kafka_t *kafka, const char *dir,
-    json_t **root)
-{
-    int           fd;
-    char          path[BEACOND_DISK_PATH];
-    json_error_t  error;
-
-    beacond_kafka_path(kafka, dir, path);
-    fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-
-    if (fd < 0) {
-        return errno == ENOENT || errno == ELOOP || errno == ENOTDIR
-               ? BEACON_OK : BEACON_AGAIN;
-    }
-
-    *root = json_loadfd(fd, 0, &error);
-    close(fd);
-
-    if (*root == NULL) {
-        beacond_log(BEACOND_ERROR, "sink \"%s\": %s: %s", kafka->sink->name,
-                    path, error.text);
-    }
-
-    return BEACON_OK;
-}
-
-beacon_rc_t
-beacond_kafka_load(beacond_kafka_t *kafka, beacond_checkpoint_t *checkpoint)
-{
-    bool         strict;
-    json_t      *root = NULL;
-    beacon_rc_t  rc;
-
-    rc = beacond_kafka_load_from(kafka, kafka->sink->conf->dir, &root);
-    strict = root != NULL;
-
-    if (rc == BEACON_OK && root == NULL && kafka->sink->conf->spool != NULL) {
-        rc = beacond_kafka_load_from(kafka, kafka->sink->conf->spool, &root);
-    }
-
-    kafka->now = beacond_clock_ns();
-    rc = rc != BEACON_OK ? rc : beacond_kafka_load_files(kafka, root, strict);
-
-    if (rc != BEACON_OK) {
-        beacond_kafka_error(kafka, &kafka->file_limit, "its checkpoint, or "
-                            "what is parked, cannot be read: %s",
-                            strerror(errno));
-        json_decref(root);
-        return rc;
-    }
-
-    kafka->loaded = true;
-    kafka->founded = strict;
-
-    if (root != NULL) {
-        checkpoint->text = json_dumps(json_object_get(root, "engine"),
-                                      JSON_COMPACT);
-        checkpoint->len = checkpoint->text ? strlen(checkpoint->text) : 0;
-        json_decref(root);
-    }
-
-    return BEACON_OK;
-}
-
-/* Writing. */
 
 static beacon_rc_t
 beacond_kafka_write(beacond_kafka_t *kafka)
@@ -257,7 +114,7 @@ static bool
 beacond_kafka_unparked(const beacond_kafka_t *kafka)
 {
     return kafka->parked_ended != 0 || kafka->unparked_lost != 0
-           || kafka->unparked != kafka->leftover;
+           || kafka->unparked != kafka->leftover || kafka->parked_due;
 }
 
 static bool
@@ -323,7 +180,9 @@ beacond_kafka_conclude(beacond_kafka_t *kafka, bool force)
     kafka->unparked -= settled.unparked_done;
     kafka->unparked_lost = 0;
     kafka->leftover = kafka->unparked;
+    kafka->parked_due = false;
     kafka->copy_due = true;
+    beacond_kafka_gone_told(kafka);
 
     if (settled.npieces > 0 || settled.unparked_done > 0) {
         kafka->sink->last_success_ns = beacond_clock_date();

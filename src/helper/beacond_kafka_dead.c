@@ -283,7 +283,8 @@ beacond_dead_size(beacond_kafka_t *kafka, uint64_t *size, bool *there)
     beacond_disk_free(job);
     errno = error;
 
-    return error == 0 || error == ENOENT ? BEACON_OK : BEACON_AGAIN;
+    return error == 0 || error == ENOENT || error == ENODEV ? BEACON_OK
+                                                            : BEACON_AGAIN;
 }
 
 beacon_rc_t

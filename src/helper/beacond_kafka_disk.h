@@ -5,7 +5,7 @@
  * as long as the last of its kind took, 5 s at most.  What takes longer goes on
  * without it.  While it does, nothing else is begun; then the sink asks again
  * for what it wants.  So each job can be done twice, and nobody counts on one
- * that he has not heard of.
+ * that he has not heard of.  A file that was begun by one is removed then.
  *
  * Jobs name a path and leave nothing open.  The sink's thread only; before it
  * is loaded, they are done by that thread itself, however long it takes.
@@ -40,7 +40,8 @@ typedef enum {
 typedef struct {
     beacond_disk_op_e   op;
     char                path[BEACOND_DISK_PATH];
-    bool                create; /* WRITE: with its directory */
+    bool                create; /* WRITE: if it is not there */
+    bool                make;   /* and its directory */
     uint64_t            place;
     uint8_t            *data;
     size_t              len;
@@ -50,12 +51,16 @@ typedef struct {
     size_t              names_len;
     uint64_t            room;
     uint64_t            size;   /* READ: of the file; ROOM: of the disk */
-    int                 error;  /* errno, or 0 */
+    int                 error;  /* errno, or 0; ENOENT: the file is missing,
+                                   ENODEV: its directory, too */
 } beacond_disk_job_t;
 
 /* One with data of that size, zeroed otherwise; NULL: no memory. */
 beacond_disk_job_t *beacond_disk_job(beacond_disk_op_e op, size_t size);
 void beacond_disk_free(beacond_disk_job_t *job);
+
+/* Does it, however long it takes.  beacond_kafka_job.c */
+void beacond_disk_run(beacond_disk_job_t *job);
 
 /*
  * OK: it is done, well or not, and the caller's again.  AGAIN: it will be, and
@@ -69,5 +74,9 @@ uint64_t beacond_disk_stuck(const beacond_kafka_t *kafka);
 
 /* The thread ends when it can. */
 void beacond_disk_leave(beacond_disk_t *disk);
+
+/* Has a sink of this name left with a job that is not done yet?  What the next
+   one of the name finds may change until it is. */
+bool beacond_disk_busy(const char *sink);
 
 #endif /* BEACOND_KAFKA_DISK_H */

@@ -141,6 +141,21 @@ beacond_parked_written(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
     }
 }
 
+/* Has no topic a file?  Else their directory is there, or its disk is not. */
+static bool
+beacond_parked_none(const beacond_kafka_t *kafka)
+{
+    const beacond_kafka_topic_t  *topic;
+
+    for (topic = kafka->topics; topic != NULL; topic = topic->next) {
+        if (topic->generation != 0) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
 /* The job that writes the first n; a new file has a new generation. */
 static beacond_disk_job_t *
 beacond_parked_job(const beacond_kafka_t *kafka,
@@ -165,6 +180,7 @@ beacond_parked_job(const beacond_kafka_t *kafka,
     if (*generation == 0) {
         *generation = beacond_clock_date();
         job->create = true;
+        job->make = beacond_parked_none(kafka);
         head = (beacond_parked_head_t *) p;
         head->magic = beacond_parked_magic(*generation);
         head->generation = *generation;
@@ -207,6 +223,7 @@ beacond_parked_write(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
         if (topic->generation == 0) {
             topic->generation = generation;
             topic->done = topic->place = sizeof(beacond_parked_head_t);
+            topic->told = 0;
         }
 
         topic->end += size;

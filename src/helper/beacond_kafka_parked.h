@@ -14,7 +14,8 @@
  * out have come back; as a rule nothing is written for what is delivered.
  *
  * The disk's thread writes and reads (beacond_kafka_disk.h).  The file is
- * unlinked when all of it is delivered.
+ * unlinked when all of it is delivered and a checkpoint says so, with the place
+ * at the file's length: so one that is missing is no riddle.
  */
 
 #ifndef BEACOND_KAFKA_PARKED_H
@@ -51,11 +52,15 @@ uint64_t beacond_parked_magic(uint64_t generation);
 uint32_t beacond_parked_crc(const beacond_parked_frame_t *frame,
     const void *key, const void *value);
 
+/* Says what is the matter with the topic's file. */
+void beacond_parked_error(beacond_kafka_t *kafka,
+    const beacond_kafka_topic_t *topic, int error);
+
 /*
  * The frame at *place, or the next whole one before topic->end, where *place is
  * then (and *damaged set); key and value are behind it.  It stands in the
  * reader's buffer until the next call.  NULL: there is none; or (*again) it
- * cannot be read now.
+ * cannot be read now.  A file that somebody has removed has none.
  */
 beacond_parked_frame_t *beacond_parked_read(beacond_kafka_t *kafka,
     const beacond_kafka_topic_t *topic, uint64_t *place, bool *damaged,
@@ -66,8 +71,8 @@ beacond_parked_frame_t *beacond_parked_read(beacond_kafka_t *kafka,
 beacon_rc_t beacond_kafka_parked_put(beacond_kafka_t *kafka,
     beacond_kafka_topic_t *topic, uint32_t n);
 
-/* Sends up to n frames that have not been delivered.  The topic's file is gone
-   once there is none. */
+/* Sends up to n frames that have not been delivered.  Once there is none, and a
+   checkpoint says so, the topic's file goes. */
 void beacond_kafka_parked_send(beacond_kafka_t *kafka,
     beacond_kafka_topic_t *topic, uint32_t n);
 
@@ -83,7 +88,7 @@ void beacond_kafka_parked_told(beacond_kafka_t *kafka);
 
 /* At load: topics whose file a checkpoint names, up to end.  strict: what is
    beyond was not acknowledged and is cut off.  AGAIN: one may be there, but
-   cannot be opened now. */
+   cannot be opened now; or it is missing, though some of it waits. */
 typedef struct {
     const char  *topic;
     uint64_t     generation;

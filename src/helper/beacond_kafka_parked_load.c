@@ -17,17 +17,41 @@ beacond_parked_damaged(beacond_kafka_t *kafka, const char *topic,
                 "damaged%s", kafka->sink->name, topic, what);
 }
 
+static void
+beacond_parked_aside_path(const beacond_kafka_t *kafka, const char *topic,
+    char *path)
+{
+    snprintf(path, BEACOND_DISK_PATH, "%s/%s.parked.%s.aside", kafka->dir,
+             kafka->sink->name, topic);
+}
+
 /* A file that is none is kept for who can read it. */
 static void
 beacond_parked_aside(beacond_kafka_t *kafka, const char *topic)
 {
-    char  path[BEACOND_DISK_PATH], aside[BEACOND_DISK_PATH + 16];
+    char  path[BEACOND_DISK_PATH], aside[BEACOND_DISK_PATH];
 
     beacond_parked_path(kafka, topic, path, sizeof(path));
-    snprintf(aside, sizeof(aside), "%s/%s.parked.%s.aside", kafka->dir,
-             kafka->sink->name, topic);
+    beacond_parked_aside_path(kafka, topic, aside);
     beacond_parked_damaged(kafka, topic, rename(path, aside) == 0
                            ? ", and set aside" : ", and cannot be set aside");
+}
+
+/* A file of which something waits is not there: it has been set aside before,
+   or its disk is away. */
+static void
+beacond_parked_lacks(beacond_kafka_t *kafka, const char *topic)
+{
+    char  path[BEACOND_DISK_PATH];
+
+    beacond_parked_aside_path(kafka, topic, path);
+
+    if (access(path, F_OK) == 0) {
+        beacond_parked_damaged(kafka, topic, ", and set aside");
+
+    } else {
+        kafka->missing = true;
+    }
 }
 
 /* What is behind the file's end comes again. */
@@ -72,7 +96,7 @@ beacond_parked_scan(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
     return BEACON_OK;
 }
 
-/* The head.  INVALID: there is no file, or none of ours; named: by the
+/* The head.  SYS: there is no file; INVALID: it is none of ours; named: by the
    checkpoint, so it should be.  AGAIN: it cannot be read now. */
 static beacon_rc_t
 beacond_parked_head(beacond_kafka_t *kafka, const char *topic, bool named,
@@ -98,8 +122,8 @@ beacond_parked_head(beacond_kafka_t *kafka, const char *topic, bool named,
     errno = error;
 
     if (error != 0) {
-        return error == ENOENT || error == EISDIR ? BEACON_INVALID
-                                                  : BEACON_AGAIN;
+        return error == ENOENT || error == ENODEV ? BEACON_SYS
+               : error == EISDIR ? BEACON_INVALID : BEACON_AGAIN;
     }
 
     if (n != sizeof(*head)
@@ -139,6 +163,14 @@ beacond_kafka_parked_load(beacond_kafka_t *kafka,
     rc = beacond_parked_head(kafka, entry->topic, entry->generation != 0,
                              &head, &size);
 
+    if (strict && entry->done < entry->end
+        && (rc == BEACON_SYS || (rc == BEACON_OK && head.generation
+                                                    != entry->generation)))
+    {
+        beacond_parked_lacks(kafka, entry->topic);
+        return BEACON_OK;
+    }
+
     if (rc != BEACON_OK || (strict && head.generation != entry->generation)) {
         return rc == BEACON_AGAIN ? rc : BEACON_OK;
     }
@@ -166,6 +198,7 @@ beacond_kafka_parked_load(beacond_kafka_t *kafka,
 
     beacond_parked_cut(kafka, entry->topic, topic->end);
     topic->done = topic->place;
+    topic->told = strict ? topic->done : 0;
     topic->taken = topic->end;
     snprintf(topic->reason, sizeof(topic->reason), "parked before");
     topic->state = BEACOND_TOPIC_PARKED;

@@ -2,145 +2,9 @@
 
 #include "beacond_kafka_parked.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define BEACOND_PARKED_CHUNK  (256 * 1024)      /* read at a time */
-
-static void
-beacond_parked_error(beacond_kafka_t *kafka,
-    const beacond_kafka_topic_t *topic, int error)
-{
-    beacond_kafka_error(kafka, &kafka->file_limit, "parked hits of topic "
-                        "\"%s\": %s", topic->name, strerror(error));
-}
-
-/* Reading. */
-
-/* The chunk from place on, len bytes of it if there are as many.  false: not
-   now. */
-static bool
-beacond_parked_fetch(beacond_kafka_t *kafka,
-    const beacond_kafka_topic_t *topic, uint64_t place, size_t len)
-{
-    beacond_disk_job_t     *job;
-    beacond_kafka_chunk_t  *chunk = &kafka->chunk;
-
-    len = len > BEACOND_PARKED_CHUNK ? len : BEACOND_PARKED_CHUNK;
-    len = len > topic->end - place ? (size_t) (topic->end - place) : len;
-    job = beacond_disk_job(BEACOND_DISK_READ, len);
-
-    if (job == NULL) {
-        return false;
-    }
-
-    beacond_parked_path(kafka, topic->name, job->path, sizeof(job->path));
-    job->place = place;
-
-    if (beacond_disk_do(kafka, job) != BEACON_OK) {
-        return false;
-    }
-
-    if (job->error != 0) {
-        beacond_parked_error(kafka, topic, job->error);
-        beacond_disk_free(job);
-        return false;
-    }
-
-    free(chunk->data);
-    chunk->topic = topic;
-    chunk->generation = topic->generation;
-    chunk->place = place;
-    chunk->data = job->data;
-    chunk->len = job->len;
-    chunk->size = job->size;
-    job->data = NULL;
-    beacond_disk_free(job);
-
-    return true;
-}
-
-/* len bytes at place; NULL: the file has not as many, or (*again) not now. */
-static uint8_t *
-beacond_parked_bytes(beacond_kafka_t *kafka,
-    const beacond_kafka_topic_t *topic, uint64_t place, size_t len,
-    bool *again)
-{
-    beacond_kafka_chunk_t  *chunk = &kafka->chunk;
-
-    if (place + len > topic->end) {
-        return NULL;
-    }
-
-    if (chunk->topic != topic || chunk->generation != topic->generation
-        || place < chunk->place
-        || place + len > chunk->place + chunk->len)
-    {
-        if (!beacond_parked_fetch(kafka, topic, place, len)) {
-            *again = true;
-            return NULL;
-        }
-    }
-
-    return place + len <= chunk->place + chunk->len
-           ? chunk->data + (place - chunk->place) : NULL;
-}
-
-static beacond_parked_frame_t *
-beacond_parked_frame(beacond_kafka_t *kafka,
-    const beacond_kafka_topic_t *topic, uint64_t place, bool *again)
-{
-    uint8_t                 *p;
-    uint32_t                 length;
-    beacond_parked_frame_t  *frame;
-
-    frame = (beacond_parked_frame_t *)
-            beacond_parked_bytes(kafka, topic, place, sizeof(*frame), again);
-
-    if (frame == NULL || frame->magic != BEACOND_PARKED_FRAME
-        || frame->length > BEACOND_PARKED_MAX || frame->length % 8 != 0
-        || sizeof(*frame) + frame->key_len + (uint64_t) frame->len
-           > frame->length)
-    {
-        return NULL;
-    }
-
-    length = frame->length;
-    frame = (beacond_parked_frame_t *)
-            beacond_parked_bytes(kafka, topic, place, length, again);
-
-    if (frame == NULL || frame->length != length
-        || sizeof(*frame) + frame->key_len + (uint64_t) frame->len > length)
-    {
-        return NULL;
-    }
-
-    p = (uint8_t *) (frame + 1);
-
-    return beacond_parked_crc(frame, p, p + frame->key_len) == frame->crc
-           ? frame : NULL;
-}
-
-beacond_parked_frame_t *
-beacond_parked_read(beacond_kafka_t *kafka,
-    const beacond_kafka_topic_t *topic, uint64_t *place, bool *damaged,
-    bool *again)
-{
-    beacond_parked_frame_t  *frame = NULL;
-
-    while (*place < topic->end
-           && (frame = beacond_parked_frame(kafka, topic, *place, again))
-              == NULL
-           && !*again)
-    {
-        *damaged = true;
-        *place = *place + sizeof(*frame) > kafka->chunk.size ? topic->end
-                                                             : *place + 8;
-    }
-
-    return frame;
-}
 
 /* Sending. */
 
@@ -293,7 +157,7 @@ beacond_parked_mark(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
         return false;
     }
 
-    done = job->error == 0;
+    done = job->error == 0 || job->error == ENOENT;
 
     if (!done) {
         beacond_parked_error(kafka, topic, job->error);
@@ -327,7 +191,23 @@ beacond_parked_again(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
     }
 }
 
-/* All of it is delivered, or not to be found.  Whether the file goes now or
+/* What cannot be found is lost. */
+static void
+beacond_parked_missing(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
+{
+    if (topic->waiting == 0) {
+        return;
+    }
+
+    beacond_kafka_error(kafka, &kafka->lost_limit, "%llu parked hits of topic "
+                        "\"%s\" are lost: damaged, or no longer in their file",
+                        (unsigned long long) topic->waiting, topic->name);
+    kafka->waiting -= topic->waiting;
+    kafka->unparked_lost += topic->waiting;
+    topic->waiting = 0;
+}
+
+/* A checkpoint says that nothing in it waits.  Whether the file goes now or
    when its disk comes back: it is this topic's no more. */
 static void
 beacond_parked_unlink(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
@@ -350,13 +230,25 @@ beacond_parked_unlink(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
         return;
     }
 
-    kafka->waiting -= topic->waiting;
-    kafka->unparked_lost += topic->waiting;
-    topic->waiting = 0;
     beacond_kafka_give(kafka, topic->taken);
     topic->generation = topic->end = topic->taken = 0;
-    topic->done = topic->place = 0;
+    topic->done = topic->place = topic->told = 0;
     topic->dirty = false;
+}
+
+/* All of it is delivered, or not to be found. */
+static void
+beacond_parked_finish(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
+{
+    beacond_parked_missing(kafka, topic);
+
+    if (topic->told == topic->end) {
+        beacond_parked_unlink(kafka, topic);
+
+    } else {
+        topic->done = topic->end;
+        kafka->parked_due = true;
+    }
 }
 
 void
@@ -393,8 +285,11 @@ beacond_kafka_parked_send(beacond_kafka_t *kafka,
                             "\"%s\" are damaged", topic->name);
     }
 
-    if (topic->place >= topic->end && topic->sent_head == NULL && !again) {
-        beacond_parked_unlink(kafka, topic);
+    if (again) {
+        topic->retry_ns = kafka->now + BEACOND_KAFKA_FULL;
+
+    } else if (topic->place >= topic->end && topic->sent_head == NULL) {
+        beacond_parked_finish(kafka, topic);
     }
 }
 
@@ -456,14 +351,11 @@ beacond_kafka_parked_told(beacond_kafka_t *kafka)
     beacond_kafka_msg_t    *msg;
     beacond_kafka_topic_t  *topic;
 
-    if (kafka->parked_ended == 0) {
-        return;
-    }
-
     for (topic = kafka->topics; topic != NULL; topic = topic->next) {
+        topic->told = topic->done;
+
         while ((msg = topic->sent_head) != NULL && msg->piece.told) {
             beacond_parked_drop(kafka, msg);
         }
-
     }
 }

@@ -99,8 +99,8 @@ beacond_kafka_unwritten(beacond_kafka_t *kafka, const char *what, int error)
     beacond_kafka_error(kafka, &kafka->file_limit, "%s: %s", what,
                         strerror(error));
 
-    return error == ENOSPC || error == EDQUOT || error == EROFS || error == EIO
-           ? BEACON_FULL : BEACON_SYS;
+    return error == ENOMEM || error == EMFILE || error == ENFILE
+           || error == EINTR || error == EAGAIN ? BEACON_SYS : BEACON_FULL;
 }
 
 bool

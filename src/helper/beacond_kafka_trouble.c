@@ -323,6 +323,16 @@ beacond_kafka_turn_parked(beacond_kafka_t *kafka,
         beacond_kafka_relieve(kafka, topic);
     }
 
+    /* its file cannot be begun, so there is none to be tried: then these are */
+
+    if (topic->generation == 0 && topic->held > 0
+        && kafka->now >= topic->retry_ns)
+    {
+        beacond_kafka_state(kafka, topic, BEACOND_TOPIC_FAILING);
+        topic->failing_ns = topic->retry_ns = kafka->now;
+        return;
+    }
+
     /* after a failure, nothing goes before all are back: in order */
 
     n = n > BEACOND_KAFKA_CHUNK ? BEACOND_KAFKA_CHUNK : n > 0 ? n : 1;

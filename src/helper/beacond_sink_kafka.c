@@ -255,9 +255,7 @@ beacond_sink_kafka_create(beacond_sink_t *sink, const json_t *conf,
     sink->data = kafka;
     kafka->sink = sink;
     kafka->copied = true;
-    kafka->beside = sink->conf->spool == NULL;
-    snprintf(kafka->dir, sizeof(kafka->dir), "%s",
-             kafka->beside ? sink->conf->dir : sink->conf->spool);
+    beacond_kafka_dir(kafka, NULL);
     kafka->conf = beacond_conf_kafka_create(conf, beacond_sink_kafka_say, err);
     rc = kafka->conf != NULL ? BEACON_OK : BEACON_INVALID;
 

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define BEACOND_SPOOL_BUFFER  (256 * 1024)
@@ -113,19 +112,7 @@ beacond_spool_seek(beacond_spool_reader_t *reader, uint64_t position)
     reader->position = position;
 }
 
-/* A segment that is not there: has somebody removed it, or is all of the
-   directory somewhere else just now? */
-static bool
-beacond_spool_removed(const beacond_spool_t *spool)
-{
-    struct stat  st;
-
-    return errno == ENOENT && stat(spool->dir, &st) == 0
-           && st.st_dev == spool->dev && st.st_ino == spool->ino;
-}
-
-/* The segment that holds the position, or the next one.  CORRUPT: it is not
-   there, and passed over. */
+/* The segment that holds the position, or the next one. */
 static beacon_rc_t
 beacond_spool_locate(beacond_spool_reader_t *reader)
 {
@@ -175,22 +162,10 @@ beacond_spool_locate(beacond_spool_reader_t *reader)
     reader->segment = start;
     reader->at = reader->len = 0;
 
-    if (reader->fd >= 0) {
-        return BEACON_OK;
-    }
-
-    if (!beacond_spool_removed(spool)) {
-        return BEACON_SYS;
-    }
-
-    reader->corrupt++;
-    reader->position = reader->end;
-
-    return BEACON_CORRUPT;
+    return reader->fd >= 0 ? BEACON_OK : BEACON_SYS;
 }
 
-/* Has need bytes from position on in the buffer, or as many as there are: what
-   is missing before the end is corrupt. */
+/* Has need bytes from position on in the buffer, or as many as there are. */
 static beacon_rc_t
 beacond_spool_fill(beacond_spool_reader_t *reader, size_t need)
 {
@@ -222,8 +197,6 @@ beacond_spool_fill(beacond_spool_reader_t *reader, size_t need)
         reader->cap = cap;
     }
 
-    reader->cut = false;
-
     while (reader->len < reader->cap) {
         left = reader->end - (reader->position + reader->len);
         want = reader->cap - reader->len;
@@ -245,7 +218,10 @@ beacond_spool_fill(beacond_spool_reader_t *reader, size_t need)
         }
 
         if (n == 0) {
-            reader->cut = true;         /* shorter than it was */
+
+            /* shorter than it was: what is missing is corrupt */
+
+            reader->end = reader->position + reader->len;
             break;
         }
 
@@ -298,7 +274,6 @@ beacond_spool_in_segment(beacond_spool_reader_t *reader,
             }
 
             if (reader->len == 0) {
-                reader->corrupt += reader->cut && !bad;
                 reader->position = reader->end;
                 return BEACON_AGAIN;
             }
@@ -313,9 +288,7 @@ beacond_spool_in_segment(beacond_spool_reader_t *reader,
             return BEACON_OK;
         }
 
-        if (rc == BEACON_AGAIN && reader->position + need <= reader->end
-            && !reader->cut)
-        {
+        if (rc == BEACON_AGAIN && reader->position + need <= reader->end) {
             continue;
         }
 
@@ -335,10 +308,6 @@ beacond_spool_next(beacond_spool_reader_t *reader, beacond_frame_t *frame)
 
     for ( ;; ) {
         rc = beacond_spool_locate(reader);
-
-        if (rc == BEACON_CORRUPT) {
-            continue;
-        }
 
         if (rc != BEACON_OK) {
             return rc;
