@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -156,6 +157,15 @@ beacond_spool_put(int fd, const uint8_t *data, size_t len, off_t at)
     return BEACON_OK;
 }
 
+/* Nobody finds again what is written to a file that somebody has removed. */
+static bool
+beacond_spool_listed(int fd)
+{
+    struct stat  st;
+
+    return fstat(fd, &st) != 0 || st.st_nlink > 0;
+}
+
 /* The last segment, if it is ours and has room; else a new one behind it. */
 static beacon_rc_t
 beacond_spool_segment(beacond_spool_t *spool)
@@ -170,7 +180,8 @@ beacond_spool_segment(beacond_spool_t *spool)
     last = spool->nsegments ? &spool->segments[spool->nsegments - 1] : NULL;
 
     if (spool->fd >= 0 && last != NULL
-        && last->end - last->start + spool->len <= spool->segment_size)
+        && last->end - last->start + spool->len <= spool->segment_size
+        && beacond_spool_listed(spool->fd))
     {
         return BEACON_OK;
     }
@@ -197,6 +208,7 @@ beacond_spool_segment(beacond_spool_t *spool)
     fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0) {
+        spool->next = errno == EEXIST ? start + 8 : spool->next;
         return errno == ENOSPC || errno == EDQUOT ? BEACON_FULL : BEACON_SYS;
     }
 

@@ -22,9 +22,10 @@
  *
  * Reading goes from frame to frame; what is no frame is passed over to the
  * next place (frames are 8-aligned) where magic, length and crc are right.
- * What that loses is known by the ordinals.  Versions BEACOND_SPOOL_VERSION
- * and the one before are read; a whole head of any other version means that
- * the segment is set aside (renamed *.aside) and never written to.
+ * A segment that somebody has truncated or removed is such a place.  What that
+ * loses is known by the ordinals.  Versions BEACOND_SPOOL_VERSION and the one
+ * before are read; a whole head of any other version means that the segment is
+ * set aside (renamed *.aside) and never written to.
  *
  * Threads: append, write, sync and drop belong to one; any may read.
  */
@@ -37,6 +38,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #define BEACOND_SEGMENT_MAGIC   0x31474553434542ULL     /* "BECSEG1" */
 #define BEACOND_FRAME_MAGIC     0x4d524642U             /* "BFRM" */
@@ -97,6 +99,8 @@ typedef struct {
 typedef struct {
     pthread_mutex_t     mutex;          /* of the segments */
     char               *dir;
+    dev_t               dev;            /* its own */
+    ino_t               ino;
     uint64_t            size;           /* the limit */
     unsigned            min_free;       /* per cent of the file system */
     uint64_t            segment_size;
@@ -187,6 +191,7 @@ typedef struct {
     size_t            cap;
     size_t            at;       /* of position, in buffer */
     size_t            len;
+    bool              cut;      /* the file ended before "end" */
     uint64_t          corrupt;  /* places passed over */
 } beacond_spool_reader_t;
 

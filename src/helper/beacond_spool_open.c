@@ -155,6 +155,11 @@ beacond_spool_list(beacond_spool_t *spool)
         return BEACON_SYS;
     }
 
+    if (fstat(dirfd(dir), &st) == 0) {
+        spool->dev = st.st_dev;
+        spool->ino = st.st_ino;
+    }
+
     while (rc == BEACON_OK && (entry = readdir(dir)) != NULL) {
         if (strncmp(entry->d_name, "journal.", 8) != 0
             || strlen(entry->d_name) != 24

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define BEACOND_SPOOL_BUFFER  (256 * 1024)
@@ -112,7 +113,19 @@ beacond_spool_seek(beacond_spool_reader_t *reader, uint64_t position)
     reader->position = position;
 }
 
-/* The segment that holds the position, or the next one. */
+/* A segment that is not there: has somebody removed it, or is all of the
+   directory somewhere else just now? */
+static bool
+beacond_spool_removed(const beacond_spool_t *spool)
+{
+    struct stat  st;
+
+    return errno == ENOENT && stat(spool->dir, &st) == 0
+           && st.st_dev == spool->dev && st.st_ino == spool->ino;
+}
+
+/* The segment that holds the position, or the next one.  CORRUPT: it is not
+   there, and passed over. */
 static beacon_rc_t
 beacond_spool_locate(beacond_spool_reader_t *reader)
 {
@@ -162,10 +175,22 @@ beacond_spool_locate(beacond_spool_reader_t *reader)
     reader->segment = start;
     reader->at = reader->len = 0;
 
-    return reader->fd >= 0 ? BEACON_OK : BEACON_SYS;
+    if (reader->fd >= 0) {
+        return BEACON_OK;
+    }
+
+    if (!beacond_spool_removed(spool)) {
+        return BEACON_SYS;
+    }
+
+    reader->corrupt++;
+    reader->position = reader->end;
+
+    return BEACON_CORRUPT;
 }
 
-/* Has need bytes from position on in the buffer, or as many as there are. */
+/* Has need bytes from position on in the buffer, or as many as there are: what
+   is missing before the end is corrupt. */
 static beacon_rc_t
 beacond_spool_fill(beacond_spool_reader_t *reader, size_t need)
 {
@@ -197,6 +222,8 @@ beacond_spool_fill(beacond_spool_reader_t *reader, size_t need)
         reader->cap = cap;
     }
 
+    reader->cut = false;
+
     while (reader->len < reader->cap) {
         left = reader->end - (reader->position + reader->len);
         want = reader->cap - reader->len;
@@ -218,10 +245,7 @@ beacond_spool_fill(beacond_spool_reader_t *reader, size_t need)
         }
 
         if (n == 0) {
-
-            /* shorter than it was: what is missing is corrupt */
-
-            reader->end = reader->position + reader->len;
+            reader->cut = true;         /* shorter than it was */
             break;
         }
 
@@ -274,6 +298,7 @@ beacond_spool_in_segment(beacond_spool_reader_t *reader,
             }
 
             if (reader->len == 0) {
+                reader->corrupt += reader->cut && !bad;
                 reader->position = reader->end;
                 return BEACON_AGAIN;
             }
@@ -288,7 +313,9 @@ beacond_spool_in_segment(beacond_spool_reader_t *reader,
             return BEACON_OK;
         }
 
-        if (rc == BEACON_AGAIN && reader->position + need <= reader->end) {
+        if (rc == BEACON_AGAIN && reader->position + need <= reader->end
+            && !reader->cut)
+        {
             continue;
         }
 
@@ -308,6 +335,10 @@ beacond_spool_next(beacond_spool_reader_t *reader, beacond_frame_t *frame)
 
     for ( ;; ) {
         rc = beacond_spool_locate(reader);
+
+        if (rc == BEACON_CORRUPT) {
+            continue;
+        }
 
         if (rc != BEACON_OK) {
             return rc;

@@ -220,6 +220,35 @@ beacon_indexed(const char *path)
     beacond_spool_close(spool);
 }
 
+/* Somebody makes room on the disk, with his own hands. */
+static void
+beacon_others(const char *path)
+{
+    int                     ordered;
+    beacond_spool_t        *spool = beacon_open(1 << 20);
+    beacond_frame_t         frame;
+    beacond_spool_reader_t  reader;
+
+    beacon_write(spool, 0, BEACON_RECORDS);
+    ok(truncate(path, 10000) == 0
+       && beacon_read(spool, &ordered) > 30 && ordered,
+       "what_is_left_of_a_segment_that_was_cut_off_is_read");
+    ok(truncate(path, 0) == 0 && beacon_read(spool, &ordered) == 0,
+       "one_that_was_emptied_is_passed_over");
+
+    beacond_spool_reader_init(&reader, spool);
+    ok(unlink(path) == 0
+       && beacond_spool_next(&reader, &frame) == BEACON_AGAIN
+       && reader.corrupt == 1, "as_is_one_that_was_removed");
+    beacond_spool_reader_dispose(&reader);
+
+    ok(beacon_write(spool, BEACON_RECORDS, BEACON_RECORDS + 9) == BEACON_OK
+       && spool->nsegments == 2 && beacon_read(spool, &ordered) == 9,
+       "what_follows_is_written_to_a_new_one");
+    beacond_spool_close(spool);
+    beacon_clear();
+}
+
 int
 main(void)
 {
@@ -286,6 +315,7 @@ main(void)
 
     beacon_indexed(path);
     beacon_clear();
+    beacon_others(path);
 
     spool = beacon_open(1 << 20);
     beacon_write(spool, 0, 10);
