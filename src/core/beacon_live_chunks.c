@@ -93,6 +93,26 @@ beacon_live_first(const beacon_live_writer_t *w, uint32_t site)
     return own->oldest && first <= own->last ? first : own->last + 1;
 }
 
+void
+beacon_live_chunks_begin(beacon_live_writer_t *w,
+    const beacon_live_own_site_t *site)
+{
+    uint32_t                  chunk;
+    beacon_live_own_chunk_t  *own;
+
+    for (chunk = site->newest; chunk; chunk = own->previous) {
+        own = &w->chunk[chunk];
+
+        if (own->first <= site->last + 1) {
+            break;
+        }
+
+        own->first = site->last + 1;
+        BEACON_LIVE_SET(beacon_live_chunk_at(&w->live, chunk)->first,
+                        own->first);
+    }
+}
+
 /* The oldest of a site is taken from it, and nobody's. */
 static uint32_t
 beacon_live_chunk_take(beacon_live_writer_t *w, uint32_t site)

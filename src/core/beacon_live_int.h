@@ -344,6 +344,11 @@ void beacon_live_chunks_free(beacon_live_writer_t *w, uint32_t site);
 /* A chunk of nobody: at open too. */
 void beacon_live_chunk_free(beacon_live_writer_t *w, uint32_t chunk);
 
+/* At open: chunks for a hit that was never committed take the one that comes
+   instead. */
+void beacon_live_chunks_begin(beacon_live_writer_t *w,
+    const beacon_live_own_site_t *site);
+
 /* What a chain's links must be; jump_index of a chunk's index. */
 uint64_t beacon_live_jump(uint64_t index);
 void beacon_live_chunk_jump(beacon_live_writer_t *w, uint32_t chunk);

@@ -378,6 +378,7 @@ beacon_live_rebuild_site(beacon_live_writer_t *w, uint32_t site)
 
     if (own->newest) {
         beacon_live_rebuild_last(w, own);
+        beacon_live_chunks_begin(w, own);
     }
 
     first = beacon_live_first(w, site);

@@ -451,8 +451,11 @@ beacon_live_back(const beacon_live_t *live, const beacon_live_info_t *site,
             return seqs[have - n] - 1;
         }
 
+        /* before it is none with its sequence but what was never whole */
+
         if (have) {
             since = seqs[0] - 1;
+            last = since;
             n -= have;
         }
 
