@@ -22,6 +22,8 @@ struct beacond_producer_s {
     beacond_producer_ops_t       ops;
     bool                         fatal;
     char                         reason[256];
+    rd_kafka_headers_t         **spare;         /* of messages that came back */
+    uint32_t                     nspare;        /* the last one is the newest */
     void                       (*done)(void *data);
     void                        *done_data;
 };
@@ -64,6 +66,27 @@ beacond_producer_failed(beacond_producer_t *producer)
     return producer->fatal;
 }
 
+/*
+ * A message's headers are five pieces of memory, which differ from those of
+ * any other in the id alone: with a quarter of the instructions of sending,
+ * they were made and freed for each.  So they are kept; used again newest
+ * first, as those may still be in the cache.
+ */
+static void
+beacond_producer_keep(beacond_producer_t *producer,
+    const rd_kafka_message_t *rkm)
+{
+    rd_kafka_headers_t  *headers;
+
+    if (producer->nspare < producer->conf->window
+        && rd_kafka_message_detach_headers((rd_kafka_message_t *) rkm,
+                                           &headers)
+           == RD_KAFKA_RESP_ERR_NO_ERROR)
+    {
+        producer->spare[producer->nspare++] = headers;
+    }
+}
+
 static void
 beacond_producer_report(rd_kafka_t *rk, const rd_kafka_message_t *rkm,
     void *opaque)
@@ -73,6 +96,7 @@ beacond_producer_report(rd_kafka_t *rk, const rd_kafka_message_t *rkm,
 
     (void) rk;
     BEACOND_POINT("kafka.report");
+    beacond_producer_keep(producer, rkm);
 
     if (what != BEACOND_DELIVERED && beacond_producer_failed(producer)) {
         what = BEACOND_PURGED;
@@ -155,6 +179,17 @@ beacond_producer_conf(beacond_producer_t *producer, bool alone,
     return rc;
 }
 
+static void
+beacond_producer_free(beacond_producer_t *producer)
+{
+    while (producer->nspare > 0) {
+        rd_kafka_headers_destroy(producer->spare[--producer->nspare]);
+    }
+
+    free(producer->spare);
+    free(producer);
+}
+
 beacond_producer_t *
 beacond_producer_create(const beacond_conf_kafka_t *conf,
     const beacond_producer_ops_t *ops, bool alone, beacon_err_t *err)
@@ -172,10 +207,18 @@ beacond_producer_create(const beacond_conf_kafka_t *conf,
 
     producer->conf = conf;
     producer->ops = *ops;
+    producer->spare = calloc(conf->window, sizeof(rd_kafka_headers_t *));
+
+    if (producer->spare == NULL) {
+        beacon_err(err, "out of memory");
+        beacond_producer_free(producer);
+        return NULL;
+    }
+
     rc = beacond_producer_conf(producer, alone, err);
 
     if (rc == NULL) {
-        free(producer);
+        beacond_producer_free(producer);
         return NULL;
     }
 
@@ -183,7 +226,7 @@ beacond_producer_create(const beacond_conf_kafka_t *conf,
 
     if (producer->rk == NULL) {
         rd_kafka_conf_destroy(rc);
-        free(producer);
+        beacond_producer_free(producer);
         beacond_properties_scrub(conf, text);
         beacon_err(err, "%.400s", text);
         return NULL;
@@ -201,7 +244,7 @@ beacond_producer_end(void *data)
 
     rd_kafka_destroy(producer->rk);
     producer->done(producer->done_data);
-    free(producer);
+    beacond_producer_free(producer);
 
     return NULL;
 }
@@ -264,10 +307,8 @@ beacond_producer_id(const beacond_message_t *message, const uint8_t **id)
 
 /* NULL: no memory. */
 static rd_kafka_headers_t *
-beacond_producer_headers(const beacond_message_t *message)
+beacond_producer_headers_new(const uint8_t *id, size_t len)
 {
-    size_t               id_len;
-    const uint8_t       *id;
     rd_kafka_headers_t  *headers;
 
     static const char  version[] = "beacon-version";
@@ -280,14 +321,43 @@ beacond_producer_headers(const beacond_message_t *message)
         return NULL;
     }
 
-    id_len = beacond_producer_id(message, &id);
     rd_kafka_header_add(headers, "beacon-id", sizeof("beacon-id") - 1, id,
-                        (ssize_t) id_len);
+                        (ssize_t) len);
     rd_kafka_header_add(headers, version, sizeof(version) - 1, "1", 1);
     rd_kafka_header_add(headers, type, sizeof(type) - 1, json,
                         sizeof(json) - 1);
 
     return headers;
+}
+
+/* Those of a message that came back, with another id where that is as long: the
+   library's own copy, in memory that is no constant, is written over. */
+static rd_kafka_headers_t *
+beacond_producer_headers(beacond_producer_t *producer,
+    const beacond_message_t *message)
+{
+    size_t               size, len;
+    const char          *name;
+    const void          *value;
+    const uint8_t       *id;
+    rd_kafka_headers_t  *headers;
+
+    len = beacond_producer_id(message, &id);
+
+    if (producer->nspare > 0) {
+        headers = producer->spare[--producer->nspare];
+
+        if (rd_kafka_header_get_all(headers, 0, &name, &value, &size)
+            == RD_KAFKA_RESP_ERR_NO_ERROR && size == len && value != NULL)
+        {
+            memcpy((void *) value, id, len);
+            return headers;
+        }
+
+        rd_kafka_headers_destroy(headers);
+    }
+
+    return beacond_producer_headers_new(id, len);
 }
 
 static beacon_rc_t
@@ -317,7 +387,7 @@ beacond_producer_send_of(beacond_producer_t *producer, void *topic,
     void *opaque, const char **reason)
 {
     rd_kafka_error_t     *error;
-    rd_kafka_headers_t   *headers = beacond_producer_headers(also);
+    rd_kafka_headers_t   *headers = beacond_producer_headers(producer, also);
     rd_kafka_resp_err_t   code;
 
     if (headers == NULL) {
@@ -344,7 +414,7 @@ beacond_producer_send_of(beacond_producer_t *producer, void *topic,
         return BEACON_OK;
     }
 
-    rd_kafka_headers_destroy(headers);
+    producer->spare[producer->nspare++] = headers;
     code = rd_kafka_error_code(error);
     rd_kafka_error_destroy(error);
     *reason = rd_kafka_err2str(code);
