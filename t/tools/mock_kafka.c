@@ -21,7 +21,7 @@
 #include <string.h>
 
 #define MOCK_ERRORS    256
-#define MOCK_QUIET_MS  1000             /* nothing more to read */
+#define MOCK_PATIENT_MS  60000          /* for what must come */
 
 static rd_kafka_mock_cluster_t  *mock_cluster;
 
@@ -77,8 +77,10 @@ static rd_kafka_resp_err_t
 mock_read(const char *name, const char *path)
 {
     FILE                             *file;
+    int64_t                           low, high;
     rd_kafka_t                       *rk;
     rd_kafka_message_t               *message;
+    rd_kafka_resp_err_t               error;
     rd_kafka_topic_partition_list_t  *list;
 
     file = fopen(path, "w");
@@ -94,10 +96,23 @@ mock_read(const char *name, const char *path)
     rd_kafka_assign(rk, list);
     rd_kafka_topic_partition_list_destroy(list);
 
-    while ((message = rd_kafka_consumer_poll(rk, MOCK_QUIET_MS)) != NULL) {
+    /* silence is no end: a busy machine makes some, too */
+
+    error = rd_kafka_query_watermark_offsets(rk, name, 0, &low, &high,
+                                             MOCK_PATIENT_MS);
+
+    while (error == RD_KAFKA_RESP_ERR_NO_ERROR && low < high) {
+        message = rd_kafka_consumer_poll(rk, MOCK_PATIENT_MS);
+
+        if (message == NULL) {
+            error = RD_KAFKA_RESP_ERR__TIMED_OUT;
+            break;
+        }
+
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             fwrite(message->payload, 1, message->len, file);
             fputc('\n', file);
+            low = message->offset + 1;
         }
 
         rd_kafka_message_destroy(message);
@@ -107,7 +122,7 @@ mock_read(const char *name, const char *path)
     rd_kafka_destroy(rk);
     fclose(file);
 
-    return RD_KAFKA_RESP_ERR_NO_ERROR;
+    return error;
 }
 
 static rd_kafka_resp_err_t
