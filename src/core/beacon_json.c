@@ -5,6 +5,7 @@
  */
 
 #include "beacon_json.h"
+#include "beacon_fold.h"
 #include "beacon_utf8.h"
 
 #include <stdlib.h>
@@ -278,7 +279,6 @@ beacon_json_add(beacon_json_state_t *st, const uint8_t *key, uint32_t object)
     int                   c;
     size_t                i;
     uint32_t              hash;
-    unsigned __int128     product;
     beacon_json_key_t    *slot;
     beacon_json_chars_t   chars = { key, 0 };
     uint64_t              h;
@@ -287,9 +287,7 @@ beacon_json_add(beacon_json_state_t *st, const uint8_t *key, uint32_t object)
 
     do {
         c = beacon_json_char(&chars);
-        product = (unsigned __int128) (h ^ (uint64_t) (c + 2))
-                  * (st->seed | 1);
-        h = (uint64_t) product ^ (uint64_t) (product >> 64);
+        h = beacon_fold(h ^ (uint64_t) (c + 2), st->seed | 1);
     } while (c >= 0);
 
     hash = (uint32_t) (h >> 32);

@@ -52,12 +52,6 @@ beacon_live_current(const beacon_live_t *live)
     return BEACON_LIVE_LOAD(beacon_live_head(live)->retired) == 0;
 }
 
-uint32_t
-beacon_live_present(const beacon_live_t *live)
-{
-    return (uint32_t) BEACON_LIVE_LOAD(beacon_live_head(live)->present);
-}
-
 
 /* Sites. */
 

@@ -34,9 +34,6 @@ void beacon_live_detach(beacon_live_t *live);
 /* 0: a newer store has taken its place; attach again. */
 int beacon_live_current(const beacon_live_t *live);
 
-/* How long who has been seen counts as here, in seconds (visitors=). */
-uint32_t beacon_live_present(const beacon_live_t *live);
-
 /* ---- sites */
 
 typedef struct {

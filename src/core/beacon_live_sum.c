@@ -26,7 +26,7 @@ beacon_live_sum_fold(const beacon_live_lanes_t *lanes)
     uint64_t  sum;
 
 #define beacon_live_sum_lane(i, key)                                          \
-    beacon_live_mix(lanes->one[i] ^ (key), lanes->two[i] ^ ~(uint64_t) (key))
+    beacon_fold(lanes->one[i] ^ (key), lanes->two[i] ^ ~(uint64_t) (key))
 
     sum = beacon_live_sum_lane(0, 0xa0761d6478bd642f)
           ^ beacon_live_sum_lane(1, 0xe7037ed1a0b428db)

@@ -7,19 +7,9 @@
 #define BEACON_LIVE_TEXT_H
 
 #include "beacon.h"
+#include "beacon_fold.h"
 
 #include <string.h>
-
-/* 64 x 64 -> 128 bits, folded. */
-static inline uint64_t
-beacon_live_mix(uint64_t a, uint64_t b)
-{
-    unsigned __int128  product;
-
-    product = (unsigned __int128) a * b;
-
-    return (uint64_t) product ^ (uint64_t) (product >> 64);
-}
 
 static inline uint64_t
 beacon_live_word(const uint8_t *p)
@@ -50,7 +40,7 @@ beacon_live_half(const uint8_t *p)
 static inline uint64_t
 beacon_live_salted(const uint64_t seed[2], uint64_t salt)
 {
-    return seed[0] ^ beacon_live_mix(salt ^ 0xa0761d6478bd642f, seed[1]);
+    return seed[0] ^ beacon_fold(salt ^ 0xa0761d6478bd642f, seed[1]);
 }
 
 static inline uint64_t
@@ -66,7 +56,7 @@ beacon_live_hash_on(uint64_t salted, uint64_t seed, beacon_str_t text)
 
     if (text.len >= 16) {
         for (left = text.len; left > 16; left -= 16, p += 16) {
-            hash = beacon_live_mix(beacon_live_word(p) ^ seed,
+            hash = beacon_fold(beacon_live_word(p) ^ seed,
                                    beacon_live_word(p + 8) ^ hash);
         }
 
@@ -87,9 +77,9 @@ beacon_live_hash_on(uint64_t salted, uint64_t seed, beacon_str_t text)
         last = 0;
     }
 
-    hash = beacon_live_mix(first ^ seed, last ^ hash);
+    hash = beacon_fold(first ^ seed, last ^ hash);
 
-    return beacon_live_mix(hash ^ text.len, seed ^ 0xe7037ed1a0b428db);
+    return beacon_fold(hash ^ text.len, seed ^ 0xe7037ed1a0b428db);
 }
 
 static inline uint64_t

@@ -68,7 +68,7 @@ beacon_args_step(const beacon_render_t *r, uint64_t hash, const uint8_t *key)
     memcpy(&word, key, 8);
     memcpy(&next, key + 8, 8);
 
-    return beacon_args_mix(hash ^ word, r->seed[1] ^ next);
+    return beacon_fold(hash ^ word, r->seed[1] ^ next);
 }
 
 /* Sixteen bytes at a time; the last ones, which may overlap those before, are
@@ -94,7 +94,7 @@ beacon_args_hash_long(const beacon_render_t *r, uint64_t hash,
     memcpy(&first, (len > 16) ? end - 16 : key, 8);
     memcpy(&last, end - 8, 8);
 
-    return beacon_args_mix(hash ^ first, r->seed[1] ^ last);
+    return beacon_fold(hash ^ first, r->seed[1] ^ last);
 }
 
 static void

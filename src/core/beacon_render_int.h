@@ -6,6 +6,7 @@
 #define BEACON_RENDER_INT_H
 
 #include "beacon_json.h"
+#include "beacon_fold.h"
 #include "beacon_macro.h"
 #include "beacon_render.h"
 #include "beacon_utf8.h"
@@ -231,16 +232,6 @@ beacon_args_equal(const beacon_arg_t *a, const beacon_arg_t *b)
            && memcmp(a->key, b->key, a->key_len) == 0;
 }
 
-static inline uint64_t
-beacon_args_mix(uint64_t a, uint64_t b)
-{
-    unsigned __int128  product;
-
-    product = (unsigned __int128) a * b;
-
-    return (uint64_t) product ^ (uint64_t) (product >> 64);
-}
-
 /* Bytes behind the key are loaded and masked out. */
 static inline uint64_t
 beacon_args_hash(const beacon_render_t *r, const uint8_t *key, uint32_t len)
@@ -256,7 +247,7 @@ beacon_args_hash(const beacon_render_t *r, const uint8_t *key, uint32_t len)
     memcpy(&word, key, 8);
     word &= r->first[len];
 
-    return beacon_args_mix(hash ^ word, r->seed[1]);
+    return beacon_fold(hash ^ word, r->seed[1]);
 }
 
 extern const beacon_render_ops_t beacon_render_portable;

@@ -178,8 +178,7 @@ function listen(first, left) {
         hit: (raw, id) => run === here.run && arrived(raw, id),
         gap: ours(gap), reset: ours(reset), up: ours(up), down: ours(lost)
     });
-    numbers_.stale();
-    numbers_.soon();
+    numbers_.anew();
     checkPage();
 }
 
@@ -229,15 +228,13 @@ function gap(n) {
 function reset() {
     feed.mark('the live store began anew; hits before this are not in it',
               'missed');
-    numbers_.stale();
-    numbers_.soon();
+    numbers_.anew();
 }
 
 function up() {
     if (here.phase === 'down') {
         phase(here.base);
-        numbers_.stale();
-        numbers_.soon();
+        numbers_.anew();
         checkPage();
     }
 }
@@ -273,8 +270,7 @@ function wrong(why) {
     say($('filter-said'), text);
     blankFeed(text);
     phase('wrong');
-    numbers_.stale();
-    numbers_.soon();
+    numbers_.anew();
 }
 
 // In the middle of it.  Another poll may find the same: one alone begins anew.
@@ -313,8 +309,7 @@ $('pause').addEventListener('click', () => {
     hold(here.paused ? 0 : now());
     if (!here.paused) {
         feed.flush();
-        numbers_.stale();
-        numbers_.soon();
+        numbers_.anew();
     }
     paint();
 });
@@ -357,8 +352,7 @@ document.addEventListener('visibilitychange', () => {
     } else if (here.left) {
         start(here.site, here.filter, here.left);
     } else if (here.stream || here.base === 'wrong') {
-        numbers_.stale();
-        numbers_.soon();
+        numbers_.anew();
     }
 });
 

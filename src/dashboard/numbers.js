@@ -34,9 +34,14 @@ export class Numbers {
             say($(id), '–');
     }
 
-    // The chart is asked for anew.
+    // The chart, too, is asked for anew.
     stale() {
         this.charted = 0;
+    }
+
+    anew() {
+        this.stale();
+        this.soon();
     }
 
     stop() {

@@ -382,33 +382,37 @@ beacond_keeper_owners(beacond_engine_t *engine)
     pthread_mutex_unlock(&engine->mutex);
 }
 
-/* Is some lane fuller than n eighths?  More than four eighths: sinks
-   do not wait to fill their buffers. */
-static bool
-beacond_keeper_fuller(beacond_engine_t *engine, unsigned n)
+/* In which eighth the fullest lane's end stands; 0: all are empty. */
+static uint64_t
+beacond_keeper_fill(const beacond_engine_t *engine)
 {
     uint32_t               i;
+    uint64_t               used, eighth, fill = 0;
     const beacond_lane_t  *lane;
 
     for (i = 0; i < engine->nlanes; i++) {
         lane = &engine->lanes[i];
 
-        if (lane->used && lane->ring != NULL
-            && lane->tail.offset - lane->reclaim.offset
-               > lane->ring->lane_size / 8 * n)
-        {
-            return true;
+        if (!lane->used || lane->ring == NULL) {
+            continue;
+        }
+
+        used = lane->tail.offset - lane->reclaim.offset;
+        eighth = used > 0 ? (used - 1) / (lane->ring->lane_size / 8) + 1 : 0;
+
+        if (fill < eighth) {
+            fill = eighth;
         }
     }
 
-    return false;
+    return fill;
 }
 
 /* Until the next turn; mutex held. */
 static uint64_t
-beacond_keeper_idle_ns(beacond_engine_t *engine)
+beacond_keeper_idle_ns(const beacond_engine_t *engine, uint64_t fill)
 {
-    if (engine->stopping || beacond_keeper_fuller(engine, 2)) {
+    if (engine->stopping || fill > 2) {
         return BEACOND_TURN_MIN;
     }
 
@@ -416,7 +420,7 @@ beacond_keeper_idle_ns(beacond_engine_t *engine)
         return BEACOND_TURN_HASTY;
     }
 
-    return engine->dirty || beacond_keeper_fuller(engine, 0)
+    return engine->dirty || fill > 0
            ? BEACOND_TURN_MAX : BEACOND_TURN_IDLE;
 }
 
@@ -425,7 +429,7 @@ static uint64_t
 beacond_keeper_turn(beacond_engine_t *engine)
 {
     bool      dirty;
-    uint64_t  idle, now = beacond_clock_ns();
+    uint64_t  fill, idle, now = beacond_clock_ns();
 
     pthread_mutex_lock(&engine->admin);
 
@@ -448,10 +452,11 @@ beacond_keeper_turn(beacond_engine_t *engine)
     }
 
     pthread_mutex_lock(&engine->mutex);
-    engine->tight = beacond_keeper_fuller(engine, 4);
-    engine->hasty = beacond_keeper_fuller(engine, 1);
+    fill = beacond_keeper_fill(engine);
+    engine->tight = fill > 4;       /* sinks do not wait to fill buffers */
+    engine->hasty = fill > 1;
     dirty = engine->dirty;
-    idle = beacond_keeper_idle_ns(engine);
+    idle = beacond_keeper_idle_ns(engine, fill);
     pthread_mutex_unlock(&engine->mutex);
 
     if ((dirty && now - engine->books_ns >= BEACOND_BOOKS_MIN)

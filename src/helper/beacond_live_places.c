@@ -129,8 +129,7 @@ beacond_places_load(beacond_places_t *places, beacond_live_t *live)
     }
 
     for (k = live->mark - note->mark; k < note->ngaps; k++) {
-        name.data = note->gaps[k].site;
-        name.len = note->gaps[k].len;
+        name = beacond_missed_name(&note->gaps[k]);
 
         if (name.len <= BEACON_SITE_MAX) {
             (void) beacond_live_gap(live, name, note->gaps[k].n);
@@ -255,7 +254,7 @@ beacond_places_carry(beacond_places_note_t *note,
     const beacond_missed_site_t *site)
 {
     uint32_t      i;
-    beacon_str_t  name = { site->len, site->site };
+    beacon_str_t  name = beacond_missed_name(site);
 
     i = beacond_places_carried(note, name);
 

@@ -26,6 +26,12 @@ typedef struct {
     uint8_t   site[BEACON_SITE_MAX];
 } beacond_missed_site_t;
 
+static inline beacon_str_t
+beacond_missed_name(const beacond_missed_site_t *site)
+{
+    return (beacon_str_t) { site->len, site->site };
+}
+
 /* What stands behind so many batches. */
 typedef struct {
     uint64_t               turn;

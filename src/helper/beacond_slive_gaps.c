@@ -16,8 +16,7 @@ beacond_slive_sort(beacond_slive_t *slive, beacond_live_t *live,
 
     for (i = 0; i < run->nsites; i++) {
         site = &run->sites[i];
-        name.data = site->site;
-        name.len = site->len;
+        name = beacond_missed_name(site);
 
         if (beacond_live_gap(live, name, 0) == BEACON_OK) {
             note->gaps[note->ngaps++] = *site;
@@ -58,8 +57,7 @@ beacond_slive_run(beacond_sink_t *sink, beacond_live_t *live,
     beacond_places_publish(&slive->places);
 
     for (i = 0; i < note->ngaps; i++) {
-        name.data = note->gaps[i].site;
-        name.len = note->gaps[i].len;
+        name = beacond_missed_name(&note->gaps[i]);
         (void) beacond_live_gap(live, name, note->gaps[i].n);
     }
 }

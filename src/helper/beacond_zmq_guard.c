@@ -1,4 +1,5 @@
 #include "beacond_zmq_guard.h"
+#include "beacond_clock.h"
 #include "beacond_log.h"
 #include "beacond_zmq_memory.h"
 
@@ -159,8 +160,6 @@ beacond_zmq_look(void)
 static void *
 beacond_zmq_guard_run(void *data)
 {
-    struct timespec  at;
-
     (void) data;
     pthread_mutex_lock(&beacond_zmq_guard.mutex);
 
@@ -174,12 +173,8 @@ beacond_zmq_guard_run(void *data)
         }
 
         beacond_zmq_look();
-        clock_gettime(CLOCK_REALTIME, &at);
-        at.tv_nsec += BEACOND_ZMQ_LOOK * 1000000;
-        at.tv_sec += at.tv_nsec / 1000000000;
-        at.tv_nsec %= 1000000000;
-        pthread_cond_timedwait(&beacond_zmq_guard.news,
-                               &beacond_zmq_guard.mutex, &at);
+        beacond_cond_wait(&beacond_zmq_guard.news, &beacond_zmq_guard.mutex,
+                          BEACOND_ZMQ_LOOK * BEACOND_MS);
     }
 
     pthread_mutex_unlock(&beacond_zmq_guard.mutex);
@@ -187,12 +182,21 @@ beacond_zmq_guard_run(void *data)
     return NULL;
 }
 
+static void
+beacond_zmq_guard_init(void)
+{
+    beacond_cond_init(&beacond_zmq_guard.news);
+}
+
 beacon_rc_t
 beacond_zmq_guard_begin(beacond_zmq_ward_t *ward)
 {
-    beacon_rc_t  rc = BEACON_OK;
+    beacon_rc_t            rc = BEACON_OK;
+    static pthread_once_t  once = PTHREAD_ONCE_INIT;
 
     pthread_mutex_lock(&beacond_zmq_guard.mutex);
+
+    pthread_once(&once, beacond_zmq_guard_init);
 
     if (beacond_zmq_guard.wards == NULL) {
         beacond_zmq_guard.ends = false;

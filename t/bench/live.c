@@ -234,6 +234,20 @@ bench_put(beacon_live_writer_t *writer, const bench_line_t *lines, size_t hits,
            (double) (bench_time() - start) / (double) done);
 }
 
+static beacon_live_writer_t *
+bench_open(const char *dir, uint64_t size)
+{
+    beacon_err_t           err;
+    beacon_live_writer_t  *writer;
+
+    if (beacon_live_open(&writer, dir, size, 300, &err) != BEACON_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        exit(1);
+    }
+
+    return writer;
+}
+
 /* Full lists: every key that there may be, in every minute of an hour. */
 static int
 bench_full(const char *dir, uint64_t hits, uint64_t visitors, uint64_t size)
@@ -241,16 +255,11 @@ bench_full(const char *dir, uint64_t hits, uint64_t visitors, uint64_t size)
     char                   line[BENCH_ROOM];
     uint32_t               k;
     uint64_t               i;
-    beacon_err_t           err;
     beacon_live_put_t      put;
     beacon_line_parts_t    parts;
     beacon_live_writer_t  *writer;
 
-    if (beacon_live_open(&writer, dir, size, 300, &err) != BEACON_OK) {
-        fprintf(stderr, "%s\n", err.text);
-        return 1;
-    }
-
+    writer = bench_open(dir, size);
     memset(&put, 0, sizeof(put));
     put.parts = &parts;
 
@@ -335,16 +344,11 @@ bench_fill_sites(const char *dir, const bench_line_t *lines, uint64_t hits,
 {
     char                   name[16];
     uint64_t               i, now_ms;
-    beacon_err_t           err;
     beacon_live_put_t      put;
     beacon_line_parts_t    parts;
     beacon_live_writer_t  *writer;
 
-    if (beacon_live_open(&writer, dir, size, 300, &err) != BEACON_OK) {
-        fprintf(stderr, "%s\n", err.text);
-        return 1;
-    }
-
+    writer = bench_open(dir, size);
     memset(&put, 0, sizeof(put));
     put.parts = &parts;
     now_ms = BENCH_START;
@@ -404,7 +408,6 @@ int
 main(int argc, char **argv)
 {
     uint64_t               now_ms;
-    beacon_err_t           err;
     static bench_line_t    lines[BENCH_LINES];
     beacon_live_writer_t  *writer;
 
@@ -430,10 +433,7 @@ main(int argc, char **argv)
                                 (uint64_t) atoll(argv[4]) << 20);
     }
 
-    if (argc != 4 || strcmp(argv[1], "put") != 0
-        || beacon_live_open(&writer, argv[3], BENCH_SIZE, 300, &err)
-           != BEACON_OK)
-    {
+    if (argc != 4 || strcmp(argv[1], "put") != 0) {
         fprintf(stderr, "live put HITS DIR | live full HITS VISITORS MIB DIR "
                         "| live now WINDOW ROUNDS DIR\n"
                         "live fill HITS SITES MIB DIR | live scan ROUNDS DIR"
@@ -443,6 +443,7 @@ main(int argc, char **argv)
 
     now_ms = BENCH_START;
     bench_make(lines);
+    writer = bench_open(argv[3], BENCH_SIZE);
     bench_put(writer, lines, (size_t) atol(argv[2]), &now_ms);
     beacon_live_close(writer);
 
