@@ -79,7 +79,7 @@ DEPS_BENCH = $(DEPS_TEST) wrk rsyslog rsyslog-kafka
 
 .PHONY: help all module beacond unit tools fuzzers build-tests thread-unit \
         deps deps-kafka deps-test deps-lint deps-bench demo test soak lint \
-        fuzz bench screenshots test-nginx-new install clean
+        fuzz bench screenshots test-nginx-new install clean distclean FORCE
 
 help:                                   ## print the targets
 	@sed -nE 's/^([a-z-]+):.*## */\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -119,12 +119,19 @@ $(B)/beacond: $(HELPER_O) $(B)/libbeacon.a
 # nginx links modules with its own flags, so they get the sanitizers, too.
 module: $(B)/ngx_http_beacon_module.so  ## build the nginx module
 $(B)/ngx_http_beacon_module.so: config ngx_http_beacon_module.c \
-        $(wildcard src/nginx/*.[ch] src/core/*.[ch] src/dashboard/*) $(SERVER)
+        $(wildcard src/nginx/*.[ch] src/core/*.[ch] src/dashboard/*) $(SERVER) \
+        $(B)/nginx.stamp
 	t/lib/nginx_build modules $(NGINX_SRC) $(B)/nginx \
 	    "-Wall -Wextra -Werror -Wno-unused-parameter -g -O2 $(HARDEN) \
 	    $(SANFLAGS) -D_GNU_SOURCE" "$(LDFLAGS)" $(if $(SERVER),$(NGINX_FLAGS))
 	@cp $(B)/nginx/objs/ngx_http_beacon_module.so $@.new
 	@mv $@.new $@
+
+# nginx loads no module that was built for another version of its own.
+$(B)/nginx.stamp: FORCE $(SERVER)
+	@mkdir -p $(@D)
+	@cat $(NGINX_SRC)/src/core/nginx.h >$@.new 2>/dev/null; \
+	    cmp -s $@.new $@ || cp $@.new $@; rm -f $@.new
 
 # nginx itself has undefined behaviour that is not ours to report.
 $(if $(SERVER),$(SERVER),unused-server):
@@ -280,7 +287,13 @@ install: all                            ## install (DESTDIR=, PREFIX=/usr)
 	install -m 644 conf/*.conf conf/*.service conf/*.properties \
 	    conf/*.json $(DESTDIR)$(EXAMPLES)
 
-clean:                                  ## remove build/
+# What was fetched from elsewhere stays.
+FETCHED    = nginx-dev source kafka axe
+clean:                                  ## remove what was built
+	@mkdir -p build
+	cd build && ls -A | grep -vxF $(FETCHED:%=-e %) | xargs -r rm -rf --
+
+distclean:                              ## remove build/
 	rm -rf build
 
 -include $(wildcard $(B)/core/*.d $(B)/helper/*.d $(B)/unit/*.d $(B)/*.d \
