@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A reload brings a spool that holds hits already: sinks that run get what
-they lack of them, once."""
+they lack of them, once.  Or one that is empty, to sinks that have read another
+before."""
 
 import os
 import shutil
@@ -75,5 +76,54 @@ for cursors in (True, False):
        'the spool drains')
     is_(rig.stop(), 0, 'the helper ends well')
     rig.remove()
+
+# ---- another spool, where the last one was
+
+
+def journals(rig):
+    return [name for name in os.listdir(rig.spool)
+            if name.startswith('journal.')]
+
+
+def removed(rig):
+    """Files without a name that the helper has open."""
+    top = '/proc/%d/fd' % rig.helper.pid
+    links = [os.readlink(os.path.join(top, fd)) for fd in os.listdir(top)]
+    return [link for link in links if link.endswith('(deleted)')]
+
+
+def lag(rig, what):
+    """One log cannot write, until twenty times its lanes are spooled."""
+    os.rename(rig.logs, rig.logs + '.away')
+    rig.push(20000)
+    ok(rig.wait(name='ids'), '%s: one sink has them, one lags' % what)
+    os.rename(rig.logs + '.away', rig.logs)
+    ok(wait_until(lambda: rig.sink()['pending'] == 0), '%s: it catches up'
+       % what)
+    rig.check('%s: it has all of them' % what)
+    is_([sink['lost'] for sink in rig.books()['sinks'].values()], [0, 0],
+        '%s: nothing is lost' % what)
+    ok(wait_until(lambda: not journals(rig)), '%s: the spool drains' % what)
+    ok(wait_until(lambda: not removed(rig)),
+       '%s: nobody has its files open any more' % what)
+
+
+rig = Rig(spool=True, lane='256k', lanes=4)
+rig.sinks = [{'type': 'log', 'name': 'log', 'at': 'test:5',
+              'path': os.path.join(rig.logs, 'all.jsonl')},
+             {'type': 'ids', 'name': 'ids', 'at': 'test:6',
+              'path': os.path.join(rig.top, 'ids')}]
+rig.start()
+rig.push(100)
+ok(rig.wait(), 'a log runs')
+lag(rig, 'the first spool')
+rig.spool = os.path.join(rig.top, 'another')
+ok(rig.reload(), 'a reload brings another')
+lag(rig, 'the second')
+rig.spool = os.path.join(rig.top, 'spool')
+ok(rig.reload(), 'a reload brings the first again')
+lag(rig, 'the first again')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
 
 done_testing()

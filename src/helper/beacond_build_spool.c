@@ -141,12 +141,19 @@ beacond_needs_passed(beacond_puller_t *puller)
 void
 beacond_build_spool(beacond_puller_t *puller, beacond_batch_t *batch)
 {
-    uint64_t         position;
-    beacon_rc_t      rc;
-    beacond_frame_t  frame;
+    uint64_t          position;
+    beacon_rc_t       rc;
+    beacond_frame_t   frame;
+    beacond_spool_t  *spool = puller->spool.spool;
 
     puller->last_need = 0;
     puller->spool_error = 0;
+
+    if (puller->moved) {
+        puller->moved = false;
+        beacond_spool_reader_dispose(&puller->spool);
+        puller->spool.spool = spool;
+    }
 
     if (!puller->journal) {
         beacond_spool_seek(&puller->spool,

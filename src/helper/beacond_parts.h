@@ -31,6 +31,8 @@
 #include "beacond_sink.h"
 #include "beacond_spool.h"
 
+#include <limits.h>
+
 #define BEACOND_LANES       BEACON_BOOKS_LANES
 #define BEACOND_RINGS       64
 #define BEACOND_QUEUE       8           /* live batches that wait for a sink */
@@ -123,6 +125,7 @@ typedef struct {
                                            frames, since the last seek */
     int                      spool_error;       /* errno of the last read */
     beacond_spool_reader_t   spool;
+    bool                     moved;     /* it has a file of another spool */
     uint64_t                 gaps;
     uint64_t                 corrupt;
     beacon_hit_t             hit;
@@ -205,6 +208,7 @@ struct beacond_sink_engine_s {
     beacond_puller_t    puller;
     beacond_pool_t      pool;
     beacond_copier_t   *copier;         /* NULL: none yet; its thread's */
+    char                spool_dir[PATH_MAX];    /* its thread's */
     beacond_log_limit_t loss_limit;
     uint64_t            loss_told;
 };
@@ -273,6 +277,8 @@ struct beacond_engine_s {
     bool                 spool_quit;
     bool                 spooling;      /* the keeper says: copy */
     bool                 spool_full;    /* the last write was refused */
+    bool                 spool_leaving; /* another takes its place: nobody
+                                           begins to read it, or takes of it */
     uint64_t             spool_ns;      /* when its thread last began to do
                                            something; 0: it waits */
     beacond_puller_t     spool_pull;    /* what the spooler is reading */

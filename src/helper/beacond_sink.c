@@ -208,14 +208,17 @@ const char *
 beacond_sink_spool_dir(beacond_sink_t *sink)
 {
     const char        *dir = NULL;
-    beacond_engine_t  *engine = beacond_sinker(sink)->engine;
+    beacond_sinker_t  *sinker = beacond_sinker(sink);
+    beacond_engine_t  *engine = sinker->engine;
 
     pthread_mutex_lock(&engine->mutex);
 
     /* while there is anything in it: its lanes may be all that is left */
 
     if (engine->spool != NULL && beacond_spool_used(engine->spool) > 0) {
-        dir = engine->spool->dir;
+        snprintf(sinker->spool_dir, sizeof(sinker->spool_dir), "%s",
+                 engine->spool->dir);
+        dir = sinker->spool_dir;        /* a reload may bring another spool */
     }
 
     pthread_mutex_unlock(&engine->mutex);
@@ -296,7 +299,8 @@ beacond_sink_spool_take(beacond_sink_t *sink, uint64_t n)
     pthread_mutex_lock(&engine->mutex);
 
     if (engine->spool != NULL) {
-        rc = beacond_spool_take(engine->spool, n);
+        rc = engine->spool_leaving ? BEACON_FULL
+             : beacond_spool_take(engine->spool, n);
     }
 
     pthread_mutex_unlock(&engine->mutex);

@@ -27,6 +27,7 @@ beacond_sinker_why(beacond_sinker_t *sinker, json_t *object)
 void
 beacond_sinker_status(beacond_sinker_t *sinker)
 {
+    bool               behind;
     char              *text = NULL;
     json_t            *object;
     size_t             len;
@@ -61,8 +62,15 @@ beacond_sinker_status(beacond_sinker_t *sinker)
     }
 
     engine->dirty = true;
+    behind = sinker->mode != BEACOND_ALIVE;
     pthread_mutex_unlock(&engine->mutex);
     free(text);
+
+    /* a segment that is unlinked takes its space while it is open */
+
+    if (!behind) {
+        beacond_spool_reader_dispose(&sinker->puller.spool);
+    }
 }
 
 /* So long, or until a reload says that it may be worth trying; false: quit. */

@@ -146,6 +146,10 @@ beacond_catch_prepare(beacond_sinker_t *sinker, const beacon_cursor_t *at)
         }
     }
 
+    if (spool && engine->spool_leaving) {
+        return false;
+    }
+
     if (spool && engine->spool != NULL && puller->rescanned < 2) {
         puller->spool.spool = engine->spool;
         return true;

@@ -129,6 +129,155 @@ beacond_spooler_join(beacond_engine_t *engine, const bool *had)
     engine->dirty = true;
 }
 
+/* Leaving one. */
+
+static beacond_puller_t *
+beacond_spooler_puller(beacond_engine_t *engine, uint32_t i)
+{
+    return i < engine->nsinks ? &engine->sinks[i]->puller
+                              : &engine->leaving[i - engine->nsinks]->puller;
+}
+
+/* Is some sink reading it just now? */
+static bool
+beacond_spooler_read(beacond_engine_t *engine)
+{
+    uint32_t                 i;
+    const beacond_puller_t  *puller;
+
+    for (i = 0; i < engine->nsinks + engine->nleaving; i++) {
+        puller = beacond_spooler_puller(engine, i);
+
+        if (puller->busy && !puller->building) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+/*
+ * Who waited for its thread, or for who reads it, would wait for its disk.
+ * Sinks that want to read it wait from here on; the mutex is held.
+ */
+static bool
+beacond_spooler_stuck(beacond_engine_t *engine)
+{
+    uint64_t  now = beacond_clock_ns(), until = now + BEACOND_STUCK;
+
+    if (engine->spool_ns != 0 && now - engine->spool_ns > BEACOND_STUCK) {
+        return true;
+    }
+
+    engine->spool_leaving = true;
+
+    while (beacond_spooler_read(engine) && now < until) {
+        beacond_cond_wait(&engine->work, &engine->mutex, 5 * BEACOND_MS);
+        now = beacond_clock_ns();
+    }
+
+    return beacond_spooler_read(engine);
+}
+
+/* Has it hits, or files of sinks?  Then it stays. */
+static beacon_rc_t
+beacond_spooler_empty(beacond_engine_t *engine, beacon_err_t *err)
+{
+    if (engine->spool == NULL || (beacond_spool_used(engine->spool) == 0
+                                  && beacond_spool_taken(engine->spool) == 0))
+    {
+        return BEACON_OK;
+    }
+
+    beacon_err(err, "the spool %s holds hits: it can be left only when it is "
+               "empty", engine->spool->dir);
+
+    return BEACON_INVALID;
+}
+
+/* Until the spool there is, if there is one, is gone, nobody reads it or takes
+   of it, and its thread has ended. */
+static beacon_rc_t
+beacond_spooler_leave(beacond_engine_t *engine, beacon_err_t *err)
+{
+    bool         stuck;
+    beacon_rc_t  rc;
+
+    if (engine->spool == NULL) {
+        return BEACON_OK;
+    }
+
+    pthread_mutex_lock(&engine->mutex);
+    stuck = beacond_spooler_stuck(engine);
+    engine->spool_leaving = !stuck;
+    pthread_mutex_unlock(&engine->mutex);
+
+    if (stuck) {
+        beacon_err(err, "the spool %s is stuck: it can be left only when it "
+                   "is not", engine->spool->dir);
+        return BEACON_INVALID;
+    }
+
+    /* its thread may have been about to write */
+
+    beacond_spooler_stop(engine);
+    rc = beacond_spooler_empty(engine, err);
+
+    if (rc != BEACON_OK) {
+        pthread_mutex_lock(&engine->mutex);
+        engine->spool_leaving = false;
+        pthread_mutex_unlock(&engine->mutex);
+        (void) beacond_spooler_start(engine);
+    }
+
+    return rc;
+}
+
+/* From one spool to another, either of which may be none; the mutex is held.
+   Whoever has a file of the old one open closes it before he reads again. */
+static void
+beacond_spooler_change(beacond_engine_t *engine, beacond_spool_t *spool)
+{
+    uint32_t           i;
+    beacond_puller_t  *puller;
+
+    for (i = 0; i < engine->nsinks + engine->nleaving; i++) {
+        puller = beacond_spooler_puller(engine, i);
+        puller->journal = false;
+        puller->moved = true;
+        puller->rescanned = 0;
+    }
+
+    beacond_spooler_close(engine);
+    engine->spool = spool;
+    engine->spooling = engine->spool_full = engine->spool_leaving = false;
+}
+
+/* What the new one brings along. */
+static beacon_rc_t
+beacond_spooler_enter(beacond_engine_t *engine)
+{
+    bool                     had[BEACOND_LANES];
+    uint32_t                 i;
+    beacond_spool_t         *spool = engine->spool;
+    beacond_spooler_found_t  found = { engine, false };
+
+    for (i = 0; i < BEACOND_LANES; i++) {
+        had[i] = engine->lanes[i].used;
+    }
+
+    beacond_spool_each(spool, beacond_spooler_found, &found);
+    engine->corrupt += spool->corrupt;
+    engine->set_aside += spool->set_aside;
+    engine->cursors = beacond_spooler_load(spool->dir);
+
+    if (engine->keeping) {
+        beacond_spooler_join(engine, had);
+    }
+
+    return found.full ? BEACON_FULL : BEACON_OK;
+}
+
 /*
  * At start, and at adoption: a spool in the same place stays open with its new
  * limits; one elsewhere takes its place if it is empty.
@@ -137,11 +286,8 @@ beacon_rc_t
 beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
     beacon_err_t *err)
 {
-    bool                      stuck, had[BEACOND_LANES];
-    uint32_t                  i;
-    beacon_rc_t               rc;
-    beacond_spool_t          *spool = NULL;
-    beacond_spooler_found_t   found = { engine, false };
+    beacon_rc_t       rc;
+    beacond_spool_t  *spool = NULL;
 
     if (engine->spool != NULL && conf->spool != NULL
         && strcmp(engine->spool->dir, conf->spool) == 0)
@@ -151,61 +297,33 @@ beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
         return BEACON_OK;
     }
 
-    if (engine->spool != NULL && (beacond_spool_used(engine->spool) > 0
-                                  || beacond_spool_taken(engine->spool) > 0))
-    {
-        beacon_err(err, "the spool %s holds hits: it can be left only when "
-                   "it is empty", engine->spool->dir);
-        return BEACON_INVALID;
-    }
+    rc = beacond_spooler_empty(engine, err);
 
-    /* whoever waited for its thread would wait for its disk */
-
-    pthread_mutex_lock(&engine->mutex);
-    stuck = engine->spool_ns != 0
-            && beacond_clock_ns() - engine->spool_ns > BEACOND_STUCK;
-    pthread_mutex_unlock(&engine->mutex);
-
-    if (stuck) {
-        beacon_err(err, "the spool %s is stuck: it can be left only when it "
-                   "is not", engine->spool->dir);
-        return BEACON_INVALID;
-    }
-
-    if (conf->spool != NULL) {
+    if (rc == BEACON_OK && conf->spool != NULL) {
         rc = beacond_spool_open(conf->spool, conf->spool_size,
                                 conf->spool_min_free, &spool, err);
-        if (rc != BEACON_OK) {
-            return rc;
+    }
+
+    if (rc == BEACON_OK) {
+        rc = beacond_spooler_leave(engine, err);
+
+        if (rc != BEACON_OK && spool != NULL) {
+            beacond_spool_close(spool);
         }
     }
 
-    beacond_spooler_stop(engine);
-    beacond_spooler_close(engine);
+    if (rc != BEACON_OK) {
+        return rc;
+    }
+
     beacond_schemas_spool(engine->schemas, conf->spool);
 
     pthread_mutex_lock(&engine->mutex);
-    engine->spool = spool;
-    engine->spooling = engine->spool_full = false;
-
-    for (i = 0; i < BEACOND_LANES; i++) {
-        had[i] = engine->lanes[i].used;
-    }
-
-    if (spool != NULL) {
-        beacond_spool_each(spool, beacond_spooler_found, &found);
-        engine->corrupt += spool->corrupt;
-        engine->set_aside += spool->set_aside;
-        engine->cursors = beacond_spooler_load(spool->dir);
-
-        if (engine->keeping) {
-            beacond_spooler_join(engine, had);
-        }
-    }
-
+    beacond_spooler_change(engine, spool);
+    rc = spool != NULL ? beacond_spooler_enter(engine) : BEACON_OK;
     pthread_mutex_unlock(&engine->mutex);
 
-    if (found.full) {
+    if (rc != BEACON_OK) {
         beacon_err(err, "the spool %s holds more lanes than %d", conf->spool,
                    BEACOND_LANES);
         return BEACON_INVALID;
