@@ -157,7 +157,11 @@ beacon_live_person_change(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
 
     was = *slot;
 
-    if (!beacon_live_person_parts(&was, parts)) {
+    /* damaged: it would leave the others less room than none */
+
+    if (!beacon_live_person_parts(&was, parts)
+        || parts[BEACON_LIVE_PERSON_ID].len > BEACON_LIVE_ID_MAX)
+    {
         return beacon_live_person_new(slot, count);
     }
 

@@ -4,6 +4,82 @@
  */
 
 #include "live_fixture.h"
+#include "beacon_live_counts.h"
+
+#define DAMAGE_OTHERS  10
+
+/* How many of the others are there. */
+static unsigned
+damage_others(live_t *l, const beacon_live_info_t *info)
+{
+    char                  visitor[16];
+    unsigned              i, found;
+    beacon_live_person_t  person;
+
+    for (i = 0, found = 0; i < DAMAGE_OTHERS; i++) {
+        snprintf(visitor, sizeof(visitor), "v%u", i);
+        found += beacon_live_visitor(&l->live, info, live_str(visitor),
+                                     &person) == BEACON_OK;
+    }
+
+    return found;
+}
+
+/* The longest id there is gets longer by a bit; then he hits again, with much
+   to say. */
+static void
+damage_writer(void)
+{
+    char                    id[BEACON_LIVE_ID_MAX + 1], page[3000];
+    char                    visitor[16];
+    live_t                  l;
+    uint8_t                *bytes;
+    unsigned                i;
+    uint64_t                now;
+    live_hit_t              hit;
+    beacon_live_info_t      info;
+    beacon_live_person_t    person;
+    beacon_live_visitor_t  *slot;
+
+    live_make(&l, BEACON_LIVE_SIZE_MIN);
+    now = 1795301760000ULL;
+    memset(id, 'a', sizeof(id) - 1);
+    id[sizeof(id) - 1] = '\0';
+    memset(page, 'x', sizeof(page) - 1);
+    page[0] = '/';
+    page[sizeof(page) - 1] = '\0';
+    hit = (live_hit_t) { .site = "shop", .visitor = id, .page = "/" };
+    (void) live_put(&l, &hit, now);
+
+    for (i = 0; i < DAMAGE_OTHERS; i++) {
+        snprintf(visitor, sizeof(visitor), "v%u", i);
+        hit.visitor = visitor;
+        (void) live_put(&l, &hit, now);
+    }
+
+    info = live_site(&l, "shop");
+    (void) beacon_live_visitor(&l.live, &info, live_str(id), &person);
+    bytes = live_bytes(&l);
+    slot = (void *) (bytes + ((uint8_t *) beacon_live_visitor_slot(&l.live,
+                                                                person.index)
+                              - (const uint8_t *) l.live.head));
+    slot->lens[0] ^= 128;
+
+    hit = (live_hit_t) {
+        .site = "shop", .visitor = id, .page = page,
+        .country = "0123456789abcdef",
+        .flags = "[\"aaaaaaaaaaaaaaaaaaaa\",\"bbbbbbbbbbbbbbbbbbbb\"]"
+    };
+    (void) live_put(&l, &hit, now);
+
+    ok(damage_others(&l, &info) == DAMAGE_OTHERS
+       && beacon_live_visitor(&l.live, &info, live_str(id), &person)
+          == BEACON_OK && live_is(person.id, id),
+       "a_slot_with_a_damaged_length_costs_nobody_else_his");
+
+    munmap(bytes, l.live.size);
+    live_remove(&l);
+}
 
 int
 main(void)
@@ -19,6 +95,8 @@ main(void)
     beacon_live_now_t     counted;
     beacon_live_info_t    info;
     beacon_live_person_t  person;
+
+    damage_writer();
 
     live_make(&l, BEACON_LIVE_SIZE_MIN);
     memset(&hit, 0, sizeof(hit));
