@@ -118,9 +118,12 @@ beacon_live_resume(beacon_live_writer_t *w, const char *dir, uint64_t size,
     if (file.size == size) {
         rc = beacon_live_start(w, &file, present, err);
 
-        if (rc != BEACON_CORRUPT) {
-            return rc;
+        if (rc == BEACON_OK) {
+            return BEACON_OK;
         }
+    }
+
+    if (rc == BEACON_CORRUPT) {
 
         /* to be set aside; its readers leave it */
 
@@ -130,7 +133,7 @@ beacon_live_resume(beacon_live_writer_t *w, const char *dir, uint64_t size,
 
     beacon_live_file_close(&file);
 
-    return BEACON_AGAIN;
+    return rc == BEACON_SYS ? rc : BEACON_AGAIN;
 }
 
 beacon_rc_t

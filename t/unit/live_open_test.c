@@ -3,10 +3,13 @@
 #include "live_store_fixture.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define NOW   1795301460000ULL
 #define HITS  20
+
+#define SIZE_64M  (64ULL << 20)
 
 static const char  *killed_at;
 
@@ -65,6 +68,86 @@ test_first(const char *point, const char *name)
        && first == HITS + 1, "and_is_found_behind_the_one_before");
 }
 
+/* Entries of /proc/self/fd. */
+static int
+open_files(void)
+{
+    int             n;
+    DIR            *d;
+    struct dirent  *entry;
+
+    d = opendir("/proc/self/fd");
+
+    for (n = 0; d != NULL && (entry = readdir(d)) != NULL; n++) { /* void */ }
+
+    if (d != NULL) {
+        (void) closedir(d);
+    }
+
+    return n;
+}
+
+/* A process that has room for the store's mapping, and for no more.  1: it
+   opens it in vain, and has then what it had before. */
+static int
+open_in_vain(void)
+{
+    int            before;
+    FILE          *statm;
+    unsigned long  pages;
+    beacon_err_t   err;
+    struct rlimit  limit;
+
+    statm = fopen("/proc/self/statm", "r");
+
+    if (statm == NULL || fscanf(statm, "%lu", &pages) != 1) {
+        return 0;
+    }
+
+    (void) fclose(statm);
+    limit.rlim_cur = limit.rlim_max = pages * (rlim_t) sysconf(_SC_PAGESIZE)
+                                      + SIZE_64M + 256 * 1024;
+    before = open_files();
+    (void) setrlimit(RLIMIT_AS, &limit);
+    writer = NULL;
+
+    return beacon_live_open(&writer, live_dir, SIZE_64M, 300, &err)
+           == BEACON_SYS
+           && beacon_live_open(&writer, live_dir, SIZE_64M, 300, &err)
+              == BEACON_SYS
+           && strstr(err.text, "no memory") != NULL
+           && open_files() == before;
+}
+
+static void
+test_memory(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    ok(1, "without_memory_a_store_is_closed_again # skip sanitizer");
+#else
+    int    status;
+    pid_t  pid;
+
+    clean();
+    (void) open_store(SIZE_64M, 300);
+    beacon_live_detach(&reader);
+    beacon_live_close(writer);
+    writer = NULL;
+
+    pid = fork();
+
+    if (pid == 0) {
+        _exit(open_in_vain() ? 0 : 1);
+    }
+
+    (void) waitpid(pid, &status, 0);
+
+    ok(status == 0, "without_memory_a_store_is_closed_again");
+    ok(open_store(SIZE_64M, 300) == BEACON_OK && files("", NULL) == 1,
+       "and_is_there_for_the_next");
+#endif
+}
+
 int
 main(void)
 {
@@ -76,6 +159,7 @@ main(void)
     test_first("live.chunk_linked", "linked");
     test_first("live.counted", "counted");
     test_first("live.fragment", "fragment");
+    test_memory();
 
     clean();
     (void) rmdir(live_dir);
