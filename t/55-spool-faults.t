@@ -138,4 +138,35 @@ rig.judge('input and output errors')
 is_(rig.stop(), 0, 'the helper ends well')
 rig.remove()
 
+# ---- it failed the last time: a log that was refused then, and needed nothing
+# of it in the end, is not refused the next time
+
+rig = Rig(spool=True, lane='1m', lanes=4)
+rig.sinks = [{'type': 'log', 'name': 'log', 'at': 'test:5', 'sync': 'off',
+              'path': os.path.join(rig.logs, 'all.jsonl')},
+             {'type': 'ids', 'name': 'ids', 'at': 'test:6',
+              'path': os.path.join(rig.top, 'ids')}]
+journal = rig.fault_fs(rig.spool)
+rig.start()
+rig.push(100)
+ok(rig.wait(), 'a log runs')
+journal.fail('write', 'open')
+os.rename(rig.logs, rig.logs + '.away')
+rig.push(1700, rate=3000)               # more than half a lane
+ok(wait_until(lambda: 'cannot write to the spool' in rig.error_text()),
+   'it lags, and cannot be spooled for')
+os.rename(rig.logs + '.away', rig.logs)
+ok(rig.wait() and wait_until(lambda: 'not spooling' in rig.error_text()),
+   'it catches up from the ring')
+journal.repair()
+os.rename(rig.logs, rig.logs + '.away')
+rig.push(5000)
+ok(rig.wait(name='ids'), 'it lags again, by more than a lane')
+os.rename(rig.logs + '.away', rig.logs)
+ok(rig.wait(), 'and catches up')
+rig.check('it has every hit once')
+is_(rig.sink()['lost'], 0, 'nothing is lost while the spool has room')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
+
 done_testing()

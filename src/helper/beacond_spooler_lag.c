@@ -124,6 +124,7 @@ beacond_spooler_decide(beacond_engine_t *engine)
 
     if (engine->spooling ? healthy && !lags : lags) {
         engine->spooling = lags;
+        engine->spool_full = false;     /* that was another time */
         beacond_log(BEACOND_NOTICE, lags ? "a sink lags: spooling"
                                          : "no sink lags: not spooling");
         pthread_cond_broadcast(&engine->rest);
