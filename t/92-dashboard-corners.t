@@ -21,6 +21,8 @@ env = live_env(server='''
 env.start()
 between = Between(free_port(), env.port)
 page = Dashboard(env, between.port)
+AWAY = between.answer('200 OK', 'Content-Type: application/json\r\n',
+                      '{"v":1,"sees":true,"helper":false}')
 page.before(page.FASTER + 'Object.assign(window.faster, {5000: 1000});')
 
 
@@ -178,6 +180,10 @@ page.wait(lambda: page.phase() == 'down',
           'a server away is told there, too')
 between.heal()
 page.wait(lambda: page.phase() == 'wrong', 'then again what was wrong')
+between.answers['page.json'] = AWAY
+page.wait(lambda: 'beacond' in page.state(), 'beacond away is told there, too')
+between.answers.clear()
+page.wait(lambda: page.phase() == 'wrong', 'and that it is back')
 page.run("document.getElementById('filter').select()")
 page.type('row ')
 page.live('another filter heals')
@@ -186,9 +192,7 @@ is_(page.run("return document.getElementById('filter').value"), 'row ',
     'a space at its end is left to who types')
 
 begin(filter='e=nothing')
-between.answers['page.json'] = between.answer(
-    '200 OK', 'Content-Type: application/json\r\n',
-    '{"v":1,"sees":true,"helper":false}')
+between.answers['page.json'] = AWAY
 page.wait(lambda: page.phase() == 'down' and 'beacond' in page.state(),
           'beacond away is told with a filter that matches nothing')
 between.answers.clear()
@@ -266,6 +270,10 @@ between.reset()
 page.wait(lambda: page.phase() == 'down', 'a server away is told there, too')
 between.heal()
 page.wait(lambda: page.phase() == 'empty', 'then it is empty again')
+between.answers['page.json'] = AWAY
+page.run("dispatchEvent(new Event('online'))")
+page.wait(lambda: 'beacond' in page.text('#blank-text'),
+          'beacond away is told there, too')
 between.answers.clear()
 page.live('until hits come')
 
@@ -292,6 +300,17 @@ page.wait(lambda: visible('#site-pop'), 'a picker whose list is on its way')
 is_(page.text('#site-more'), 'loading', 'says so')
 page.run('release()')
 page.wait(lambda: 'blog' in page.text('#site-list'), 'the list comes')
+page.key('Escape')
+between.answers['v1/sites'] = between.answer('503 Service Unavailable')
+page.key('ArrowDown')
+page.run('release()')
+ok('blog' in page.text('#site-list'), 'one that cannot be had leaves the list')
+page.run("document.getElementById('site-find').value = 'none'")
+page.wait(lambda: page.run("""
+    document.getElementById('site-find').dispatchEvent(new Event('input'));
+    return document.getElementById('site-more').textContent""")
+          == 'the list cannot be had now', 'and none of it is no such site')
+between.answers.clear()
 page.key('Escape', 'ArrowDown')
 page.wait(lambda: visible('#site-pop'), 'opened again')
 CHOICE = "return document.querySelector('[aria-selected=true]')?.site"

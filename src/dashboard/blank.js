@@ -1,6 +1,6 @@
 // Nothing to show, and why; another version behind the page.
 import {get, path} from './api.js';
-import {here, phase, title} from './state.js';
+import {AWAY, here, phase, title} from './state.js';
 import {$, make, say} from './text.js';
 
 const BUILD = document.documentElement.dataset.build;
@@ -41,10 +41,11 @@ export async function blank() {
                 + 'beacon_live_sites.');
     else if (!here.site || !sites.length
              || sites.some(one => one.site === here.site))
-        nothing('empty', 'No hits yet', here.site
+        nothing('empty', 'No hits yet', (here.site
             ? 'Nothing has come for ' + here.site + ' so far.'
             : 'Nothing has come so far. A site is there with its first hit; '
-                + 'put its name where SITE stands.', page);
+                + 'put its name where SITE stands.')
+            + (page.helper === false ? ' ' + AWAY + '.' : ''), page);
     else
         nothing('denied', 'You cannot see this site', 'There is no site of '
                 + 'that name here, or you may not see it. The list above has '

@@ -1,9 +1,9 @@
 // One poll: the numbers, the lists, the chart; and what they tell of the
 // stream.
 import {between, get, path} from './api.js';
-import {upgraded} from './blank.js';
+import {blank, upgraded} from './blank.js';
 import {now} from './clock.js';
-import {down, here, paint, phase, speak, title} from './state.js';
+import {AWAY, down, here, paint, phase, speak, title} from './state.js';
 import {$, number, say} from './text.js';
 
 const POLL = 5000;                      // ms between two
@@ -127,8 +127,7 @@ export class Numbers {
     // The server answers: is the stream there, too?
     judge(answer) {
         const {stream} = here;
-        if (here.phase === 'down' && !this.away
-            && (stream ? stream.open : here.base === 'wrong'))
+        if (here.phase === 'down' && !this.away && listens())
             phase(here.base);
         if (!stream)
             return;
@@ -159,12 +158,16 @@ export class Numbers {
             return;
         upgraded(page);
         this.away = page.helper === false;
-        if (this.away && here.phase === 'live')
-            phase('down', 'beacond is away; hits wait for it');
-        else if (page.helper && here.phase === 'down' && here.stream?.open)
+        if (here.phase === 'empty')
+            blank();                    // says it, too
+        else if (this.away && /live|wrong/.test(here.phase))
+            phase('down', AWAY);
+        else if (page.helper && here.phase === 'down' && listens())
             phase(here.base);
     }
 }
+
+const listens = () => here.stream ? here.stream.open : here.base === 'wrong';
 
 // Hits a minute of five; the answer's own rate is cut to hundredths a second.
 const rate = answer => answer.hits >= 50

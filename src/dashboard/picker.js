@@ -57,14 +57,14 @@ export class Picker {
         this.button.setAttribute('aria-expanded', 'true');
         this.find.value = this.chosen = '';
         this.find.focus();
-        this.loading = true;
+        this.fault = 'loading';
         this.show();
         try {
             this.sites = await this.load();
-        } catch {
-            // the list we have
+            this.fault = '';
+        } catch {                       // the list we have
+            this.fault = 'the list cannot be had now';
         }
-        this.loading = false;
         if (!this.pop.hidden)
             this.show();
     }
@@ -101,7 +101,7 @@ export class Picker {
         }));
         const rest = found.length - SHOWN;
         say($('site-more'), !found.length
-            ? this.loading ? 'loading' : 'no such site'
+            ? this.fault || 'no such site'
             : rest > 0 ? 'and ' + number(rest) + ' more: type to find one'
                 : 'visitors now at the right');
         const site = this.chosen || !part && this.site;

@@ -5,6 +5,7 @@ import {$, hide, hits, number, say} from './text.js';
 const SPEAK = 30000;                    // ms between two announcements
 const SETTLE = 1500;                    // ms that a state lasts, to be told
 const RECENT = 60000;                   // ms that a gap stays in the words
+export const AWAY = 'beacond is away; hits wait for it';
 
 export const here = {
     site: '', filter: '',
