@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -29,7 +30,8 @@ static struct {
     pthread_mutex_t         mutex;      /* of all of it */
     pthread_cond_t          news;       /* a first peer, or the end */
     pthread_t               thread;
-    bool                    ends;
+    uint64_t                age;        /* of the thread; one that is not of
+                                           this age ends */
     beacond_zmq_ward_t     *wards;      /* NULL: there is no thread */
     uint32_t                nwards;
     uint32_t                npeers;
@@ -82,7 +84,7 @@ beacond_zmq_know(int fd)
         peers[i].cut = false;
         peers[i].inode = beacond_zmq_inode(fd);
         beacond_zmq_guard.npeers += i == n;
-        pthread_cond_signal(&beacond_zmq_guard.news);
+        pthread_cond_broadcast(&beacond_zmq_guard.news);
     }
 }
 
@@ -160,10 +162,11 @@ beacond_zmq_look(void)
 static void *
 beacond_zmq_guard_run(void *data)
 {
-    (void) data;
+    uint64_t  age = (uint64_t) (uintptr_t) data;
+
     pthread_mutex_lock(&beacond_zmq_guard.mutex);
 
-    while (!beacond_zmq_guard.ends) {
+    while (age == beacond_zmq_guard.age) {
         beacond_zmq_tidy();
 
         if (beacond_zmq_guard.npeers == 0 && beacond_zmq_guard.over == 0) {
@@ -199,10 +202,9 @@ beacond_zmq_guard_begin(beacond_zmq_ward_t *ward)
     pthread_once(&once, beacond_zmq_guard_init);
 
     if (beacond_zmq_guard.wards == NULL) {
-        beacond_zmq_guard.ends = false;
-
         if (pthread_create(&beacond_zmq_guard.thread, NULL,
-                           beacond_zmq_guard_run, NULL) != 0)
+                           beacond_zmq_guard_run,
+                           (void *) (uintptr_t) beacond_zmq_guard.age) != 0)
         {
             rc = BEACON_SYS;
         }
@@ -224,6 +226,7 @@ void
 beacond_zmq_guard_end(beacond_zmq_ward_t *ward)
 {
     bool                  last;
+    pthread_t             thread;
     beacond_zmq_ward_t  **link = &beacond_zmq_guard.wards;
 
     pthread_mutex_lock(&beacond_zmq_guard.mutex);
@@ -235,12 +238,15 @@ beacond_zmq_guard_end(beacond_zmq_ward_t *ward)
     *link = ward->next;
     beacond_zmq_guard.nwards--;
     last = beacond_zmq_guard.wards == NULL;
-    beacond_zmq_guard.ends = last;
-    pthread_cond_signal(&beacond_zmq_guard.news);
+    beacond_zmq_guard.age += last;
+    thread = beacond_zmq_guard.thread;
+    pthread_cond_broadcast(&beacond_zmq_guard.news);
     pthread_mutex_unlock(&beacond_zmq_guard.mutex);
 
+    /* another sink may begin with a guard of its own by now */
+
     if (last) {
-        pthread_join(beacond_zmq_guard.thread, NULL);
+        pthread_join(thread, NULL);
     }
 }
 

@@ -5,9 +5,12 @@
 
 #include "tap.h"
 
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define TURNERS  8
 
 typedef struct {
     int  ours;
@@ -57,6 +60,44 @@ cut(void)
     return stats.cut;
 }
 
+/* A sink that is made while the last one goes. */
+static void *
+turns(void *data)
+{
+    int                 i;
+    bool               *good = data;
+    beacond_zmq_ward_t  ward;
+
+    memset(&ward, 0, sizeof(ward));
+
+    for (i = 0; i < 3000 && beacond_zmq_guard_begin(&ward) == BEACON_OK; i++) {
+        beacond_zmq_guard_end(&ward);
+    }
+
+    *good = i == 3000;
+
+    return NULL;
+}
+
+static bool
+in_turns(void)
+{
+    int        i;
+    bool       good[TURNERS], all = true;
+    pthread_t  threads[TURNERS];
+
+    for (i = 0; i < TURNERS; i++) {
+        pthread_create(&threads[i], NULL, turns, &good[i]);
+    }
+
+    for (i = 0; i < TURNERS; i++) {
+        pthread_join(threads[i], NULL);
+        all &= good[i];
+    }
+
+    return all;
+}
+
 int
 main(void)
 {
@@ -78,6 +119,8 @@ main(void)
     peer_close(&first);
     peer_close(&second);
     beacond_zmq_guard_end(&ward);
+
+    ok(in_turns(), "one begins while the last one ends");
 
     return done_testing();
 }
