@@ -434,6 +434,7 @@ beacond_keeper_turn(beacond_engine_t *engine)
     pthread_mutex_lock(&engine->admin);
 
     pthread_mutex_lock(&engine->mutex);
+    engine->hasty = false;          /* but for what readers tell meanwhile */
     beacond_lanes_tails(engine);
     pthread_mutex_unlock(&engine->mutex);
 
@@ -454,7 +455,7 @@ beacond_keeper_turn(beacond_engine_t *engine)
     pthread_mutex_lock(&engine->mutex);
     fill = beacond_keeper_fill(engine);
     engine->tight = fill > 4;       /* sinks do not wait to fill buffers */
-    engine->hasty = fill > 1;
+    engine->hasty |= fill > 1;
     dirty = engine->dirty;
     idle = beacond_keeper_idle_ns(engine, fill);
     pthread_mutex_unlock(&engine->mutex);
@@ -486,6 +487,15 @@ beacond_keeper_run(void *data)
 
         if (engine->quit) {
             break;
+        }
+
+        /* told since, while nobody waited */
+
+        if (engine->stopping) {
+            idle = BEACOND_TURN_MIN;
+
+        } else if (engine->hasty && idle > BEACOND_TURN_HASTY) {
+            idle = BEACOND_TURN_HASTY;
         }
 
         beacond_cond_wait(&engine->rest, &engine->mutex, idle);

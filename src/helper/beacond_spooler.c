@@ -314,7 +314,11 @@ beacond_spooler_run(void *data)
         pthread_mutex_lock(&engine->mutex);
         engine->spool_ns = 0;
 
-        if (wait > 0 && !engine->spool_quit) {
+        /* it may have been told to copy while it did something else */
+
+        if (wait > 0 && !engine->spool_quit
+            && (wait != BEACOND_IDLE || !engine->spooling))
+        {
             beacond_cond_wait(&engine->rest, &engine->mutex, wait);
         }
     }
