@@ -94,6 +94,7 @@ proxy.delay = 0
 proxy.refuse = True
 is_(ask(), None, 'it refuses')
 proxy.refuse = False
+wait_until(lambda: not proxy.pairs)
 with socket.create_connection(('127.0.0.1', proxy.port), 5) as sock:
     sock.settimeout(5)
     sock.sendall(HELLO)

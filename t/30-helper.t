@@ -115,13 +115,13 @@ is_(env.get('/px.gif?site=shop&n=1').status, 200, 'a hit is taken')
 ok(env.wait_drained(), 'and drained')
 
 if env.user:
-    is_(external(user='').wait(20), 1,
+    is_(external(user='').wait(20 * slow()), 1,
         'as root, where the workers are another user, it exits with 1')
 else:
     skip('not root')
 
 second = external()
-is_(second.wait(20), 3, 'a second helper exits with 3')
+is_(second.wait(20 * slow()), 3, 'a second helper exits with 3')
 is_(env.helper_pid(), helper.pid, 'and the first one goes on')
 
 before = env.hello()[1]
@@ -156,7 +156,7 @@ with open(conf, 'w', encoding='utf-8') as file:
 
 is_(env.get('/px.gif?site=shop&n=3').status, 200, 'a hit')
 helper.send_signal(signal.SIGTERM)
-is_(helper.wait(20), 0, 'TERM ends it, although the workers go on')
+is_(helper.wait(20 * slow()), 0, 'TERM ends it, although the workers go on')
 ok(env.error_lines('time is up, 0 hits stay'), 'with nothing left behind')
 
 ok(wait_until(lambda: env.error_lines('the helper is gone')),
@@ -227,7 +227,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as old, \
 
 ok(env.helper_pid() == helper.pid, 'it goes on')
 helper.send_signal(signal.SIGTERM)
-is_(helper.wait(10), 0, 'with no workers left, TERM ends it at once')
+is_(helper.wait(10 * slow()), 0, 'with no workers left, TERM ends it at once')
 ok(not os.path.exists(os.path.join(env.ring, 'beacond.sock')),
    'and its socket is gone')
 is_(sorted(int(line['args']['n']) for line in env.lines()), [1, 2, 3, 4, 5],

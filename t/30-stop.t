@@ -101,7 +101,7 @@ os.rename(env.log, env.log + '.away')
 burst(env, number=100)
 helper = kill_all_but_helper(env)
 ok(env.wait_error('the supervisor is gone'), 'nginx is killed as a whole')
-shutil.rmtree(env.ring)
+ok(wait_until(lambda: shutil.rmtree(env.ring) or True), 'with its ring')
 ok(proc.wait_gone(helper, 30), 'a helper that nobody can find leaves')
 like(''.join(env.error_lines('beacond: the ring')), 'with it 100 hits',
      'and says what it could not log')

@@ -23,6 +23,16 @@ SERVER = '''
         beacon_live_sites *;
         send_timeout 2s;
     }
+    location /flood/ {
+        beacon_live_view;
+        beacon_live_sites *;
+        access_log %%ROOT%%/order order;
+    }
+    location = /hit.gif {
+        beacon gif;
+        beacon_site shop;
+        access_log %%ROOT%%/order order;
+    }
 '''
 H2 = free_port()
 env = Env(workers=1, ring_options='lane_size=16m', server=SERVER, http='''
@@ -31,6 +41,7 @@ env = Env(workers=1, ring_options='lane_size=16m', server=SERVER, http='''
     gzip on;
     gzip_types *;
     gzip_min_length 1;
+    log_format order '$uri';
     server {
         listen 127.0.0.1:%d http2;
         location /live/ { beacon_live_view; beacon_live_sites *; }
@@ -184,15 +195,25 @@ with live.stream('/v1/shop/stream?since=' + resume) as stream:
 
 # ---- a flood of queries that read much
 
+def order():
+    """What was answered, in order."""
+    with open(os.path.join(env.root, 'order'), encoding='ascii') as file:
+        return file.read().splitlines()
+
+
+worker = env.worker_pids()[0]
+proc.send(worker, signal.SIGSTOP)       # until all of them are there
 flood = [env.client() for _ in range(40)]
 for client in flood:
-    client.send(client.format('/live/v1/shop/hits?args.e=never'))
-live.hit(n='meanwhile')
-unanswered = [client for client in flood if not client.closed()
-              and not client.buffer]
-ok(unanswered, 'a hit is taken before they are all answered')
+    client.send(client.format('/flood/v1/shop/hits?args.e=never'))
+with env.client() as client:
+    client.send(client.format('/hit.gif?n=meanwhile'))
+    proc.send(worker, signal.SIGCONT)
+    is_(client.response().status, 200, 'a hit is taken')
 is_({client.response().json()['next'].split('.')[0] for client in flood},
     {end.split('.')[0]}, 'they are answered, too')
+ok(wait_until(lambda: len(order()) == 41)
+   and order().index('/hit.gif') < 40, 'but not all of them before the hit')
 for client in flood:
     client.close()
 with env.client() as client:

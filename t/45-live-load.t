@@ -194,6 +194,19 @@ env = Env(workers=1, ring_options='lane_size=16m', values={
         access_log %%ROOT%%/order order;
     }
 ''')
+
+
+def order(wanted):
+    """What was asked for, in the order of the access log, which has it a
+    little later than who asked has the answer."""
+    def lines():
+        with open(os.path.join(env.root, 'order'), encoding='ascii') as file:
+            found = [line.split()[1] for line in file if 'limit=0' not in line
+                     and 'sites' not in line]
+        return found if len(found) >= wanted else None
+    return wait_until(lines) or []
+
+
 env.start()
 live = Live(env)
 ok(live.there(), 'the store is there')
@@ -217,12 +230,10 @@ is_({client.response().json()['gap'] for client in flood}, {0},
     'which are answered, too')
 for client in flood + hits:
     client.close()
-with open(os.path.join(env.root, 'order'), encoding='ascii') as file:
-    order = [line.split()[1] for line in file if 'limit=0' not in line
-             and 'sites' not in line]
-is_((order.count('/hit.gif'), len(order)), (TAKEN, TAKEN + QUERIES),
+answered = order(TAKEN + QUERIES)
+is_((answered.count('/hit.gif'), len(answered)), (TAKEN, TAKEN + QUERIES),
     'each of them is in the access log')
-ok('/live/v1/shop/hits' not in order[:TAKEN],
+ok('/live/v1/shop/hits' not in answered[:TAKEN],
    'every hit before any of the queries')
 
 # who is connected already is there in one round of the event loop
@@ -247,9 +258,8 @@ is_({len(client.response().json()['visitors']) for client in flood}, {500},
     'which come, too')
 for client in flood + hits:
     client.close()
-with open(os.path.join(env.root, 'order'), encoding='ascii') as file:
-    order = [line.split()[1] for line in file]
-behind = order[:len(order) - order[::-1].index('/hit.gif')]
+answered = order(TAKEN + QUERIES)
+behind = answered[:len(answered) - answered[::-1].index('/hit.gif')]
 diag('%d lists were before the last of %d hits'
      % (len(behind) - TAKEN, TAKEN))
 ok(len(behind) < 2 * TAKEN, 'most lists wait until the hits are taken')

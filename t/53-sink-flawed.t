@@ -55,12 +55,11 @@ for spool in (True, False):
     is_((books['sinks']['far']['done'], books['sinks']['far']['lost'],
          books['sinks']['far']['pending']), (0, 0, total),
         'its hits are pending')
-    like(books['sinks']['far'].get('last_error', ''), 'Test/Zone',
+    like(rig.told('last_error', bool, name='far') or '', 'Test/Zone',
          'the books say why')
     ok(wait_until(lambda: rig.sink('far')['errors'] > 1, 10),
        'it is tried again by itself')
-    is_(rig.error_text().count('cannot be made'), 1,
-        'the log tells it once a minute')
+    rig.once_a_minute('cannot be made', 'the log tells it once a minute')
     rig.repair()
     if not spool:
         ok(rig.reload(), 'and at a reload')
@@ -68,7 +67,8 @@ for spool in (True, False):
     rig.both('nothing is lost meanwhile, nor doubled')
     rig.push(100)
     ok(rig.wait() and rig.wait(name='far'), 'both go on')
-    unlike(str(rig.sink('far')), 'last_error', 'without an error')
+    is_(rig.told('last_error', lambda error: not error, name='far'), None,
+        'without an error')
     is_(rig.stop(), 0, 'the helper ends well')
     rig.remove()
 
@@ -104,7 +104,7 @@ ok(rig.push(100) and rig.wait(100, name='ids'), 'which is in use')
 rig.sinks[1] = dict(rig.sinks[1], timezone='Not/There')
 ok(rig.reload() and 'the old configuration stays' in rig.error_text(),
    'a reload that brings one that cannot be made is refused as a whole')
-like(rig.error_text(), 'stays: .*Not/There', 'with the reason')
+rig.says('stays: .*Not/There', 'with the reason')
 ok(rig.push(100) and rig.wait(), 'the old one goes on')
 del rig.sinks[0]
 rig.sinks[0].pop('timezone')

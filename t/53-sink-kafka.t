@@ -9,6 +9,7 @@ import re
 import signal
 import stat
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
@@ -127,6 +128,9 @@ is_(where.get('t._overflow.' + YEAR),
 
 # ---- the status
 
+wait_until(lambda: all(env.status()['sinks'][name]['last_success']
+                       and env.status()['sinks'][name]['in_flight'] == 0
+                       for name in ('kafka', 'keyed', 'topics')))
 status = env.status()
 sink = status['sinks']['kafka']
 is_((sink['type'], sink['done'], sink['lost'], sink['pending']),
@@ -140,8 +144,9 @@ ok(wait_until(lambda: any(
     broker['state'] == 'UP' and broker['rtt_ms'] >= 0 for broker
     in env.status()['sinks']['kafka']['brokers'].values()), 10),
    'it tells the brokers, that they are up, and their round-trip time')
-like(sink['last_success'], r'^20\d\d-', 'and the last success')
-ok(status['sinks']['topics']['overflow'] > 0, 'and the overflow')
+like(str(sink['last_success']), r'^20\d\d-', 'and the last success')
+ok(wait_until(lambda: env.status()['sinks']['topics']['overflow'] > 0),
+   'and the overflow')
 
 # ---- a reload that changes nothing for it, and one that does
 
@@ -210,6 +215,7 @@ kafka.create('two')
 kafka.create('second')
 for proxy in kafka.proxies:
     proxy.refuse = True
+began = time.monotonic()
 env = environment(kafka_conf(kafka.plain, 'two')
                   + kafka_conf(kafka.proxied, 'second', name='down'))
 load = Load(env, path='/v.gif', seconds=7, rate=1000)
@@ -224,8 +230,9 @@ sink = env.status()['sinks']['down']
 is_((sink['done'], sink['lost'], sink['pending']), (0, 0, accepted),
     'the one that is down has them pending')
 said = env.error_lines('"down"')
-ok(1 <= len(said) <= 2, 'the error log tells it, not more than once a minute')
-if len(said) > 2:
+ok(1 <= len(said) <= 2 + (time.monotonic() - began) // 60,
+   'the error log tells it, not more than once a minute')
+if len(said) != 1:
     diag('\n'.join(said))
 for proxy in kafka.proxies:
     proxy.heal()

@@ -89,11 +89,12 @@ if 'start' in only:
     rig.push(1000, sites=2)
     ok(waits(rig), 'a start without their disk: the sink waits, and says so')
     ok(rig.wait(), 'the log goes on')
-    is_(rig.error_text().count('are missing in'), 1, 'once a minute')
+    rig.once_a_minute('are missing in', 'once a minute')
     ok(rig.reload(), 'a reload is taken')
     is_(rig.stop(), 0, 'and a stop')
+    told = rig.error_text().count('are missing in')
     rig.start()
-    ok(wait_until(lambda: rig.error_text().count('are missing in') > 1, 30),
+    ok(wait_until(lambda: rig.error_text().count('are missing in') > told, 30),
        'the next helper waits as well')
     back(rig)
     ok(settles(rig, done=1500, parked_hits=1500, lost=0),
@@ -195,8 +196,7 @@ if 'running' in only:
     os.unlink(os.path.join(rig.spool, 'kafka.parked', 'e-s0'))
     ok(settles(rig, seconds=60, done=1000, parked_hits=0, lost=1000),
        'somebody removes the file: they are lost, and counted')
-    like(rig.error_text(), '1000 parked hits of topic "e-s0" are lost',
-         'which is told')
+    rig.says('1000 parked hits of topic "e-s0" are lost', 'which is told')
     rig.push(2000, sites=2)
     ok(settles(rig, done=2000, parked_hits=1000, lost=1000),
        'the topic is parked again, the other goes on')

@@ -61,8 +61,8 @@ for what, small in (('spool full', True), ('disk full', False)):
     is_(set(range(4000)) - numbers, set(), '%s: the oldest are kept' % what)
     ok(doubles <= rig.deaths * rig.WINDOW and disorder == 0,
        '%s: in order, doubles within the window' % what)
-    like(rig.error_text(), r'"kafka" lost \d+ hits',
-         '%s: the error log says which' % what)
+    rig.says(r'"kafka" lost \d+ hits',
+             '%s: the error log says which' % what)
     rig.check('%s: the log has each hit once' % what)
     rig.end(what)
 
@@ -153,7 +153,7 @@ cut(False)
 rig.start()
 ok(settled(rig), 'a spool of another version does not stop it')
 is_(os.path.getsize(first + '.aside'), size, 'it is set aside, untouched')
-like(rig.error_text(), 'of another version', 'which is told')
+rig.says('of another version', 'which is told')
 sink = rig.sink('kafka')
 is_(sink['done'] + sink['lost'], rig.next, 'what was in it is counted')
 is_(len(rig.arrived()[0]), sink['done'], 'all else arrives')

@@ -70,9 +70,9 @@ for spool in (False, True):
        'the books know of all')
     is_((rig.sink()['done'], rig.sink()['lost'], rig.sink()['pending']),
         (1700, 500, 0), 'and that these are lost')
-    like(rig.error_text(), 'header of lane 0 of ring.* is corrupt',
-         'the log tells it')
-    like(rig.error_text(), 'is drained and set aside', 'and what became of it')
+    rig.says('header of lane 0 of ring.* is corrupt',
+             'the log tells it')
+    rig.says('is drained and set aside', 'and what became of it')
     rig.push(300)
     ok(rig.wait(2000), 'the new ring is drained')
     rig.kill()

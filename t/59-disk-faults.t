@@ -55,7 +55,7 @@ rig.send(signal.SIGTERM)
 ok(wait_until(lambda: 'leaving without' in rig.error_text()),
    'a stop does not wait for it')
 rig.disk.freeze(False)
-ok(rig.helper.wait(20) is not None, 'the helper ends when it can')
+ok(rig.ended() is not None, 'the helper ends when it can')
 rig.start()
 ok(rig.wait(), 'the next one goes on')
 rig.check('a stop meanwhile loses and doubles nothing')
@@ -158,9 +158,9 @@ else:
     open(name, 'w').close()
     rig.push(500)
     rig.start(**environ)
-    is_(rig.helper.wait(10), 4, 'a helper that can make no thread wants to be '
+    is_(rig.ended(), 4, 'a helper that can make no thread wants to be '
         'started again')
-    like(rig.error_text(), 'cannot make a thread', 'it says why')
+    rig.says('cannot make a thread', 'it says why')
     os.unlink(name)
     rig.start(**environ)
     ok(rig.wait(), 'the next one drains')

@@ -87,11 +87,11 @@ def provoke(name, env, child):
         lanes += 1
         child.send_signal(signal.SIGUSR1)
     elif need == RELOAD:
-        env.reload()
+        env.reload(adopted=False)
     elif need == RETIRE:
         lanes += 1
         env.configure(ring_options='lane_size=512k lanes=%d' % lanes)
-        env.reload()
+        env.reload(adopted=False)
     elif need == REOPEN:
         tell(env, 'REOPEN')
     elif need == STOP:

@@ -73,7 +73,7 @@ for i in range(reloads):
     if len(held) > 40:                  # 200 generations are too many
         for client in held.pop(0):
             client.close()
-    if not env.reload():
+    if not env.reload(adopted=False):
         ok(False, 'new workers take over at reload %d' % i)
         break
     without += not wait_until(lambda: all_own_a_lane(env), 5)

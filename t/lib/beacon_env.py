@@ -276,8 +276,10 @@ class Env:
         pid = pid or self.master()
         return bool(pid) and proc.send(pid, signum)
 
-    def reload(self, seconds=10):
-        """HUP; True once only new workers take connections."""
+    def reload(self, seconds=10, adopted=True):
+        """HUP; True once only new workers take connections and, with adopted,
+        the helper that answered before has the new configuration."""
+        hello = self.hello() if adopted else None
         master = self.master()
         old = set(self.worker_pids(master))
         proc.send(master, signal.SIGHUP)
@@ -285,7 +287,9 @@ class Env:
         def renewed():
             now = set(self.worker_pids(master))
             return len(now) == self.workers and not now & old
-        return bool(t.wait_until(renewed, seconds))
+        return bool(t.wait_until(renewed, seconds)) and (
+            hello is None or bool(t.wait_until(
+                lambda: self.hello()[1] > hello[1], seconds)))
 
     def upgrade(self, seconds=10):
         """USR2: starts the new master; returns (old pid, new pid) once its
@@ -350,7 +354,7 @@ class Env:
         None."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
-                sock.settimeout(5)
+                sock.settimeout(5 * proc.wanted())
                 sock.connect(os.path.join(self.ring, 'beacond.sock'))
                 words = sock.recv(4096).decode().split()
         except OSError:

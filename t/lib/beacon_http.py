@@ -4,6 +4,8 @@ byte, and never retries or follows anything."""
 import json
 import socket
 
+from beacon_proc import wanted
+
 
 def as_bytes(text):
     """Bytes as they are; a string as latin-1, where it fits, else UTF-8."""
@@ -48,7 +50,8 @@ class Client:
 
     def __init__(self, port, host='127.0.0.1', timeout=10):
         self.peer = '%s:%d' % (host, port)
-        self.sock = socket.create_connection((host, port), timeout)
+        self.timeout = timeout * wanted()
+        self.sock = socket.create_connection((host, port), self.timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b''
 
@@ -163,4 +166,4 @@ class Client:
         except OSError:
             return True
         finally:
-            self.sock.settimeout(10)
+            self.sock.settimeout(self.timeout)

@@ -125,9 +125,9 @@ def send(pid, signum):
 
 def wait_gone(pid, seconds=10):
     """Polls until the process is gone or a zombie."""
-    deadline = time.monotonic() + seconds
+    start = time.monotonic()
     while alive(pid):
-        if time.monotonic() > deadline:
+        if time.monotonic() > start + seconds * wanted():
             return False
         time.sleep(0.01)
     return True

@@ -17,13 +17,15 @@ import atexit
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
 
-from beacon_test import BUILD, Env, diag, ok, proc, slow, wait_until
+from beacon_test import (BUILD, Env, diag, like, ok, proc, slow,
+                         wait_until)
 
 HITS = 'n'
 SHIM = os.path.join(os.path.dirname(__file__), 'fault_shim.c')
@@ -100,6 +102,7 @@ class Rig:
         self.next = 0
         self.mounts = []
         self.disks = []
+        self.began = time.monotonic()
 
     # ---- processes
 
@@ -165,26 +168,29 @@ class Rig:
         if self.helper is None:
             return None
         self.helper.send_signal(signum)
-        try:
-            code = self.helper.wait(seconds * slow())
-        except subprocess.TimeoutExpired:
+        code = self.ended(seconds)
+        if self.helper:
             self.helper.kill()
             self.helper.wait()
-            code = None
-        self.helper = None
+            self.helper = None
         return code
 
     def kill(self):
         return self.stop(signal.SIGKILL)
 
-    def died(self, seconds=20):
-        """Waits until the helper was killed (at a point)."""
+    def ended(self, seconds=20):
+        """Waits until the helper has ended; its exit code, None if it does
+        not end."""
         try:
             code = self.helper.wait(seconds * slow())
         except subprocess.TimeoutExpired:
-            return False
+            return None
         self.helper = None
-        return code == -signal.SIGKILL
+        return code
+
+    def died(self, seconds=20):
+        """Waits until the helper was killed (at a point)."""
+        return self.ended(seconds) == -signal.SIGKILL
 
     def push(self, count, wait=True, **options):
         """Commits the next hits; False: they did not fit in time."""
@@ -261,10 +267,27 @@ class Rig:
         return wait_until(lambda: self.books().get('pid') == self.helper.pid,
                           seconds, 0.02)
 
-    def told(self, key, good, seconds=10):
-        """The member of the log's status, once it is good (it lags)."""
-        wait_until(lambda: good(self.sink().get(key)), seconds, 0.05)
-        return self.sink().get(key)
+    def told(self, key, good, seconds=10, name='log'):
+        """The member of a sink's status, once it is good (it lags: but for
+        what is done, lost, pending and an error half a second)."""
+        wait_until(lambda: good(self.sink(name).get(key)), seconds, 0.05)
+        return self.sink(name).get(key)
+
+    def says(self, pattern, name, seconds=10):
+        """One test: a line of the error log matches; a thread writes it, a
+        little later."""
+        wait_until(lambda: re.search(pattern, self.error_text(), re.M),
+                   seconds, 0.02)
+        return like(self.error_text(), pattern, name)
+
+    def once_a_minute(self, text, name):
+        """One test: so often do lines of the error log have that."""
+        wait_until(lambda: text in self.error_text(), 10, 0.02)
+        lines = [line for line in self.error_text().splitlines()
+                 if text in line]
+        if not ok(1 <= len(lines) <= 1 + (time.monotonic() - self.began) / 60,
+                  name):
+            diag('\n'.join(lines) or 'never')
 
     def balance(self, name):
         """Of each sink: what is done, lost and pending was accepted."""

@@ -8,14 +8,14 @@ import sys
 
 from beacon_rig import Rig
 from beacon_spy import Subscriber
-from beacon_test import TOP, is_, ok, skip, wait_until
+from beacon_test import TOP, is_, ok, skip, slow, wait_until
 
 MB = 1 << 20
 
 
 def greet(sock, endpoint, kind=b'SUB'):
     """A peer as ZeroMQ sees it, each step once its own is there."""
-    sock.settimeout(10)
+    sock.settimeout(10 * slow())
     sock.connect(endpoint[6:])
     sock.sendall(b'\xff' + bytes(8) + b'\x7f\x03\x00NULL' + bytes(48))
     sock.recv(64, socket.MSG_WAITALL)

@@ -44,8 +44,8 @@ SOAK = os.environ.get('BEACON_SOAK', '') not in ('', '0')
 
 __all__ = ['ok', 'is_', 'isnt', 'like', 'unlike', 'is_subset', 'diag', 'skip',
            'skip_all', 'done_testing', 'bail_out', 'wait_until', 'never',
-           'count', 'tally', 'seed', 'free_port', 'tool', 'Env', 'Client',
-           'Closed', 'Response', 'proc', 'TOP', 'BUILD', 'SOAK']
+           'slow', 'count', 'tally', 'seed', 'free_port', 'tool', 'Env',
+           'Client', 'Closed', 'Response', 'proc', 'TOP', 'BUILD', 'SOAK']
 
 
 # ---- TAP
@@ -220,12 +220,13 @@ def _on_signal(signum, _frame):
 
 def wait_until(condition, seconds=10, interval=0.01):
     """Polls until condition() is true; returns its last value.  A condition
-    that raises OSError, Closed or ValueError is false."""
+    that raises OSError, Closed or ValueError is false, and so is one that
+    misses something that is not there yet: KeyError, IndexError, TypeError."""
     start = time.monotonic()
     while True:
         try:
             value = condition()
-        except (OSError, Closed, ValueError):
+        except (OSError, Closed, ValueError, LookupError, TypeError):
             value = None
         if value or time.monotonic() > start + seconds * slow():
             return value

@@ -144,7 +144,7 @@ class Stream:
         client.sock.settimeout(seconds)
         try:
             size = int(client._line().split(b';')[0], 16)
-            client.sock.settimeout(10)
+            client.sock.settimeout(client.timeout)
             self.buffer += client._take(size)
             client._line()
             self.raw += size
@@ -158,7 +158,7 @@ class Stream:
     def next(self, seconds=10):
         """The next event that is no beat; None: none came, or the stream has
         ended."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * t.slow()
         while True:
             while b'\n\n' not in self.buffer:
                 left = deadline - time.monotonic()
@@ -202,7 +202,7 @@ class Stream:
 
     def end(self, seconds=10):
         """True if it ends, whatever comes before."""
-        deadline = time.monotonic() + seconds
-        while not self.ended and time.monotonic() < deadline:
-            self.next(deadline - time.monotonic())
-        return self.ended
+        def over():
+            self.next(1)
+            return self.ended
+        return bool(t.wait_until(over, seconds, 0))
