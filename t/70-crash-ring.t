@@ -155,7 +155,7 @@ def other(damage, what, undrained=True):
        '%s: it is set aside' % what)
     is_(content(aside) == before, True, '%s: not a byte of it is changed'
         % what)
-    ok(env.error_lines(os.path.basename(path)), '%s: the log names it' % what)
+    ok(env.wait_error(os.path.basename(path)), '%s: the log names it' % what)
     trial.quiet()
     ok(env.wait_drained(), '%s: what is new is drained' % what)
     journal = oracle.Journal([one.journal_path for one in trial.loads])

@@ -137,10 +137,11 @@ for order in orders:
     trial.progress(20)
     env.kill_helper(signal.SIGSTOP)     # so that hits of both kinds wait
     env.configure(values={'FIELDS': '\n'.join(FIELDS[i] for i in order)})
-    env.reload()
+    env.reload(adopted=False)
     for pid in env.helper_pids():
         proc.send(pid, signal.SIGKILL)
-    wait_until(env.helper_pid)
+    names = [FIELDS[i].split()[1] for i in order]
+    wait_until(lambda: list(env.lines()[-1]['fields']) == names, 20, 0.1)
 trial.progress(20)
 trial.finish('fields change')
 wrong = [line['id'] for line in env.lines()

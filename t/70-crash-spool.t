@@ -94,6 +94,7 @@ resize_tmpfs(env.log, '1g')
 env.configure(values={'FIELD': 'beacon_field other $host;'},
               http='%%FIELD%%')
 env.start()
+wait_until(lambda: env.status()['helper']['pid'] == env.helper_pid())
 ok(env.wait_drained(30), 'the spool drains after the ring was emptied')
 check_log(env, trial.loads, name='ring emptied: every acknowledged hit is in '
           'the log once, unchanged, in order')

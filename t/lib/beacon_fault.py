@@ -8,6 +8,7 @@ import os
 import re
 import struct
 import subprocess
+import time
 
 import beacon_test as t
 import oracle
@@ -143,9 +144,20 @@ class Trial:
         return status
 
     def seen_by_follower(self):
-        """Lets tail read what there is before it is stopped."""
+        """Lets tail read what there is before it is stopped.  It may have
+        missed some at a rotation: then it is through when it has stood behind
+        a line for a second."""
         total = sum(size_of(path) for path in self.env.log_files())
-        t.wait_until(lambda: size_of(self.follower.out) >= total, 3)
+        last = [0, time.monotonic()]
+
+        def through():
+            size = size_of(self.follower.out)
+            if size != last[0]:
+                last[:] = [size, time.monotonic()]
+            return size >= total or (
+                time.monotonic() - last[1] > 1
+                and self.follower.output()[-1:] in (b'', b'\n'))
+        t.wait_until(through, 30, 0.05)
 
 
 def size_of(path):
