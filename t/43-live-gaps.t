@@ -101,6 +101,9 @@ ok(wait_until(more, 40, 0.2), 'a site goes')
 ok(wait_until(lambda: feed.hit('shop') or last(), 40, 0.2),
    'and comes again, as another goes')
 behind = '%s.%d' % (epoch, int(was.split('.')[1]) - 5)
+feed.hit('shop', line=feed.line('shop', n=4711))
+ok(wait_until(lambda: page('')['hits'][-1]['args']['n'] == '4711'),
+   'with all that was sent until then')
 answer = live.json('/v1/shop/hits?since=' + behind)
 is_((answer.get('reset'), answer['hits'], answer['next']),
     (True, [], live.cursor('shop')), 'a cursor from before begins anew')

@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 from beacon_test import *                       # noqa: E402
 from beacon_env import TEMPLATE                 # noqa: E402
 from beacon_live import Store                   # noqa: E402
+from beacon_spy import feed_until               # noqa: E402
 
 EDGES, SITES = 3, 4
 CONF = TEMPLATE.replace('beacon_edge test;', 'beacon_edge %%EDGE%%;')
@@ -144,8 +145,8 @@ ok(told(masters[1], 1), 'the other one missed nothing')
 edges[0].stop()
 edges[0].start()
 ok(wait_until(lambda: collect(masters[1]).get('peers') == EDGES, 15)
-   and wait_until(lambda: edges[0].status()['sinks']['spy'].get(
-       'subscriptions') == 2 * SITES, 15), 'an edge comes again')
+   and feed_until(edges[0], lambda spy: spy['subscriptions'] == 2 * SITES,
+                  seconds=15), 'an edge comes again')
 ok(all(hits(env) for env in edges), 'and takes hits')
 ok(told(masters[0], 0) and told(masters[1], 1), 'they are in the stores')
 

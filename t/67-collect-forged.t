@@ -24,10 +24,14 @@ def lines(n):
 
 def count_is(hits, missing, name):
     """Hits of shop in the store, and what is missing."""
-    store = wait_until(lambda: master.store().hits() >= hits
-                       and master.store(), 20, 0.1) or master.store()
-    site = store.sites.get('shop')
-    is_(site and (site.taken, site.missing), (hits, missing), name) \
+    found = [None]
+
+    def there():
+        site = master.store().sites['shop']
+        found[0] = (site.taken, site.missing)
+        return found[0] == (hits, missing)
+    wait_until(there, 20, 0.1)
+    is_(found[0], (hits, missing), name) \
         or diag(str(master.status()))
 
 

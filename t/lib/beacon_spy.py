@@ -132,11 +132,14 @@ def feed(env, name='spy'):
 
 
 def feed_until(env, condition, name='spy', seconds=10):
-    """Waits until condition(status of the feed); True if it is."""
+    """Waits until condition(status of the feed, as the helper that is there
+    now says it); True if it is."""
     def there():
         for sub in Subscriber.all:
             sub.poll()
-        return condition(feed(env, name))
+        status = env.status()
+        return (status['helper']['pid'] == env.helper_pid()
+                and condition(status['sinks'][name]))
     return bool(wait_until(there, seconds))
 
 
