@@ -8,6 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))
 from beacon_test import *
+from beacon_clock import Clock
 from beacon_rig import Rig
 
 if os.geteuid() != 0:
@@ -182,5 +183,29 @@ else:
     open(name, 'w').close()
     is_(rig.stop(), 0, 'a stop needs no thread')
     rig.remove()
+
+# ---- a clock that is not the kernel's: ends are waited for by the steady one
+
+rig = Disk()
+rig.sinks = [{'type': 'log', 'name': 'log', 'at': 'test:5', 'sync': 'off',
+              'path': os.path.join(rig.logs, 'all.jsonl')},
+             {'type': 'ids', 'name': 'ids', 'at': 'test:6',
+              'path': os.path.join(rig.top, 'ids')}]
+clock = Clock(rig.top)
+with clock:
+    rig.start()
+rig.push(100)
+ok(rig.wait(), 'a log runs')
+clock.step(3600)
+rig.disk.freeze()
+rig.push(100)
+ok(rig.wait(name='ids'), 'it is stuck')
+rig.sinks = rig.sinks[1:]
+ok(rig.reload(), 'a reload without it does not wait for it for an hour')
+rig.disk.freeze(False)
+ok(wait_until(lambda: '"log" has ended' in rig.error_text()),
+   'it ends when it can')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
 
 done_testing()

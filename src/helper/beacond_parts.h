@@ -167,6 +167,7 @@ struct beacond_sink_engine_s {
     pthread_t           thread;
     pthread_cond_t      cond;
     bool                running;
+    bool                ended;          /* its thread has, or is about to */
     bool                quit;
     bool                reopen;
     bool                known;          /* the last helper had it */

@@ -126,6 +126,8 @@ beacond_sinker_destroy(beacond_sinker_t *sinker)
 beacon_rc_t
 beacond_sinker_start(beacond_sinker_t *sinker)
 {
+    sinker->ended = false;
+
     if (pthread_create(&sinker->thread, NULL, beacond_sinker_run, sinker)
         != 0)
     {
@@ -142,27 +144,22 @@ beacond_sinker_start(beacond_sinker_t *sinker)
 static bool
 beacond_sinker_join(beacond_sinker_t *sinker, uint64_t ns)
 {
-    bool              building;
-    uint64_t          at;
-    struct timespec   until;
+    bool               ended;
+    uint64_t           now = beacond_clock_ns(), until = now + ns;
+    beacond_engine_t  *engine = sinker->engine;
 
-    for ( ;; ) {
-        at = beacond_clock_date() + ns;
-        until.tv_sec = (time_t) (at / 1000000000);
-        until.tv_nsec = (long) (at % 1000000000);
+    pthread_mutex_lock(&engine->mutex);
 
-        if (pthread_timedjoin_np(sinker->thread, NULL, &until) == 0) {
-            return true;
-        }
-
-        pthread_mutex_lock(&sinker->engine->mutex);
-        building = sinker->puller.building;
-        pthread_mutex_unlock(&sinker->engine->mutex);
-
-        if (!building) {
-            return false;
-        }
+    while (!sinker->ended && (now < until || sinker->puller.building)) {
+        beacond_cond_wait(&engine->work, &engine->mutex,
+                          now < until ? until - now : BEACOND_MS);
+        now = beacond_clock_ns();
     }
+
+    ended = sinker->ended;
+    pthread_mutex_unlock(&engine->mutex);
+
+    return ended && pthread_join(sinker->thread, NULL) == 0;
 }
 
 /*

@@ -348,22 +348,14 @@ beacond_sinker_turn(beacond_sinker_t *sinker, beacond_hand_t *hand)
     return true;
 }
 
-void *
-beacond_sinker_run(void *data)
+/* Until it is told to end. */
+static void
+beacond_sinker_go(beacond_sinker_t *sinker)
 {
     bool                       given, force;
-    char                       name[16];
     uint64_t                   now;
     beacond_hand_t             hand;
-    beacond_sinker_t          *sinker = data;
     const beacond_sink_ops_t  *ops = sinker->sink.ops;
-
-    snprintf(name, sizeof(name), "%s", sinker->sink.name);
-    pthread_setname_np(pthread_self(), name);
-
-    if (!beacond_sinker_begin(sinker)) {
-        return NULL;
-    }
 
     memset(&hand, 0, sizeof(hand));
 
@@ -402,6 +394,25 @@ beacond_sinker_run(void *data)
     if (hand.batch != NULL) {
         beacond_batch_unref(hand.batch);
     }
+}
+
+void *
+beacond_sinker_run(void *data)
+{
+    char               name[16];
+    beacond_sinker_t  *sinker = data;
+
+    snprintf(name, sizeof(name), "%s", sinker->sink.name);
+    pthread_setname_np(pthread_self(), name);
+
+    if (beacond_sinker_begin(sinker)) {
+        beacond_sinker_go(sinker);
+    }
+
+    pthread_mutex_lock(&sinker->engine->mutex);
+    sinker->ended = true;
+    pthread_cond_broadcast(&sinker->engine->work);
+    pthread_mutex_unlock(&sinker->engine->mutex);
 
     return NULL;
 }
