@@ -385,9 +385,12 @@ beacond_schemas_copy(beacond_schemas_t *schemas, uint32_t hash)
         return BEACON_SYS;
     }
 
-    /* one that cannot be read now is no reason to refuse its records */
+    /* one that cannot be read now is no reason to refuse its records; but the
+       next ones ask again */
 
-    if (beacond_schemas_read(schemas->spool, hash, text) == 0) {
+    n = beacond_schemas_read(schemas->spool, hash, text);
+
+    if (n == 0) {
         n = beacond_schemas_read(schemas->dir, hash, text);
 
         if (n > 0) {
@@ -397,7 +400,7 @@ beacond_schemas_copy(beacond_schemas_t *schemas, uint32_t hash)
 
     free(text);
 
-    if (rc == BEACON_OK) {
+    if (rc == BEACON_OK && n > 0) {
         pthread_mutex_lock(&schemas->mutex);
         slot = beacond_schemas_slot(schemas, hash);
 
