@@ -119,6 +119,7 @@ def behind():
         return [line for line in file if line.startswith('/collect')]
 
 
+wait_until(lambda: len(behind()) >= 3)
 is_(len(behind()), 3, 'the old collector was asked once for each')
 
 # ---- clicks.conf

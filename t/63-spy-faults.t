@@ -56,8 +56,11 @@ sub = rig.subscribe()
 rig.sleeper(2)
 stopped = rig.sleeper(3)
 stopped.send_signal(signal.SIGSTOP)
-ok(rig.lead(sub, 20, 4000, rate=12000), 'beside two that do not read, a third')
-is_((len(sub.hits), sub.gap), (80000, 0), 'gets everything')
+good = True
+while good and rig.next < 80000 and rig.spy('dropped') <= 30000:
+    good = rig.lead(sub, 1, 4000, rate=12000)   # they are cut off after 15 s
+ok(good, 'beside two that do not read, a third')
+is_((len(sub.hits), sub.gap), (rig.next, 0), 'gets everything')
 ok(rig.wait(), 'so does the log')
 rig.check('each once')
 ok(rig.until(lambda: rig.spy('dropped') > 30000),
