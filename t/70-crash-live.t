@@ -126,11 +126,13 @@ for nth in (1, 2, 7):
         30), 'a ring is full before there is a helper')
     rig.start(BEACON_KILL_AT='live.passed:%d' % nth)
     ok(rig.died(60), 'the helper dies at live.passed') or rig.kill()
-    rig.start(BEACON_KILL_AT='live.noted')      # no site has a hit yet
+    rig.start(BEACON_KILL_AT='live.noted')      # a batch, or a hole alone
     ok(rig.died(60), 'the next one dies with what it has found untold') \
         or rig.kill()
     rig.start()
     ok(rig.pushed(60) and rig.settled(), 'the next one goes on')
+    rig.fill(SITES_MAX)                 # with which it tells of sites that had
+    rig.settled()                       # none in the store
     store = rig.judge('what the ring had no room for is told, to the hit')
     diag('%d of %d told' % (store.missing(), rig.next))
     is_(rig.sink('live')['missed_unknown'], 0, 'no hit is of an unknown site')

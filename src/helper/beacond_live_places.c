@@ -1,4 +1,5 @@
 #include "beacond_live_places.h"
+#include "beacond_point.h"
 #include "beacond_file.h"
 
 #include <errno.h>
@@ -277,4 +278,5 @@ beacond_places_publish(beacond_places_t *places)
 {
     atomic_store_explicit(&places->file->turn, !places->file->turn,
                           memory_order_release);
+    BEACOND_POINT("live.noted");
 }

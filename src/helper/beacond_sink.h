@@ -100,9 +100,11 @@ struct beacond_sink_ops_s {
      * many batches ("turn") of all that batch() has taken or will take since
      * the sink began, the first being number 1.  Of its lines only the sites
      * may be there (beacond_line_site()), and of its spans those of a hole,
-     * without a hit.  Called by a reader, the keeper or the sink's own thread,
-     * with the engine's mutex held: quick, no lock that is held for long, no
-     * input or output, nothing is kept of the batch.  NULL op: not wanted.
+     * without a hit; from and to are one place where it only may be that hits
+     * before it were not brought.  Called by a reader, the keeper or the sink's
+     * own thread, with the engine's mutex held: quick, no lock that is held for
+     * long, no input or output, nothing is kept of the batch.  NULL op: not
+     * wanted.
      */
     void        (*missed)(beacond_sink_t *sink, const beacond_batch_t *batch,
         uint64_t turn);

@@ -305,8 +305,6 @@ beacond_slive_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     live = beacond_live_lock();
     beacond_slive_tell(sink, live);
     note = beacond_slive_note(sink, live, batch);
-    BEACOND_POINT("live.noted");
-
     now_ms = beacond_clock_date() / 1000000;
 
     for (i = 0; i < batch->nlines; i++) {

@@ -160,6 +160,43 @@ beacond_sinker_pop(beacond_sinker_t *sinker)
 }
 
 /*
+ * It has caught up, and is told in each lane up to where nobody will bring
+ * more, as a hole without a hit: what the ring gave back before it began would
+ * else be heard of with the lane's next hit, and there may be none.
+ */
+static void
+beacond_sinker_lives(beacond_sinker_t *sinker)
+{
+    uint32_t               i;
+    beacond_batch_t        batch;
+    beacond_span_t        *span = &batch.spans[0];
+    const beacond_lane_t  *lane;
+
+    BEACOND_POINT("engine.live");
+    sinker->mode = BEACOND_ALIVE;
+    pthread_cond_broadcast(&sinker->engine->work);
+
+    if (!sinker->sink.ops->resumes || sinker->sink.ops->missed == NULL) {
+        return;
+    }
+
+    memset(&batch, 0, sizeof(batch));
+    batch.nspans = 1;
+
+    for (i = 0; i < sinker->engine->nlanes; i++) {
+        lane = &sinker->engine->lanes[i];
+
+        if (lane->used) {
+            span->epoch = lane->epoch;
+            span->number = lane->number;
+            span->lane = i;
+            span->from = span->to = sinker->stands[i].taken;
+            sinker->sink.ops->missed(&sinker->sink, &batch, sinker->turns);
+        }
+    }
+}
+
+/*
  * The next batch, if there is one and the sink may have it; mutex held.
  * hand->pressed: it may not before it acknowledges.  *busy: ask again at once.
  */
@@ -175,9 +212,7 @@ beacond_sinker_next(beacond_sinker_t *sinker, beacond_hand_t *hand, bool *busy)
     }
 
     if (sinker->mode == BEACOND_BEHIND && beacond_sinker_caught_up(sinker)) {
-        BEACOND_POINT("engine.live");
-        sinker->mode = BEACOND_ALIVE;
-        pthread_cond_broadcast(&engine->work);
+        beacond_sinker_lives(sinker);
     }
 
     if (sinker->mode == BEACOND_ALIVE) {

@@ -134,7 +134,12 @@ beacond_slive_tell(beacond_sink_t *sink, beacond_live_t *live)
             }
         }
 
-        beacond_slive_run(sink, live, run);
+        /* of a hole nothing else is known */
+
+        if (run->hits > 0 || run->unknown > 0) {
+            beacond_slive_run(sink, live, run);
+        }
+
         beacond_missed_give(&slive->missed, run);
     }
 }

@@ -30,6 +30,7 @@ typedef struct {
     uint64_t          epoch;
     uint64_t          done;
     beacon_cursor_t   at[BEACON_ALL_LANES];
+    _Atomic uint64_t  ends[BEACON_ALL_LANES];   /* where nobody brings more */
     _Atomic uint8_t   fates[BEACON_ALL_LANES][BEACON_ORDINALS];
 } beacon_sink_test_t;
 
@@ -121,8 +122,17 @@ static void
 beacon_test_missed(beacond_sink_t *sink, const beacond_batch_t *batch,
     uint64_t turn)
 {
+    uint32_t             i, lane;
+    uint64_t             epoch;
+    beacon_sink_test_t  *test = beacon_test_of(sink);
+
     (void) turn;
     beacon_test_fates(sink, batch, 0, BEACON_MISSED);
+
+    for (i = 0; i < batch->nspans; i++) {
+        beacond_span_lane(batch, i, &epoch, &lane);
+        test->ends[lane] = batch->spans[i].to.ordinal;
+    }
 }
 
 static void
@@ -385,6 +395,25 @@ beacon_overtaken(void)
     beacond_engine_destroy(engine);
 }
 
+/* Of all lanes; with no hit to come. */
+static int
+beacon_ends(void)
+{
+    int       tries;
+    uint32_t  lane;
+    uint64_t  n = 0;
+
+    for (tries = 0; n != beacon_pushed && tries < 60000; tries++) {
+        usleep(1000);
+
+        for (n = 0, lane = 0; lane < BEACON_ALL_LANES; lane++) {
+            n += beacon_live.ends[lane];
+        }
+    }
+
+    return n == beacon_pushed;
+}
+
 /* It holds up nobody, and what the ring has no more is lost. */
 static void
 beacon_lends(void)
@@ -416,6 +445,12 @@ beacon_lends(void)
     ok(engine != NULL && beacon_push(20) && beacon_settled("two", &sink)
        && sink.lost == lost && sink.done == beacon_live.hits,
        "without_a_checkpoint_it_begins_with_what_the_ring_has");
+    beacond_engine_destroy(engine);
+
+    memset((void *) beacon_live.ends, 0, sizeof(beacon_live.ends));
+    engine = beacon_start(0);
+    ok(engine != NULL && beacon_ends(),
+       "once_it_has_caught_up_it_hears_what_nobody_will_bring");
     beacond_engine_destroy(engine);
 }
 
