@@ -63,13 +63,21 @@ ok(good, 'beside two that do not read, a third')
 is_((len(sub.hits), sub.gap), (rig.next, 0), 'gets everything')
 ok(rig.wait(), 'so does the log')
 rig.check('each once')
-ok(rig.until(lambda: rig.spy('dropped') > 30000),
+
+
+def cut():
+    """It took so long that the stopped one, who does not come again, is."""
+    return rig.spy('subscribers') < 3
+
+
+ok(rig.until(lambda: rig.spy('dropped') > 30000 or cut()),
    'that the two miss most is in the status')
 is_(rig.spy('lost'), 0, 'the sink itself missed nothing')
 mark = max(rig.marks)
-ok(10 * MB < mark < 30 * MB, 'what is queued for them is bounded')
+ok(mark < 30 * MB, 'what is queued for them is bounded')
+ok(mark > 10 * MB or cut(), 'and is not little')
 grown = rig.rss() - base
-rig.bounded(grown, 64 * MB, 'and so is the helper')
+rig.bounded(grown, 64 * MB, 'and the helper is bounded, too')
 diag('queued %.1f MB, the helper has grown by %.1f MB' % (mark / MB,
                                                          grown / MB))
 stopped.send_signal(signal.SIGCONT)
