@@ -283,7 +283,8 @@ for properties, limit in (({}, 'unlimited'), (
                       for name, value in properties.items()]}]
     soft = resource.getrlimit(resource.RLIMIT_CORE)[1]
     resource.setrlimit(resource.RLIMIT_CORE, (soft, soft))
-    rig.start()
+    rig.start(**{name: os.environ.get(name, '') + ':disable_coredump=0'
+                 for name in ('ASAN_OPTIONS', 'TSAN_OPTIONS')})
     if soft != resource.RLIM_INFINITY and limit != '1':
         limit = str(soft)
     ok(wait_until(lambda: core_limit(rig.helper.pid) == limit, 5),

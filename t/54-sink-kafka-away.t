@@ -13,10 +13,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 from beacon_test import *                       # noqa: E402
 from beacon_kafka import Cluster                # noqa: E402
 from beacon_kafka_fault import settles          # noqa: E402
-from beacon_rig import Rig                      # noqa: E402
+from beacon_rig import FaultDisk, Rig           # noqa: E402
 
 kafka = Cluster().start()
-only = os.environ.get('ONLY', 'start gone letters file running begun').split()
+only = os.environ.get('ONLY', 'start gone letters file late reload running '
+                      'begun').split()
 
 
 def rig_of(prefix, log=True, spool=True, **options):
@@ -66,6 +67,19 @@ def waits(rig, text='are missing in'):
     return wait_until(
         lambda: text in rig.sink('kafka').get('last_error', '')
         and text in rig.error_text(), 30, 0.05)
+
+
+def fault_disk(rig):
+    """The spool's, by FUSE; None where that is not possible."""
+    point = os.path.join(rig.top, 'fuse')
+    os.mkdir(point)
+    disk = FaultDisk(point) if os.geteuid() == 0 else None
+    if disk is None or disk.server is None:
+        return None
+    rig.disks.append(disk)
+    rig.spool = os.path.join(point, 'spool')
+    os.mkdir(rig.spool)
+    return disk
 
 
 def gone(rig):
@@ -182,6 +196,67 @@ if 'file' in only:
         kafka.create('d-s%d' % site)
     ok(settles(rig, done=2000, pending=0, lost=0), 'all are delivered')
     is_(len(numbers('d-s0') + numbers('d-s1')), 2000, 'once')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+# ---- a reboot, after which the disk comes later than the helper
+
+if 'late' in only:
+    kafka.create('g-s1')
+    rig = rig_of('g-')
+    rig.start()
+    rig.push(2000, sites=2)
+    ok(settles(rig, done=1000, parked_hits=1000, lost=0), 'hits are parked')
+    rig.kill()
+    away(rig)
+    os.unlink(os.path.join(rig.ring, 'kafka.checkpoint'))
+    kafka.create('g-s0')
+    rig.start()
+    rig.push(1000, sites=2)
+    ok(settles(rig, pending=0, lost=0),
+       'no ring and no disk that knows of them: others go out')
+    back(rig)
+    is_(rig.stop(), 0, 'their disk comes, and the helper stops')
+    rig.start()
+    ok(wait_until(lambda: numbers('g-s0') == list(range(0, 3000, 2)), 60,
+                  0.5), 'the next one finds them, and delivers each once')
+    ok(wait_until(lambda: not os.listdir(os.path.join(rig.spool,
+                                                      'kafka.parked')), 30),
+       'the file goes')
+    rig.kill()
+    rig.start()
+    rig.push(10, sites=2)
+    ok(settles(rig, pending=0, parked_hits=0), 'nothing is left of it')
+    is_(len(numbers('g-s0')), 1505, 'nor sent again')
+    is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+# ---- a reload while their disk stands still
+
+if 'reload' in only:
+    kafka.create('h-s1')
+    rig = rig_of('h-')
+    disk = fault_disk(rig)
+    if disk is None:
+        skip('no FUSE here', 5)
+    else:
+        rig.start()
+        rig.push(2000, sites=2)
+        ok(settles(rig, done=1000, parked_hits=1000, lost=0),
+           'hits are parked')
+        disk.freeze()
+        rig.push(200, sites=2)          # a write that does not come back
+        ok(rig.wait(), 'the disk freezes; the log goes on')
+        rig.sinks[1]['window'] = 300
+        ok(rig.reload(), 'a reload is taken')
+        rig.push(200, sites=2)
+        ok(rig.wait(), 'the log goes on')
+        disk.freeze(False)
+        kafka.create('h-s0')
+        ok(settles(rig, done=2400, pending=0, lost=0),
+           'it thaws, and the topic is there: all are done')
+        is_(sorted(set(numbers('h-s0') + numbers('h-s1'))),
+            list(range(2400)), 'all have arrived')
     is_(rig.stop(), 0, 'the helper ends well')
     rig.remove()
 

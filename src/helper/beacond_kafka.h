@@ -270,6 +270,7 @@ struct beacond_kafka_s {
     bool                     missing;   /* or is not where it should be */
     bool                     gone;      /* which somebody knows of */
     uint64_t                 load_ns;   /* tried again then */
+    uint32_t                 lineage;   /* of its checkpoints; 0: unknown */
     bool                     loaded;
     bool                     founded;   /* there is a checkpoint */
     uint64_t                 waiting;   /* hits in parked and dead files */

@@ -2,7 +2,8 @@
  * The checkpoint: <ring>/<name>.checkpoint, and a copy in the spool's directory
  * while that holds anything (a ring may go with its tmpfs).
  *
- *     {"v":1,"waiting":hits,"dead":length,"dir":"<of these files>",
+ *     {"v":1,"lineage":n,"waiting":hits,"dead":length,
+ *      "dir":"<of these files>",
  *      "parked":[["<topic>",generation,length,place],...],"engine":{...}}
  *
  * Frames and letters are written before the checkpoint that covers them, and
@@ -75,8 +76,8 @@ beacond_kafka_compose(beacond_kafka_t *kafka,
         return BEACON_SYS;
     }
 
-    fprintf(out, "{\"v\":1,\"waiting\":%llu,\"dead\":%llu,",
-            (unsigned long long) kafka->waiting,
+    fprintf(out, "{\"v\":1,\"lineage\":%u,\"waiting\":%llu,\"dead\":%llu,",
+            kafka->lineage, (unsigned long long) kafka->waiting,
             (unsigned long long) kafka->dead_end);
 
     if (kafka->waiting > 0) {

@@ -2,6 +2,7 @@
 
 #include "beacond_kafka_dead.h"
 #include "beacond_kafka_parked.h"
+#include "beacon_crc32c.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -159,6 +160,9 @@ beacond_kafka_load_files(beacond_kafka_t *kafka, const json_t *root,
     beacon_rc_t  rc;
 
     waiting = (uint64_t) json_integer_value(json_object_get(root, "waiting"));
+    kafka->lineage = (uint32_t) json_integer_value(json_object_get(root,
+                                                                   "lineage"))
+                     & BEACOND_PARKED_LINEAGE;
     beacond_kafka_load_dir(kafka, root);
     beacond_kafka_gone_path(kafka, path);
     kafka->gone = kafka->parked_due = access(path, F_OK) == 0;
@@ -233,6 +237,18 @@ beacond_kafka_load_text(beacond_kafka_t *kafka, json_t **root, bool *strict)
     return rc;
 }
 
+/* The first checkpoint of a ring, or of this version, begins one. */
+static void
+beacond_kafka_lineage(beacond_kafka_t *kafka)
+{
+    uint64_t  seed[] = { beacond_clock_date(), (uint64_t) getpid() };
+
+    if (kafka->lineage == 0) {
+        kafka->lineage = beacon_crc32c(0, seed, sizeof(seed))
+                         % BEACOND_PARKED_LINEAGE + 1;
+    }
+}
+
 /* The checkpoint, and what it tells of. */
 static beacon_rc_t
 beacond_kafka_load_all(beacond_kafka_t *kafka, json_t **root)
@@ -250,6 +266,7 @@ beacond_kafka_load_all(beacond_kafka_t *kafka, json_t **root)
     rc = rc != BEACON_OK ? rc : beacond_kafka_load_files(kafka, *root, strict);
 
     if (rc == BEACON_OK) {
+        beacond_kafka_lineage(kafka);
         kafka->loaded = true;
         kafka->founded = strict;
 

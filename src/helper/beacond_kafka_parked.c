@@ -178,7 +178,8 @@ beacond_parked_job(const beacond_kafka_t *kafka,
     p = job->data;
 
     if (*generation == 0) {
-        *generation = beacond_clock_date();
+        *generation = beacond_clock_date() / (BEACOND_PARKED_LINEAGE + 1)
+                      * (BEACOND_PARKED_LINEAGE + 1) + kafka->lineage;
         job->create = true;
         job->make = beacond_parked_none(kafka);
         head = (beacond_parked_head_t *) p;

@@ -9,9 +9,12 @@
  * the CRC-32C of all of it, with crc and state = 0.  The head's generation is
  * in the checkpoint, with the file's length and the place of the first frame
  * that waits: another generation's frames, and what is beyond the length, were
- * not acknowledged, and will be given again.  state becomes 1, in place, when a
- * message is delivered but one before it is not, after all of those that were
- * out have come back; as a rule nothing is written for what is delivered.
+ * not acknowledged, and will be given again.  Its low bits are the lineage of
+ * its checkpoints, which goes with the ring: files of another one, on a disk
+ * that was mounted late after a reboot, were acknowledged.  state becomes 1, in
+ * place, when a message is delivered but one before it is not, after all of
+ * those that were out have come back; as a rule nothing is written for what is
+ * delivered.
  *
  * The disk's thread writes and reads (beacond_kafka_disk.h).  The file is
  * unlinked when all of it is delivered and a checkpoint says so, with the place
@@ -26,6 +29,7 @@
 #define BEACOND_PARKED_MAGIC  0x314b524150434542ULL     /* "BECPARK1" */
 #define BEACOND_PARKED_FRAME  0x4b525042U               /* "BPRK" */
 #define BEACOND_PARKED_MAX    (16 * 1024 * 1024)        /* of a frame */
+#define BEACOND_PARKED_LINEAGE  0xfffffU        /* in a generation */
 
 typedef struct {
     uint64_t  magic;

@@ -210,8 +210,41 @@ beacond_kafka_parked_load(beacond_kafka_t *kafka,
     return BEACON_OK;
 }
 
-/* Files that no checkpoint names.  strict: what is in them will be given
-   again; else they are all there is. */
+/* A file that the checkpoint does not name: what is in it will be given again,
+   unless it is of another lineage. */
+static beacon_rc_t
+beacond_parked_unnamed(beacond_kafka_t *kafka, const char *name)
+{
+    char                    path[BEACOND_DISK_PATH];
+    uint64_t                size;
+    beacon_rc_t             rc = BEACON_INVALID;
+    beacond_parked_head_t   head;
+    beacond_parked_entry_t  entry = { name, 0, 0, 0 };
+
+    if (kafka->lineage != 0) {
+        rc = beacond_parked_head(kafka, name, false, &head, &size);
+    }
+
+    if (rc == BEACON_AGAIN) {
+        return rc;
+    }
+
+    if (rc == BEACON_OK && (head.generation & BEACOND_PARKED_LINEAGE)
+                           != kafka->lineage)
+    {
+        beacond_log(BEACOND_NOTICE, "sink \"%s\": hits of topic \"%s\" were "
+                    "parked before the ring began", kafka->sink->name, name);
+        return beacond_kafka_parked_load(kafka, &entry, false);
+    }
+
+    beacond_parked_path(kafka, name, path, sizeof(path));
+    unlink(path);
+
+    return BEACON_OK;
+}
+
+/* Files that no checkpoint names; without one (not strict) they are all there
+   is. */
 beacon_rc_t
 beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict)
 {
@@ -246,8 +279,7 @@ beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict)
                                          strlen(entry->d_name));
 
         if (topic == NULL || topic->generation == 0) {
-            beacond_parked_path(kafka, entry->d_name, path, sizeof(path));
-            unlink(path);
+            rc = beacond_parked_unnamed(kafka, entry->d_name);
         }
     }
 
