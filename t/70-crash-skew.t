@@ -3,6 +3,7 @@
 unknown one is left alone until its helper comes; names of fields are those of
 the day the hit was written."""
 
+import json
 import os
 import signal
 import subprocess
@@ -140,7 +141,10 @@ for order in orders:
     env.reload(adopted=False)
     for pid in env.helper_pids():
         proc.send(pid, signal.SIGKILL)
-    wait_until(env.helper_pid)
+    names = [FIELDS[i].split()[1] for i in order]
+    # the last line may be half of one
+    wait_until(lambda: list(json.loads(env.raw_lines()[-2])['fields'])
+               == names, 20, 0.1)
 trial.progress(20)
 trial.finish('fields change')
 wrong = [line['id'] for line in env.lines()
