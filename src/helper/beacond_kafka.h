@@ -113,7 +113,10 @@ struct beacond_kafka_msg_s {
     beacond_kafka_msg_t    *further;    /* hit of its lane, about: to be
                                            brought into the cache */
     beacond_kafka_topic_t  *topic;
-    uint64_t                ended_ns;
+    union {
+        uint64_t            sent_ns;    /* SENT */
+        uint64_t            ended_ns;   /* the whole hit has ENDED */
+    };
     uint32_t                left;       /* lines of the hit without a fate */
     uint8_t                 state;      /* beacond_msg_state_e */
     uint8_t                 source;     /* beacond_msg_source_e */
@@ -125,7 +128,6 @@ struct beacond_kafka_msg_s {
     _Alignas(64)
     beacond_message_t       message;    /* SENT, HELD: it stands in data */
     uint64_t                seq;        /* the order they came in */
-    uint64_t                sent_ns;
     uint64_t                place;      /* of its frame or line in a file */
 
     _Alignas(64)
@@ -290,7 +292,8 @@ struct beacond_kafka_s {
     uint64_t                 dead_full_ns;      /* for one hit, or letter */
     beacond_disk_t          *disk;
     beacond_kafka_chunk_t    chunk;
-    uint64_t                 stuck_ns;  /* looked for topics that are */
+    uint64_t                 stuck_ns;  /* when topics that are, are looked
+                                           for */
 
     uint64_t                 dead_end;
     uint64_t                 dead;      /* letters that wait */

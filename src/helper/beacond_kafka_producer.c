@@ -16,6 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What librdkafka is told of a message. */
+enum {
+    BEACOND_VU_TOPIC,
+    BEACOND_VU_VALUE,
+    BEACOND_VU_KEY,
+    BEACOND_VU_TIME,
+    BEACOND_VU_OPAQUE,
+    BEACOND_VU_HEADERS,
+    BEACOND_VUS
+};
+
 struct beacond_producer_s {
     rd_kafka_t                  *rk;
     const beacond_conf_kafka_t  *conf;
@@ -24,6 +35,8 @@ struct beacond_producer_s {
     char                         reason[256];
     rd_kafka_headers_t         **spare;         /* of messages that came back */
     uint32_t                     nspare;        /* the last one is the newest */
+    rd_kafka_vu_t                vus[BEACOND_VUS];      /* of the message that
+                                                           is sent */
     void                       (*done)(void *data);
     void                        *done_data;
 };
@@ -180,6 +193,20 @@ beacond_producer_conf(beacond_producer_t *producer, bool alone,
 }
 
 static void
+beacond_producer_vus(rd_kafka_vu_t *vus)
+{
+    vus[BEACOND_VU_TOPIC].vtype = RD_KAFKA_VTYPE_RKT;
+    vus[BEACOND_VU_VALUE].vtype = RD_KAFKA_VTYPE_VALUE;
+    vus[BEACOND_VU_KEY].vtype = RD_KAFKA_VTYPE_KEY;
+    vus[BEACOND_VU_TIME].vtype = RD_KAFKA_VTYPE_TIMESTAMP;
+    vus[BEACOND_VU_OPAQUE].vtype = RD_KAFKA_VTYPE_OPAQUE;
+
+    /* not as single headers: those, 2.0.2 frees twice when it refuses */
+
+    vus[BEACOND_VU_HEADERS].vtype = RD_KAFKA_VTYPE_HEADERS;
+}
+
+static void
 beacond_producer_free(beacond_producer_t *producer)
 {
     while (producer->nspare > 0) {
@@ -207,6 +234,7 @@ beacond_producer_create(const beacond_conf_kafka_t *conf,
 
     producer->conf = conf;
     producer->ops = *ops;
+    beacond_producer_vus(producer->vus);
     producer->spare = calloc(conf->window, sizeof(rd_kafka_headers_t *));
 
     if (producer->spare == NULL) {
@@ -386,6 +414,7 @@ beacond_producer_send_of(beacond_producer_t *producer, void *topic,
     const beacond_message_t *message, const beacond_message_t *also,
     void *opaque, const char **reason)
 {
+    rd_kafka_vu_t        *vus = producer->vus;
     rd_kafka_error_t     *error;
     rd_kafka_headers_t   *headers = beacond_producer_headers(producer, also);
     rd_kafka_resp_err_t   code;
@@ -394,21 +423,16 @@ beacond_producer_send_of(beacond_producer_t *producer, void *topic,
         return BEACON_FULL;
     }
 
-    /* not as single headers: those, 2.0.2 frees twice when it refuses */
+    vus[BEACOND_VU_TOPIC].u.rkt = topic;
+    vus[BEACOND_VU_VALUE].u.mem.ptr = (void *) message->value;
+    vus[BEACOND_VU_VALUE].u.mem.size = message->len;
+    vus[BEACOND_VU_KEY].u.mem.ptr = (void *) also->key;
+    vus[BEACOND_VU_KEY].u.mem.size = also->key_len;
+    vus[BEACOND_VU_TIME].u.i64 = message->time_ms;
+    vus[BEACOND_VU_OPAQUE].u.ptr = opaque;
+    vus[BEACOND_VU_HEADERS].u.headers = headers;
 
-    const rd_kafka_vu_t  vus[] = {
-        { .vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic },
-        { .vtype = RD_KAFKA_VTYPE_VALUE,
-          .u.mem = { (void *) message->value, message->len } },
-        { .vtype = RD_KAFKA_VTYPE_KEY,
-          .u.mem = { (void *) also->key, also->key_len } },
-        { .vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = message->time_ms },
-        { .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = opaque },
-        { .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers },
-    };
-
-    error = rd_kafka_produceva(producer->rk, vus,
-                               sizeof(vus) / sizeof(vus[0]));
+    error = rd_kafka_produceva(producer->rk, vus, BEACOND_VUS);
 
     if (error == NULL) {
         return BEACON_OK;

@@ -150,12 +150,13 @@ beacond_kafka_end(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
 {
     beacond_kafka_msg_t  *first = msg->first;
 
-    if (fate > first->piece.fate) {
+    /* the usual fate is there already, in memory that is not looked at */
+
+    if (fate != BEACOND_DONE && fate > first->piece.fate) {
         first->piece.fate = fate;
     }
 
     msg->state = BEACOND_MSG_ENDED;
-    first->ended_ns = kafka->now;
     first->left--;
 
     if (msg != first) {
@@ -163,6 +164,7 @@ beacond_kafka_end(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     }
 
     if (first->left == 0) {
+        first->ended_ns = kafka->now;
         kafka->ended_ns = kafka->ended == 0 ? kafka->now : kafka->ended_ns;
         kafka->ended++;
     }

@@ -210,22 +210,25 @@ static void
 beacond_kafka_stuck(beacond_kafka_t *kafka)
 {
     bool                    alive, crowded, found = false;
+    uint64_t                oldest = kafka->now;
     beacond_kafka_msg_t    *msg;
     beacond_kafka_topic_t  *topic;
 
-    if (kafka->now - kafka->stuck_ns < BEACOND_KAFKA_STUCK
-        || kafka->producer == NULL || kafka->ending)
+    if (kafka->now < kafka->stuck_ns || kafka->producer == NULL
+        || kafka->ending)
     {
         return;
     }
-
-    kafka->stuck_ns = kafka->now;
 
     alive = beacond_kafka_alive(kafka);
     crowded = beacond_kafka_crowded(kafka);
 
     for (msg = kafka->oldest; msg != NULL; msg = msg->newer) {
         topic = msg->topic;
+
+        if (msg->state == BEACOND_MSG_SENT && msg->sent_ns < oldest) {
+            oldest = msg->sent_ns;
+        }
 
         if ((crowded && beacond_kafka_overtaken(kafka, msg))
             || (alive && beacond_kafka_waits(msg)
@@ -237,6 +240,15 @@ beacond_kafka_stuck(beacond_kafka_t *kafka)
                 : "nothing is delivered");
             found = true;
         }
+    }
+
+    /* not before one of them can be old enough: it is a look at all of the
+       window, which is cold */
+
+    kafka->stuck_ns = oldest + BEACOND_KAFKA_OVERTAKEN;
+
+    if (kafka->stuck_ns < kafka->now + BEACOND_KAFKA_STUCK) {
+        kafka->stuck_ns = kafka->now + BEACOND_KAFKA_STUCK;
     }
 
     if (found) {

@@ -102,7 +102,6 @@ beacond_kafka_msg_get(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
     msg->next = 0;
     msg->further = NULL;
     msg->topic = topic;
-    msg->ended_ns = 0;
     msg->left = 1;
     msg->source = source;
     msg->alone = false;
