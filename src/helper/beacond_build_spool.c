@@ -65,6 +65,36 @@ beacond_needs_pull(beacond_puller_t *puller, beacond_need_t *need)
     return need->pull;
 }
 
+/* What is found may be what stood before the rest: all is looked for anew. */
+void
+beacond_needs_anew(beacond_puller_t *puller)
+{
+    if (puller->sought) {
+        puller->sought = false;
+        memset(puller->vain, 0, sizeof(puller->vain));
+    }
+}
+
+/* Read to its end in vain: once more from where it may be, then it is
+   nowhere. */
+static void
+beacond_needs_vain(beacond_puller_t *puller)
+{
+    uint32_t               i;
+    const beacond_need_t  *need;
+
+    puller->journal = false;
+    puller->sought = true;
+
+    for (i = 0; i < puller->nneeds; i++) {
+        need = &puller->needs[i];
+
+        if (need->spooled && puller->vain[need->lane] < BEACOND_SPOOL_LOOKS) {
+            puller->vain[need->lane]++;
+        }
+    }
+}
+
 /* OK: goes on; FULL: the batch ends before this frame. */
 static beacon_rc_t
 beacond_build_frame(beacond_puller_t *puller, beacond_batch_t *batch,
@@ -117,7 +147,7 @@ beacond_build_frame(beacond_puller_t *puller, beacond_batch_t *batch,
     }
 
     need->at = pull->done;
-    puller->rescanned = 0;
+    beacond_needs_anew(puller);
 
     return BEACON_OK;
 }
@@ -170,12 +200,7 @@ beacond_build_spool(beacond_puller_t *puller, beacond_batch_t *batch)
         rc = beacond_spool_next(&puller->spool, &frame);
 
         if (rc == BEACON_AGAIN) {
-
-            /* read to its end in vain: once more from where it may be, then
-               it is nowhere */
-
-            puller->journal = false;
-            puller->rescanned++;
+            beacond_needs_vain(puller);
             break;
         }
 
@@ -191,7 +216,7 @@ beacond_build_spool(beacond_puller_t *puller, beacond_batch_t *batch)
     }
 
     if (batch->nhits > 0) {
-        puller->rescanned = 0;
+        beacond_needs_anew(puller);
     }
 
     beacond_build_finish(puller, batch);

@@ -90,6 +90,8 @@ typedef struct {
     beacon_record_t   record;
 } beacond_pull_t;
 
+#define BEACOND_SPOOL_LOOKS  2  /* in vain, then a hit is in no spool */
+
 /* What a sink that is behind wants of a lane. */
 typedef struct {
     uint64_t          epoch;
@@ -120,7 +122,10 @@ typedef struct {
     uint32_t                 nneeds;
     uint32_t                 last_need;
     bool                     journal;   /* reading on in the journal */
-    int                      rescanned; /* times it was read in vain */
+    bool                     sought;    /* some of vain[] are not 0 */
+    uint8_t                  vain[BEACOND_LANES];       /* times the journal
+                                           was read to its end, and had
+                                           nothing that the lane wants */
     uint8_t                  passed[BEACOND_LANES];     /* some of the lane's
                                            frames, since the last seek */
     int                      spool_error;       /* errno of the last read */
@@ -350,6 +355,7 @@ void beacond_build_finish(beacond_puller_t *puller, beacond_batch_t *batch);
 /* beacond_build_spool.c */
 
 void beacond_build_spool(beacond_puller_t *puller, beacond_batch_t *batch);
+void beacond_needs_anew(beacond_puller_t *puller);
 
 /* beacond_reader.c */
 

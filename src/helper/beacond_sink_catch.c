@@ -125,7 +125,7 @@ beacond_catch_need(beacond_sinker_t *sinker, uint32_t i,
 static bool
 beacond_catch_prepare(beacond_sinker_t *sinker, const beacon_cursor_t *at)
 {
-    bool               spool = false;
+    bool               spool = false, look = false;
     uint32_t           i;
     beacond_need_t    *need;
     beacond_pull_t    *pull;
@@ -143,6 +143,7 @@ beacond_catch_prepare(beacond_sinker_t *sinker, const beacon_cursor_t *at)
         {
             puller->nneeds++;
             spool |= need->spooled;
+            look |= need->spooled && puller->vain[i] < BEACOND_SPOOL_LOOKS;
         }
     }
 
@@ -150,13 +151,13 @@ beacond_catch_prepare(beacond_sinker_t *sinker, const beacon_cursor_t *at)
         return false;
     }
 
-    if (spool && engine->spool != NULL && puller->rescanned < 2) {
+    if (look && engine->spool != NULL) {
         puller->spool.spool = engine->spool;
         return true;
     }
 
     puller->journal = false;
-    puller->rescanned = 0;
+    beacond_needs_anew(puller);
 
     for (i = 0; i < puller->nneeds; i++) {
         need = &puller->needs[i];

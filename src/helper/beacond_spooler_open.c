@@ -245,7 +245,7 @@ beacond_spooler_change(beacond_engine_t *engine, beacond_spool_t *spool)
         puller = beacond_spooler_puller(engine, i);
         puller->journal = false;
         puller->moved = true;
-        puller->rescanned = 0;
+        beacond_needs_anew(puller);
     }
 
     beacond_spooler_close(engine);
