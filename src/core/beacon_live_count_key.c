@@ -87,45 +87,40 @@ beacon_live_keys_unlink(beacon_live_writer_t *w, uint32_t index)
 
 /* ---- slots */
 
-/* Hits until its newest step, and those of that. */
-static uint32_t
-beacon_live_key_weight(const beacon_live_counts_t *counts, uint32_t index,
-    uint32_t step)
+/* Its hits, of which those of long ago count less. */
+static inline uint32_t
+beacon_live_key_weight(const beacon_live_own_t *own, uint32_t step)
 {
-    uint32_t                  idle, weight;
-    const beacon_live_own_t  *own;
+    uint32_t  idle;
 
-    own = &counts->keys.own[index];
     idle = (step - own->step) / BEACON_LIVE_KEY_HALVED;
-    weight = own->weight + counts->key[index].running.hits.step;
 
-    return idle < 32 ? weight >> idle : 0;
+    return idle < 32 ? own->weight >> idle : 0;
 }
 
-/* Of the next few, the one that is least; the next time, those behind it. */
+/* Of the next few, the one that is least, which one hit is already; the next
+   time, those behind it. */
 static uint32_t
 beacon_live_key_least(const beacon_live_counts_t *counts,
     beacon_live_own_counts_t *site, unsigned kind, uint32_t step)
 {
-    uint32_t  i, index, weight, least, found;
+    uint32_t                  i, index, weight, least, found;
+    const beacon_live_own_t  *own;
 
     index = site->hand[kind] ? site->hand[kind] : site->keys[kind];
     least = UINT32_MAX;
     found = index;
 
-    for (i = 0; i < BEACON_LIVE_KEY_LOOKED; i++) {
-        weight = beacon_live_key_weight(counts, index, step);
+    for (i = 0; i < BEACON_LIVE_KEY_LOOKED && least > 1; i++) {
+        own = &counts->keys.own[index];
+        weight = beacon_live_key_weight(own, step);
 
         if (weight < least) {
             least = weight;
             found = index;
         }
 
-        index = counts->keys.own[index].older;
-
-        if (index == 0) {
-            index = site->keys[kind];
-        }
+        index = own->older ? own->older : site->keys[kind];
     }
 
     site->hand[kind] = counts->keys.own[found].older;
@@ -133,12 +128,14 @@ beacon_live_key_least(const beacon_live_counts_t *counts,
     return found;
 }
 
-/* A slot for a new one, in its site's list; its bytes are saved. */
+/* A slot for a new one, in its site's list; what a text of this length is
+   going to change there is saved. */
 static uint32_t
 beacon_live_key_take(beacon_live_writer_t *w, uint32_t site, unsigned kind,
-    uint32_t step)
+    size_t len, uint32_t step)
 {
     uint32_t                   index;
+    beacon_live_key_t         *slot;
     beacon_live_own_t         *key;
     beacon_live_pool_t        *pool;
     beacon_live_counts_t      *counts;
@@ -166,7 +163,10 @@ beacon_live_key_take(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     }
 
     key = &pool->own[index];
-    beacon_live_undo_save(w, &counts->key[index], sizeof(beacon_live_key_t));
+    slot = &counts->key[index];
+    beacon_live_undo_save(w, &slot->hash, offsetof(beacon_live_key_t, recent)
+                                          - offsetof(beacon_live_key_t, hash));
+    beacon_live_undo_save(w, slot->text, len);
     beacon_live_lru_unlink(pool->links, index);
     beacon_live_table_remove(&w->keys, (uint32_t) key->hash, index);
 
@@ -189,7 +189,7 @@ beacon_live_key_add(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     beacon_live_running_t   running;
 
     counts = w->counts;
-    index = beacon_live_key_take(w, site, kind, step);
+    index = beacon_live_key_take(w, site, kind, text.len, step);
     own = &counts->keys.own[index];
     slot = &counts->key[index];
     running.hits.step = 1;
@@ -202,16 +202,14 @@ beacon_live_key_add(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     BEACON_LIVE_SET(slot->len, (uint16_t) text.len);
     BEACON_LIVE_SET(slot->step, step);
     BEACON_LIVE_SET(slot->running.both, running.both);
-
-    beacon_live_zero(slot->recent, sizeof(slot->recent)
-                                   + sizeof(slot->minutes));
+    BEACON_LIVE_SET(slot->since, step);
     beacon_live_copy_text(slot->text, text.data, text.len);
     beacon_live_end(&slot->serial);
 
     own->hash = hash;
     own->site = site;
     own->step = step;
-    own->weight = 0;
+    own->weight = 1;
     own->kind = (uint16_t) kind;
 
     beacon_live_lru_push(counts->keys.links, index);
@@ -262,8 +260,7 @@ beacon_live_key_step(beacon_live_writer_t *w, uint32_t index, uint32_t step)
     then = own->step;
     minute = step / BEACON_LIVE_MINUTE;
     running.both = BEACON_LIVE_GET(slot->running.both);
-    weight = beacon_live_key_weight((beacon_live_counts_t *) w->counts, index,
-                                    step);
+    weight = beacon_live_key_weight(own, step);
 
     beacon_live_undo_save(w, &slot->step,
                           sizeof(slot->step) + sizeof(slot->running));
@@ -297,6 +294,7 @@ beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
 {
     uint32_t                index;
     uint64_t                hash;
+    beacon_live_own_t      *own;
     beacon_live_running_t   more, *running;
 
     if (__builtin_expect(text.len > BEACON_LIVE_KEY_TEXT, 0)) {
@@ -311,10 +309,13 @@ beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
         return;
     }
 
-    if (counts->keys.own[index].step != step) {
+    own = &counts->keys.own[index];
+
+    if (own->step != step) {
         beacon_live_key_step(w, index, step);
     }
 
+    own->weight++;
     running = &counts->key[index].running;
     more.hits.step = 1;
     more.hits.minute = 1;

@@ -188,13 +188,39 @@ beacon_live_visitor_same(const beacon_live_visitor_t *slot, uint32_t page,
                                         country.len)));
 }
 
+/* Of a page as long as most the bytes are saved without counting them. */
+#define BEACON_LIVE_VISITOR_MOST  64
+
+static inline void
+beacon_live_visitor_page(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
+    uint32_t at, beacon_str_t page)
+{
+    size_t  room;
+
+    room = BEACON_LIVE_VISITOR_TEXT - at;
+
+    if (__builtin_expect(page.len > room, 0)) {
+        page.len = beacon_line_cut(page, room);
+    }
+
+    if (__builtin_expect(page.len <= BEACON_LIVE_VISITOR_MOST
+                         && room >= BEACON_LIVE_VISITOR_MOST, 1))
+    {
+        beacon_live_undo_save(w, slot->text + at, BEACON_LIVE_VISITOR_MOST);
+
+    } else {
+        beacon_live_undo_save(w, slot->text + at, page.len);
+    }
+
+    beacon_live_copy_text(slot->text + at, page.data, page.len);
+    BEACON_LIVE_SET(slot->lens[BEACON_LIVE_PERSON_PAGE], (uint16_t) page.len);
+}
+
 /* All that changes each time stands together, and then his page. */
 static inline void
 beacon_live_visitor_again(beacon_live_writer_t *w, beacon_live_own_t *own,
     beacon_live_visitor_t *slot, beacon_live_count_t *count, uint32_t step)
 {
-    beacon_str_t  page;
-
     count->before_chunk = slot->chunk;
     count->before_offset = slot->offset;
     count->before_seq = slot->seq;
@@ -211,26 +237,12 @@ beacon_live_visitor_again(beacon_live_writer_t *w, beacon_live_own_t *own,
     BEACON_LIVE_SET(slot->hits, slot->hits + 1);
     BEACON_LIVE_SET(slot->step, step);
 
-    page = count->view->page;
-
     if (__builtin_expect(!beacon_live_visitor_same(slot, own->page, count), 0))
     {
         own->page = beacon_live_person_change(w, slot, count);
 
-    } else if (page.len) {
-        if (__builtin_expect(page.len > (size_t) (BEACON_LIVE_VISITOR_TEXT
-                                                  - own->page), 0))
-        {
-            page.len = beacon_line_cut(page,
-                                       (size_t) (BEACON_LIVE_VISITOR_TEXT
-                                                 - own->page));
-        }
-
-        beacon_live_undo_save(w, slot->text + own->page,
-                              slot->lens[BEACON_LIVE_PERSON_PAGE]);
-        beacon_live_copy_text(slot->text + own->page, page.data, page.len);
-        BEACON_LIVE_SET(slot->lens[BEACON_LIVE_PERSON_PAGE],
-                        (uint16_t) page.len);
+    } else if (count->view->page.len) {
+        beacon_live_visitor_page(w, slot, own->page, count->view->page);
     }
 
     beacon_live_end(&slot->serial);

@@ -163,7 +163,7 @@ beacon_live_counts_key(beacon_live_writer_t *w, uint32_t index)
     own->site = slot->site;
     own->hash = slot->hash;
     own->step = beacon_live_counts_step(counts, slot->site, slot->step);
-    own->weight = slot->running.hits.minute - slot->running.hits.step;
+    own->weight = slot->running.hits.minute;
     own->kind = slot->kind;
     counts->sites[slot->site].nkeys[slot->kind]++;
 

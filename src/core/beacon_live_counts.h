@@ -39,7 +39,8 @@ typedef struct {
     uint32_t  newer;                    /* the site's */
     uint32_t  older;
     uint32_t  step;                     /* of its newest hit */
-    uint32_t  weight;                   /* of a key: hits before that */
+    uint32_t  weight;                   /* of a key: hits, as that step began
+                                           halved for the time without */
     uint16_t  kind;
     uint16_t  page;                     /* of a visitor: where in his text */
 } beacon_live_own_t;

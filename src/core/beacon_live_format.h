@@ -82,7 +82,7 @@
 #include <stdatomic.h>
 
 #define BEACON_LIVE_MAGIC     0x31455649434542ULL       /* "BECIVE1" */
-#define BEACON_LIVE_LAYOUT    2
+#define BEACON_LIVE_LAYOUT    3
 #define BEACON_LIVE_PAGE      4096
 #define BEACON_LIVE_CHUNK     8192
 #define BEACON_LIVE_EVALUATE  5         /* s */
@@ -157,9 +157,8 @@ typedef struct {
 } beacon_live_undo_t;
 
 typedef struct {
-    uint64_t          where;            /* base + offset, and from bit 48 on
-                                           how many bytes follow, then up to
-                                           8 */
+    uint64_t          where;            /* base + offset */
+    uint64_t          len;              /* bytes that follow, then up to 8 */
 } beacon_live_undo_entry_t;
 
 /*
@@ -250,6 +249,8 @@ typedef struct {
     uint32_t          step;             /* of its newest hit; hits in that */
     beacon_live_running_t  running;     /*   step, which recent has not yet, */
                                         /*   and in its minute: step / 6 */
+    uint32_t          since;            /* step it was made in: what stands
+                                           below of steps before is not its */
     uint32_t          recent[BEACON_LIVE_RECENT];       /* n: n modulo */
     uint32_t          minutes[BEACON_LIVE_MINUTES + 1]; /* the same */
     uint8_t           text[BEACON_LIVE_KEY_TEXT];

@@ -200,14 +200,22 @@ beacon_live_key_sum(const uint32_t *counts, uint32_t size, uint32_t at,
 /* head: a copy of what stands before the counts. */
 static uint64_t
 beacon_live_key_hits(const beacon_live_key_t *key,
-    const beacon_live_key_t *head, const beacon_live_span_t *span)
+    const beacon_live_key_t *head, beacon_live_span_t span)
 {
-    return span->minutes
+    uint32_t  since;
+
+    since = span.minutes ? head->since / BEACON_LIVE_MINUTE : head->since;
+
+    if ((int32_t) (since - span.first) > 0) {
+        span.first = since;
+    }
+
+    return span.minutes
            ? beacon_live_key_sum(key->minutes, BEACON_LIVE_MINUTES + 1,
                                  head->step / BEACON_LIVE_MINUTE,
-                                 head->running.hits.minute, span)
+                                 head->running.hits.minute, &span)
            : beacon_live_key_sum(key->recent, BEACON_LIVE_RECENT, head->step,
-                                 head->running.hits.step, span);
+                                 head->running.hits.step, &span);
 }
 
 /* Is it before this one in the list? */
@@ -289,7 +297,7 @@ beacon_live_key_read(const beacon_live_t *live, uint32_t index, uint32_t site,
     for (tries = 0; tries < BEACON_LIVE_TRIES; tries++) {
         serial = beacon_live_serial(&key->serial);
         beacon_live_copy(copy, key, offsetof(beacon_live_key_t, recent));
-        *hits = beacon_live_key_hits(key, copy, span);
+        *hits = beacon_live_key_hits(key, copy, *span);
 
         if (*hits && *hits >= least && copy->len <= BEACON_LIVE_KEY_TEXT) {
             beacon_live_copy(copy->text, key->text, copy->len);

@@ -1,5 +1,6 @@
 /* The sums of a hit's bytes. */
 
+#include "beacon_crc32c.h"
 #include "beacon_live_int.h"
 #include "beacon_live_sum.h"
 
@@ -18,25 +19,6 @@ typedef struct {
     uint64_t  one[4];                   /* sums, */
     uint64_t  two[4];                   /*   and of them */
 } beacon_live_lanes_t;
-
-/* All of the lanes in one. */
-static inline uint32_t
-beacon_live_sum_fold(const beacon_live_lanes_t *lanes)
-{
-    uint64_t  sum;
-
-#define beacon_live_sum_lane(i, key)                                          \
-    beacon_fold(lanes->one[i] ^ (key), lanes->two[i] ^ ~(uint64_t) (key))
-
-    sum = beacon_live_sum_lane(0, 0xa0761d6478bd642f)
-          ^ beacon_live_sum_lane(1, 0xe7037ed1a0b428db)
-          ^ beacon_live_sum_lane(2, 0x8ebc6af09c88c6e3)
-          ^ beacon_live_sum_lane(3, 0x589965cc75374cc3);
-
-#undef beacon_live_sum_lane
-
-    return (uint32_t) (sum ^ sum >> 32);
-}
 
 
 /* Without vectors. */
@@ -93,13 +75,13 @@ beacon_live_sum_plain(const beacon_live_sum_t *begin, const void *head,
         beacon_live_sum_block(&lanes, last);
     }
 
-    return beacon_live_sum_fold(&lanes);
+    return beacon_crc32c(0, &lanes, sizeof(lanes));
 }
 
 
 #if (BEACON_LIVE_SUM_AVX2)
 
-#define BEACON_TARGET  __attribute__((target("avx2")))
+#define BEACON_TARGET  __attribute__((target("avx2,sse4.2")))
 
 #define beacon_live_load(p)                                                   \
     _mm256_loadu_si256((const __m256i *) (const void *) (p))
@@ -111,12 +93,38 @@ beacon_live_sum_plain(const beacon_live_sum_t *begin, const void *head,
     one = _mm256_add_epi64(one, block);                                       \
     two = _mm256_add_epi64(_mm256_shuffle_epi32(two, 0x39), one)
 
+/* CRC-32C, as beacon_crc32c() has it. */
+static inline BEACON_TARGET uint32_t
+beacon_live_sum_fold(const beacon_live_lanes_t *lanes)
+{
+    unsigned  i;
+    uint64_t  crc;
+
+    crc = 0xffffffff;
+
+    for (i = 0; i < 4; i++) {
+        crc = _mm_crc32_u64(crc, lanes->one[i]);
+    }
+
+    for (i = 0; i < 4; i++) {
+        crc = _mm_crc32_u64(crc, lanes->two[i]);
+    }
+
+    return ~(uint32_t) crc;
+}
+
+/* The block of so many bytes from here on, copied. */
+#define beacon_live_sum_take(at)                                              \
+    block = beacon_live_load(src + (at));                                     \
+    beacon_live_store(dst + (at), block);                                     \
+    beacon_live_sum_add(block)
+
 static BEACON_TARGET uint32_t
 beacon_live_sum_avx2(const beacon_live_sum_t *begin, const void *head,
     uint8_t *dst, const uint8_t *src, size_t len)
 {
-    __m256i               one, two, block, next;
-    const uint8_t        *p, *end, *last;
+    size_t                at, whole;
+    __m256i               one, two, block, last;
     uint8_t               rest[BEACON_LIVE_SUM_BLOCK];
     beacon_live_lanes_t   lanes;
 
@@ -124,64 +132,46 @@ beacon_live_sum_avx2(const beacon_live_sum_t *begin, const void *head,
     two = one;
 
     if (head != NULL) {
-        p = head;
-        beacon_live_sum_add(beacon_live_load(p));
-        beacon_live_sum_add(beacon_live_load(p + 32));
-        beacon_live_sum_add(beacon_live_load(p + 64));
+        beacon_live_sum_add(beacon_live_load(head));
+        beacon_live_sum_add(beacon_live_load((const uint8_t *) head + 32));
+        beacon_live_sum_add(beacon_live_load((const uint8_t *) head + 64));
     }
 
-    p = src;
-    end = p + len;
+    if (__builtin_expect(len >= sizeof(rest), 1)) {
 
-    /* the last bytes may be those before, too, which are where they were */
+        /* the last bytes may be those before, too, which are where they were:
+           what is loaded before they are written is the same after */
 
-    last = (len >= 32) ? end - 32 : NULL;
+        last = beacon_live_load(src + len - sizeof(rest));
+        whole = len & ~(size_t) 127;
 
-    for ( /* void */ ; end - p >= 128; p += 128, dst += 128) {
-        block = beacon_live_load(p);
-        next = beacon_live_load(p + 32);
-        beacon_live_store(dst, block);
-        beacon_live_store(dst + 32, next);
-        beacon_live_sum_add(block);
-        beacon_live_sum_add(next);
-        block = beacon_live_load(p + 64);
-        next = beacon_live_load(p + 96);
-        beacon_live_store(dst + 64, block);
-        beacon_live_store(dst + 96, next);
-        beacon_live_sum_add(block);
-        beacon_live_sum_add(next);
-    }
+        for (at = 0; at < whole; at += 128) {
+            beacon_live_sum_take(at);
+            beacon_live_sum_take(at + 32);
+            beacon_live_sum_take(at + 64);
+            beacon_live_sum_take(at + 96);
+        }
 
-    if (end - p >= 64) {
-        block = beacon_live_load(p);
-        next = beacon_live_load(p + 32);
-        beacon_live_store(dst, block);
-        beacon_live_store(dst + 32, next);
-        beacon_live_sum_add(block);
-        beacon_live_sum_add(next);
-        p += 64;
-        dst += 64;
-    }
+        if (len & 64) {
+            beacon_live_sum_take(at);
+            beacon_live_sum_take(at + 32);
+            at += 64;
+        }
 
-    if (end - p >= 32) {
-        block = beacon_live_load(p);
-        beacon_live_store(dst, block);
-        beacon_live_sum_add(block);
-        p += 32;
-        dst += 32;
-    }
+        if (len & 32) {
+            beacon_live_sum_take(at);
+        }
 
-    if (p < end && last != NULL) {
-        block = beacon_live_load(last);
-        beacon_live_store(dst - (p - last), block);
-        beacon_live_sum_add(block);
+        if (len & 31) {
+            beacon_live_store(dst + len - sizeof(rest), last);
+            beacon_live_sum_add(last);
+        }
 
-    } else if (p < end) {
+    } else if (len) {
         beacon_live_store(rest, _mm256_setzero_si256());
-        beacon_live_move(rest, p, len);
+        beacon_live_move(rest, src, len);
         beacon_live_move(dst, rest, len);
-        block = beacon_live_load(rest);
-        beacon_live_sum_add(block);
+        beacon_live_sum_add(beacon_live_load(rest));
     }
 
     beacon_live_store(lanes.one, one);
@@ -197,7 +187,7 @@ beacon_live_sum_copy(const beacon_live_sum_t *begin, const void *head,
     uint8_t *dst, const uint8_t *src, size_t len)
 {
 #if (BEACON_LIVE_SUM_AVX2)
-    if (__builtin_cpu_supports("avx2")) {
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("sse4.2")) {
         return beacon_live_sum_avx2(begin, head, dst, src, len);
     }
 #endif

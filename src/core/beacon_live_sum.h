@@ -3,12 +3,12 @@
  * words, and sums of these sums, in four lanes, so that it counts where a word
  * stands.  The latter are turned by 32 bits each time: a bit that leaves them
  * at their upper end was elsewhere in them, too.  A word that is another one is
- * seen in the lanes, and so are two; then these are made 32 bits, and of 2^32
- * damages one is not seen.
+ * seen in the lanes, and so are two; then a CRC32C of these is made, and of
+ * 2^32 damages one is not seen.
  *
  * It costs three instructions for 32 bytes, beside those that copy them, where
- * CRC32C takes four, and a walk of its own.  Good for one machine's memory;
- * each variant gives the same.
+ * CRC32C of all of them takes four, and a walk of its own.  Good for one
+ * machine's memory; each variant gives the same.
  */
 
 #ifndef BEACON_LIVE_SUM_H

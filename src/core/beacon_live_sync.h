@@ -76,20 +76,6 @@ beacon_live_move(void *dst, const void *src, size_t len)
 #define beacon_live_copy_text  beacon_live_move
 #endif
 
-static inline void
-beacon_live_zero(void *dst, size_t len)
-{
-#if defined(__SANITIZE_THREAD__)
-    size_t  i;
-
-    for (i = 0; i < len; i++) {
-        __atomic_store_n((uint8_t *) dst + i, 0, __ATOMIC_RELAXED);
-    }
-#else
-    memset(dst, 0, len);
-#endif
-}
-
 
 /* ---- seqlocks: one writer, readers who do not wait for him */
 

@@ -127,7 +127,7 @@ beacon_live_undo_restore(beacon_live_writer_t *w)
         entry = (const void *) ((uint8_t *) (w->undo + 1) + at);
         at += sizeof(*entry);
 
-        len = entry->where >> BEACON_LIVE_UNDO_LEN;
+        len = entry->len;
 
         if (len > used - at) {
             break;
@@ -143,9 +143,8 @@ beacon_live_undo_restore(beacon_live_writer_t *w)
         entry = (const void *) ((uint8_t *) (w->undo + 1)
                                 + place[(i - 1) % n] * 8ULL);
 
-        part.offset = (entry->where - w->undo->base)
-                      & ((1ULL << BEACON_LIVE_UNDO_LEN) - 1);
-        part.len = entry->where >> BEACON_LIVE_UNDO_LEN;
+        part.offset = entry->where - w->undo->base;
+        part.len = entry->len;
         part.data = (const uint8_t *) (entry + 1);
 
         if (!beacon_live_undo_part(&w->live, &part)) {

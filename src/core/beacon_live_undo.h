@@ -9,7 +9,6 @@
 
 #define BEACON_LIVE_UNDO_ROOM                                                 \
     (BEACON_LIVE_UNDO - sizeof(beacon_live_undo_t))
-#define BEACON_LIVE_UNDO_LEN   48
 
 /* Before a hit or a gap is counted: nothing is saved. */
 static inline void
@@ -43,8 +42,8 @@ beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr, size_t len)
     beacon_live_undo_entry_t  *entry;
 
     entry = (void *) w->saved;
-    entry->where = (uint64_t) (uintptr_t) ptr
-                   + ((uint64_t) len << BEACON_LIVE_UNDO_LEN);
+    entry->where = (uintptr_t) ptr;
+    entry->len = len;
     beacon_live_move(entry + 1, ptr, len);
     w->saved += sizeof(*entry) + ((len + 7) & ~(size_t) 7);
 

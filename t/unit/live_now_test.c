@@ -458,12 +458,79 @@ test_caps(void)
     live_remove(&l);
 }
 
+/* 1: of the pages there is one that begins with "/new", with n hits. */
+static int
+now_new_is(const live_t *l, const beacon_live_info_t *info, uint64_t now,
+    uint32_t window, uint64_t n)
+{
+    int                found;
+    uint32_t           i, keys;
+    beacon_live_top_t  top[300];
+
+    keys = 300;
+    found = 0;
+    (void) beacon_live_top(&l->live, info, BEACON_LIVE_PAGE_KEY, now, window,
+                           top, &keys);
+
+    for (i = 0; i < keys; i++) {
+        if (memcmp(top[i].text, "/new", 4) == 0) {
+            found += top[i].n == n ? 1 : 1000;
+        }
+    }
+
+    return found == 1;
+}
+
+/* A page takes the place of one with hits in many steps: none are its own. */
+static void
+test_heir(void)
+{
+    int                 own;
+    char                page[64];
+    live_t              l;
+    uint32_t            i, k;
+    uint64_t            now;
+    live_hit_t          hit;
+    beacon_live_info_t  info;
+
+    live_make(&l, BEACON_LIVE_SIZE_MIN);
+    memset(&hit, 0, sizeof(hit));
+    hit.site = "shop";
+    hit.visitor = "v";
+    hit.page = page;
+    now = NOW_START;
+    own = 1;
+
+    for (i = 0; i < 12; i++, now += 10000) {
+        for (k = 0; k < 512; k++) {
+            snprintf(page, sizeof(page), "/old/%u", k % 256);
+            (void) live_put(&l, &hit, now);
+        }
+    }
+
+    for (i = 0; i < 8; i++, now += 10000) {
+        strcpy(page, "/new");
+        (void) live_put(&l, &hit, now);
+        info = live_site(&l, "shop");
+        own &= now_new_is(&l, &info, now, 10, 1)
+               && now_new_is(&l, &info, now, 300, i + 1)
+               && now_new_is(&l, &info, now, 3600, i + 1);
+        live_close(&l);
+        live_open(&l);
+    }
+
+    ok(own, "one_that_takes_anothers_place_has_its_own_hits_only");
+
+    live_remove(&l);
+}
+
 int
 main(void)
 {
     test_model();
     test_clock();
     test_caps();
+    test_heir();
 
     return done_testing();
 }
