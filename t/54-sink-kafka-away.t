@@ -226,7 +226,8 @@ if 'late' in only:
     rig.kill()
     rig.start()
     rig.push(10, sites=2)
-    ok(settles(rig, pending=0, parked_hits=0), 'nothing is left of it')
+    ok(wait_until(lambda: len(numbers('g-s0')) >= 1505, 30, 0.5)
+       and settles(rig, pending=0, parked_hits=0), 'nothing is left of it')
     is_(len(numbers('g-s0')), 1505, 'nor sent again')
     is_(rig.stop(), 0, 'the helper ends well')
     rig.remove()
@@ -277,8 +278,8 @@ if 'running' in only:
        'the topic is parked again, the other goes on')
     away(rig)
     kafka.create('e-s0')
-    ok(wait_until(lambda: 'No such device' in rig.error_text(), 30),
-       'the disk goes: it is told')
+    ok(wait_until(lambda: 'No such device' in rig.sink('kafka').get(
+        'last_error', ''), 30), 'the disk goes: it is told')
     rig.push(2000, sites=2)
     ok(settles(rig, seconds=60, done=3000), 'the other topic goes on')
     back(rig)
