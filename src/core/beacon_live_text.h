@@ -57,7 +57,7 @@ beacon_live_hash_on(uint64_t salted, uint64_t seed, beacon_str_t text)
     if (text.len >= 16) {
         for (left = text.len; left > 16; left -= 16, p += 16) {
             hash = beacon_fold(beacon_live_word(p) ^ seed,
-                                   beacon_live_word(p + 8) ^ hash);
+                               beacon_live_word(p + 8) ^ hash);
         }
 
         first = beacon_live_word(end - 16);

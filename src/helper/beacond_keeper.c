@@ -408,23 +408,7 @@ beacond_keeper_fill(const beacond_engine_t *engine)
     return fill;
 }
 
-/* Until the next turn; mutex held. */
-static uint64_t
-beacond_keeper_idle_ns(const beacond_engine_t *engine, uint64_t fill)
-{
-    if (engine->stopping || fill > 2) {
-        return BEACOND_TURN_MIN;
-    }
-
-    if (engine->hasty) {
-        return BEACOND_TURN_HASTY;
-    }
-
-    return engine->dirty || fill > 0
-           ? BEACOND_TURN_MAX : BEACOND_TURN_IDLE;
-}
-
-/* One turn; returns when the next one is due. */
+/* One turn; returns when the next one is due, if nobody is in haste. */
 static uint64_t
 beacond_keeper_turn(beacond_engine_t *engine)
 {
@@ -457,7 +441,8 @@ beacond_keeper_turn(beacond_engine_t *engine)
     engine->tight = fill > 4;       /* sinks do not wait to fill buffers */
     engine->hasty |= fill > 1;
     dirty = engine->dirty;
-    idle = beacond_keeper_idle_ns(engine, fill);
+    idle = fill > 2 ? BEACOND_TURN_MIN
+           : dirty || fill > 0 ? BEACOND_TURN_MAX : BEACOND_TURN_IDLE;
     pthread_mutex_unlock(&engine->mutex);
 
     if ((dirty && now - engine->books_ns >= BEACOND_BOOKS_MIN)
@@ -488,8 +473,6 @@ beacond_keeper_run(void *data)
         if (engine->quit) {
             break;
         }
-
-        /* told since, while nobody waited */
 
         if (engine->stopping) {
             idle = BEACOND_TURN_MIN;
