@@ -12,8 +12,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
 from beacon_kafka import Cluster                # noqa: E402
-from beacon_kafka_fault import settles          # noqa: E402
-from beacon_rig import FaultDisk, Rig           # noqa: E402
+from beacon_kafka_fault import ends, settles    # noqa: E402
+from beacon_rig import Rig           # noqa: E402
 
 kafka = Cluster(nodes=3).start()
 only = os.environ.get('ONLY', 'leader disk read frozen stuck letters '
@@ -90,23 +90,7 @@ if 'leader' in only:
     for i in range(2):
         is_(numbers(prefix + 's%d' % i), list(range(i, 3020, 2)),
             'topic %d has them' % i)
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
-
-
-def fault_disk(rig):
-    """The spool's, by FUSE; None where that is not possible."""
-    if os.geteuid() != 0:
-        return None
-    point = os.path.join(rig.top, 'fuse')
-    os.mkdir(point)
-    disk = FaultDisk(point)
-    if disk.server is None:
-        return None
-    rig.disks.append(disk)
-    rig.spool = os.path.join(point, 'spool')
-    os.mkdir(rig.spool)
-    return disk
+    ends(rig)
 
 
 # ---- the disk takes nothing, the rest of the spool's promise stands
@@ -114,7 +98,7 @@ def fault_disk(rig):
 if 'disk' in only:
     kafka.create('d-s1')
     rig = rig_of('d-', lane='16m')      # nobody has to give way
-    disk = fault_disk(rig)
+    disk = rig.fault_spool()
     if disk is None:
         skip('no FUSE here', 6)
     else:
@@ -136,14 +120,13 @@ if 'disk' in only:
         is_(sink['done'] + sink['lost'], 6000, 'the books balance')
         is_(len(numbers('d-s0')) + len(numbers('d-s1')), sink['done'],
             'what is done arrived')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- parked hits cannot be read just now
 
 if 'read' in only:
     rig = rig_of('r-')
-    disk = fault_disk(rig)
+    disk = rig.fault_spool()
     if disk is None:
         skip('no FUSE here', 4)
     else:
@@ -158,15 +141,14 @@ if 'read' in only:
         ok(settles(rig, done=2000, pending=0, lost=0),
            'they go out when it does not')
         is_(numbers('r-s0'), list(range(2000)), 'all of them')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- the spool's disk freezes while hits are parked, and letters wait
 
 if 'stuck' in only:
     kafka.create('k-s1', max__message__bytes=3000)
     rig = rig_of('k-', lane='16m')
-    disk = fault_disk(rig)
+    disk = rig.fault_spool()
     if disk is None:
         skip('no FUSE here', 8)
     else:
@@ -193,15 +175,14 @@ if 'stuck' in only:
         found = [record.topic for record in kafka.read('k-s0', 'k-s1')]
         is_((found.count('k-s1'), len(found)), (2600, sink['done']),
             'what is done arrived, once')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- the spool's disk freezes while nothing of the sink's is there
 
 if 'frozen' in only:
     kafka.create('f-s0')
     rig = rig_of('f-')
-    disk = fault_disk(rig)
+    disk = rig.fault_spool()
     if disk is None:
         skip('no FUSE here', 4)
     else:
@@ -216,8 +197,7 @@ if 'frozen' in only:
         rig.push(50)
         ok(settles(rig, done=3100, pending=0, lost=0), 'and afterwards')
         is_(len(numbers('f-s0')), 3100, 'all are in the topic')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- dead letters, and no room
 
@@ -238,8 +218,7 @@ if 'letters' in only:
               and sink['dead_letters'] + sink['lost'] == 1000,
               'what there is no room for is lost, counted'):
         diag(str(sink))
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- a parked file that cannot be opened just now
 
@@ -261,8 +240,7 @@ if 'unreadable' in only:
     ok(settles(rig, seconds=60, done=2000, pending=0, lost=0),
        'and done only when they are')
     is_(numbers('u-s0'), list(range(0, 2000, 2)), 'they arrive')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- a spool that comes, and another one, while hits are parked
 
@@ -283,8 +261,7 @@ if 'moved' in only:
     ok(settles(rig, seconds=60, done=6000, pending=0, lost=0),
        'they are done when the topic is there')
     is_(numbers('m-s0'), list(range(0, 6000, 2)), 'they arrive')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- few, but large: the copies that are held have a limit, too
 
@@ -296,7 +273,6 @@ if 'bytes' in only:
     ok(rig.wait(), 'the log has everything')
     ok(settles(rig, seconds=20, done=1200),
        'a missing topic of large hits does not stop the other for 30 s')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 done_testing()

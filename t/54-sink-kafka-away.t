@@ -12,8 +12,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
 from beacon_kafka import Cluster                # noqa: E402
-from beacon_kafka_fault import settles          # noqa: E402
-from beacon_rig import FaultDisk, Rig           # noqa: E402
+from beacon_kafka_fault import ends, settles    # noqa: E402
+from beacon_rig import Rig           # noqa: E402
 
 kafka = Cluster().start()
 only = os.environ.get('ONLY', 'start gone letters file late reload running '
@@ -31,6 +31,16 @@ def rig_of(prefix, log=True, spool=True, **options):
              {'name': 'compression.codec', 'value': 'none', 'at': 'test:6'}]}]
     if not log:
         del rig.sinks[0]
+    return rig
+
+
+def parked(prefix):
+    """A thousand hits are delivered, as many are parked."""
+    kafka.create(prefix + 's1')
+    rig = rig_of(prefix)
+    rig.start()
+    rig.push(2000, sites=2)
+    ok(settles(rig, done=1000, parked_hits=1000, lost=0), 'hits are parked')
     return rig
 
 
@@ -69,19 +79,6 @@ def waits(rig, text='are missing in'):
         and text in rig.error_text(), 30, 0.05)
 
 
-def fault_disk(rig):
-    """The spool's, by FUSE; None where that is not possible."""
-    point = os.path.join(rig.top, 'fuse')
-    os.mkdir(point)
-    disk = FaultDisk(point) if os.geteuid() == 0 else None
-    if disk is None or disk.server is None:
-        return None
-    rig.disks.append(disk)
-    rig.spool = os.path.join(point, 'spool')
-    os.mkdir(rig.spool)
-    return disk
-
-
 def gone(rig):
     path = os.path.join(rig.ring, 'kafka.gone')
     with open(path, 'w', encoding='ascii'):
@@ -92,11 +89,7 @@ def gone(rig):
 # ---- a start without the spool's disk
 
 if 'start' in only:
-    kafka.create('a-s1')
-    rig = rig_of('a-')
-    rig.start()
-    rig.push(2000, sites=2)
-    ok(settles(rig, done=1000, parked_hits=1000, lost=0), 'hits are parked')
+    rig = parked('a-')
     rig.kill()
     away(rig)
     rig.start()
@@ -118,17 +111,12 @@ if 'start' in only:
     is_(numbers('a-s0'), list(range(0, 3000, 2)), 'all of them, once')
     is_(numbers('a-s1'), list(range(1, 3000, 2)), 'as are the others')
     rig.balance('the books balance')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- somebody did throw it away
 
 if 'gone' in only:
-    kafka.create('b-s1')
-    rig = rig_of('b-')
-    rig.start()
-    rig.push(2000, sites=2)
-    ok(settles(rig, done=1000, parked_hits=1000, lost=0), 'hits are parked')
+    rig = parked('b-')
     rig.kill()
     shutil.rmtree(rig.spool)
     os.mkdir(rig.spool)
@@ -146,8 +134,7 @@ if 'gone' in only:
     kafka.create('b-s0')
     ok(settles(rig, done=3000, pending=0, lost=1000), 'and delivered')
     rig.balance('the books balance')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- dead letters only; in the directory of a former configuration
 
@@ -175,8 +162,7 @@ if 'letters' in only:
     rig.push(10)
     ok(settles(rig, dead_letters=10, done=10, lost=0),
        'moved to the new one they are found')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- one file, while others are there
 
@@ -196,17 +182,12 @@ if 'file' in only:
         kafka.create('d-s%d' % site)
     ok(settles(rig, done=2000, pending=0, lost=0), 'all are delivered')
     is_(len(numbers('d-s0') + numbers('d-s1')), 2000, 'once')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- a reboot, after which the disk comes later than the helper
 
 if 'late' in only:
-    kafka.create('g-s1')
-    rig = rig_of('g-')
-    rig.start()
-    rig.push(2000, sites=2)
-    ok(settles(rig, done=1000, parked_hits=1000, lost=0), 'hits are parked')
+    rig = parked('g-')
     rig.kill()
     away(rig)
     os.unlink(os.path.join(rig.ring, 'kafka.checkpoint'))
@@ -229,15 +210,14 @@ if 'late' in only:
     ok(wait_until(lambda: len(numbers('g-s0')) >= 1505, 30, 0.5)
        and settles(rig, pending=0, parked_hits=0), 'nothing is left of it')
     is_(len(numbers('g-s0')), 1505, 'nor sent again')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- a reload while their disk stands still
 
 if 'reload' in only:
     kafka.create('h-s1')
     rig = rig_of('h-')
-    disk = fault_disk(rig)
+    disk = rig.fault_spool()
     if disk is None:
         skip('no FUSE here', 5)
     else:
@@ -258,17 +238,12 @@ if 'reload' in only:
            'it thaws, and the topic is there: all are done')
         is_(sorted(set(numbers('h-s0') + numbers('h-s1'))),
             list(range(2400)), 'all have arrived')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- while the helper runs
 
 if 'running' in only:
-    kafka.create('e-s1')
-    rig = rig_of('e-')
-    rig.start()
-    rig.push(2000, sites=2)
-    ok(settles(rig, done=1000, parked_hits=1000, lost=0), 'hits are parked')
+    rig = parked('e-')
     os.unlink(os.path.join(rig.spool, 'kafka.parked', 'e-s0'))
     ok(settles(rig, seconds=60, done=1000, parked_hits=0, lost=1000),
        'somebody removes the file: they are lost, and counted')
@@ -290,8 +265,7 @@ if 'running' in only:
     ok(sink['lost'] <= 2000, 'no more is lost than could not be parked')
     is_(len(numbers('e-s0') + numbers('e-s1')), sink['done'],
         'what is done arrived, once')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 # ---- a file that cannot be begun, and nobody else who has the hits
 
@@ -307,7 +281,6 @@ if 'begun' in only:
     ok(settles(rig, seconds=90, done=1000, pending=0, lost=0),
        'its hits go out when the topic is there')
     is_(numbers('f-s0'), list(range(1000)), 'each once')
-    is_(rig.stop(), 0, 'the helper ends well')
-    rig.remove()
+    ends(rig)
 
 done_testing()

@@ -76,6 +76,11 @@ def settles(rig, seconds=60, **wanted):
     return good
 
 
+def ends(rig):
+    t.is_(rig.stop(), 0, 'the helper ends well')
+    rig.remove()
+
+
 class KafkaTrial(Trial):
     """A Trial that writes to a Kafka, too.  conf: what kafka_conf() gives.
 

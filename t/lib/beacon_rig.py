@@ -393,6 +393,18 @@ class Rig:
             self.disks.append(disk)
         return disk if disk.server else None
 
+    def fault_spool(self):
+        """The spool is on a disk by FUSE; None where that is not possible."""
+        if os.geteuid() != 0:
+            return None
+        point = os.path.join(self.top, 'fuse')
+        os.mkdir(point)
+        disk = self.fault_fs(point)
+        if disk:
+            self.spool = os.path.join(point, 'spool')
+            os.mkdir(self.spool)
+        return disk
+
     def freeze(self, frozen=True):
         subprocess.run(['fsfreeze', '-f' if frozen else '-u', self.logs],
                        check=True)
