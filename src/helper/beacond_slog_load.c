@@ -13,6 +13,16 @@
 
 #define BEACOND_SLOG_TEXT_MAX  (256 * 1024 * 1024)
 
+/* Where somebody says that what is missing will not come back.  false: such a
+   path is too long. */
+bool
+beacond_slog_gone(const beacond_slog_t *slog, char *path)
+{
+    return (size_t) snprintf(path, PATH_MAX, "%s/%s.gone",
+                             slog->sink->conf->dir, slog->sink->name)
+           < PATH_MAX;
+}
+
 /* A whole checkpoint, terminated; NULL: there is none, or errno. */
 static char *
 beacond_slog_read(const char *dir, const char *name, size_t *len)
@@ -210,6 +220,7 @@ beacond_slog_load_from(beacond_slog_t *slog, const char *dir,
 beacon_rc_t
 beacond_slog_load(beacond_slog_t *slog, beacond_checkpoint_t *checkpoint)
 {
+    char         gone[PATH_MAX];
     beacon_rc_t  rc;
 
     checkpoint->text = NULL;
@@ -225,6 +236,10 @@ beacond_slog_load(beacond_slog_t *slog, beacond_checkpoint_t *checkpoint)
 
     if (rc == BEACON_AGAIN) {
         return BEACON_AGAIN;
+    }
+
+    if (beacond_slog_gone(slog, gone)) {
+        unlink(gone);                   /* it has served its turn */
     }
 
     slog->ids.left = slog->ids.n;

@@ -11,19 +11,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
-#define BEACOND_SLOG_READ  (1024 * 1024)
+#define BEACOND_SLOG_READ   (1024 * 1024)
+#define BEACOND_SLOG_LAYERS 0x794c7630L /* an overlay: OVERLAYFS_SUPER_MAGIC */
 
+/* A disk may have another number since it was mounted again; but no two files
+   are born in the same nanosecond under one number. */
 static bool
 beacond_slog_is(int fd, const beacond_slog_entry_t *entry)
 {
     int64_t   btime;
     uint64_t  dev, ino;
 
-    return beacond_slog_identity(fd, &dev, &ino, &btime) && dev == entry->dev
-           && ino == entry->ino
-           && (btime == entry->btime || btime == 0 || entry->btime == 0);
+    return beacond_slog_identity(fd, &dev, &ino, &btime) && ino == entry->ino
+           && (btime != 0 && entry->btime != 0 ? btime == entry->btime
+                                               : dev == entry->dev);
 }
 
 /* Looks for a renamed file in its directory; -1: it is not there. */
@@ -60,8 +64,38 @@ beacond_slog_search(const beacond_slog_entry_t *entry, const char *dir)
 }
 
 /*
+ * Is it the disk that is not there?  Where that was mounted is a directory all
+ * the same, of another disk.  The files of an overlay have numbers of their
+ * own.
+ */
+static bool
+beacond_slog_away(const beacond_slog_t *slog,
+    const beacond_slog_entry_t *entry, const char *dir)
+{
+    char           gone[PATH_MAX];
+    struct stat    st;
+    struct statfs  fs;
+
+    if (strncmp(entry->path, slog->dir, slog->dir_len) != 0) {
+        return false;
+    }
+
+    if (stat(dir, &st) == -1) {
+        dir = slog->dir;
+
+        if (stat(dir, &st) == -1) {
+            return true;
+        }
+    }
+
+    return (uint64_t) st.st_dev != entry->dev && statfs(dir, &fs) == 0
+           && fs.f_type != BEACOND_SLOG_LAYERS
+           && beacond_slog_gone(slog, gone) && access(gone, F_OK) == -1;
+}
+
+/*
  * Opens a listed file.  -1: errno; ENOENT: it is not there any more, though
- * the template's directory is.
+ * the disk is that it was on.
  */
 static int
 beacond_slog_find(const beacond_slog_t *slog,
@@ -70,7 +104,6 @@ beacond_slog_find(const beacond_slog_t *slog,
     int          fd, err;
     char         dir[PATH_MAX];
     size_t       len;
-    struct stat  st;
 
     len = (size_t) (strrchr(entry->path, '/') - entry->path);
     memcpy(dir, entry->path, len);
@@ -98,15 +131,8 @@ beacond_slog_find(const beacond_slog_t *slog,
 
     fd = beacond_slog_search(entry, dir);
 
-    if (fd == -1 && strncmp(entry->path, slog->dir, slog->dir_len) == 0
-        && stat(slog->dir, &st) == -1)
-    {
-        errno = ENOTDIR;                /* not mounted, it seems: wait */
-        return -1;
-    }
-
     if (fd == -1) {
-        errno = ENOENT;
+        errno = beacond_slog_away(slog, entry, dir) ? ENODEV : ENOENT;
     }
 
     return fd;
