@@ -70,16 +70,26 @@ def usage(*args):
 
 
 for args, message in (
-        ((), 'Usage'), (('a', 'b'), 'Usage'), (('--nope', 'x'), 'nope'),
+        ((), 'one ENDPOINT'), (('a', 'b'), 'one ENDPOINT'),
+        (('--nope', 'x'), 'nope'), (('--json',), 'Usage'),
         (('udp://x',), 'must begin'), (('tcp://127.0.0.1',), 'port'),
-        (('ipc://x',), 'absolute'), (('--site', 'a/b', 'ipc:///x'), 'Usage'),
-        (('--filter', 'x', 'ipc:///x'), 'Usage'),
+        (('ipc://x',), 'absolute'),
+        (('--site', 'a/b', 'ipc:///x'), "a site's name"),
+        (('--filter', 'x', 'ipc:///x'), 'NAME=VALUE, 16 at most'),
         (('--curve', '/nowhere', 'ipc:///x'), 'cannot read')):
     code, said = usage(*args)
     ok(code == 2 and message in said, 'tail %s: %s' % (' '.join(args),
                                                        message))
-like(tool('beacond', '--help').stdout, r'tail \[--site SITE\]',
-     'beacond --help tells of it')
+for args in ((), ('tail',), ('dead-letter',)):
+    like(tool('beacond', *args, '--help').stdout, r'tail \[--site SITE\]',
+         'beacond %s --help tells of it' % ' '.join(args))
+for args, message in (
+        ((), 'list or retry'), (('send', '-c', 'x'), 'list or retry'),
+        (('list',), '-c FILE'), (('retry', '-c'), 'requires an argument'),
+        (('list', '-c', '/nowhere'), 'cannot read')):
+    done = tool('beacond', 'dead-letter', *args, check=False)
+    ok(done.returncode == 2 and message in done.stdout,
+       'dead-letter %s: %s' % (' '.join(args), message))
 
 # ---- people
 

@@ -161,7 +161,7 @@ int
 beacond_dead_letter(int argc, char *argv[])
 {
     int              c, code = 0, one;
-    bool             retry;
+    bool             retry, known;
     size_t           i;
     const char      *file = NULL, *what = argc > 1 ? argv[1] : "";
     beacond_conf_t  *conf;
@@ -173,11 +173,13 @@ beacond_dead_letter(int argc, char *argv[])
     }
 
     retry = strcmp(what, "retry") == 0;
+    known = retry || strcmp(what, "list") == 0;
 
-    if (c != -1 || file == NULL || optind != argc
-        || (!retry && strcmp(what, "list") != 0))
-    {
-        fprintf(stderr, "Usage: beacond dead-letter list|retry -c FILE\n");
+    if (c != -1 || file == NULL || optind != argc || !known) {
+        fprintf(stderr, "%sUsage: beacond dead-letter list|retry -c FILE\n",
+                !known ? "dead-letter: list or retry must be said\n"
+                : c != -1 ? "" : "dead-letter: -c FILE, and nothing else, "
+                                 "must be given\n");
         return 2;
     }
 

@@ -39,7 +39,8 @@ beacond_help(void)
            "Signals: TERM and INT drain for up to 2 s and leave, QUIT up to\n"
            "4 s, USR1 reopens log files, HUP reads the configuration again.\n"
            "Exit codes: 0 done, 1 configuration, 3 another helper runs, 4\n"
-           "system: start it again.\n");
+           "system: start it again. Of tail and dead-letter: 2 cannot be\n"
+           "done; of dead-letter retry 1: some still wait.\n");
 }
 
 int
@@ -53,6 +54,14 @@ beacond_options(beacond_options_t *o, int argc, char *argv[])
         { "supervised", no_argument, NULL, 's' },
         { NULL, 0, NULL, 0 }
     };
+
+    if (argc > 2 && (strcmp(argv[1], "dead-letter") == 0
+                     || strcmp(argv[1], "tail") == 0)
+        && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))
+    {
+        beacond_help();
+        return 0;
+    }
 
     if (argc > 1 && strcmp(argv[1], "dead-letter") == 0) {
         return beacond_dead_letter(argc - 1, argv + 1);
@@ -92,6 +101,7 @@ beacond_options(beacond_options_t *o, int argc, char *argv[])
             return 0;
 
         default:
+            fprintf(stderr, "beacond: see beacond --help\n");
             return 1;
         }
     }

@@ -62,11 +62,11 @@ beacond_tail_end(int signum)
 /* Options. */
 
 static int
-beacond_tail_usage(void)
+beacond_tail_usage(const char *why)
 {
-    fprintf(stderr, "Usage: beacond tail [--site SITE]... [--filter "
+    fprintf(stderr, "%sUsage: beacond tail [--site SITE]... [--filter "
             "NAME=VALUE]... [--json|--short]\n"
-            "                    [--curve FILE] ENDPOINT\n");
+            "                    [--curve FILE] ENDPOINT\n", why);
     return 2;
 }
 
@@ -137,12 +137,14 @@ beacond_tail_options(beacond_tail_t *tail, int argc, char *argv[])
 
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (!beacond_tail_option(tail, c)) {
-            return beacond_tail_usage();
+            return beacond_tail_usage(
+                c == 's' ? "tail: --site wants a site's name\n" : c == 'f'
+                ? "tail: --filter wants NAME=VALUE, 16 at most\n" : "");
         }
     }
 
     if (optind + 1 != argc) {
-        return beacond_tail_usage();
+        return beacond_tail_usage("tail: one ENDPOINT must be given\n");
     }
 
     tail->endpoint = argv[optind];
