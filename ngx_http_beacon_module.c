@@ -82,7 +82,7 @@ static ngx_command_t  ngx_http_beacon_commands[] = {
       NULL },
 
     { ngx_string("beacon_kafka"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
       ngx_http_beacon_conf_kafka,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,

@@ -55,8 +55,8 @@ unlike(said, r'\[warn\]', 'without a warning')
 # ---- beacon_kafka itself
 
 for value, message in (
-        ('topic=hits', 'invalid number of arguments'),
-        ('brokers=a', 'invalid number of arguments'),
+        ('topic=hits', '"brokers=" and "topic=" must be given'),
+        ('brokers=a', '"brokers=" and "topic=" must be given'),
         ('brokers=a name=b', '"brokers=" and "topic=" must be given'),
         ('brokers= topic=hits', 'empty parameter "brokers="'),
         ('brokers=a topic=', 'empty parameter "topic="'),

@@ -163,7 +163,8 @@ for value in ('"a b"', "'a\"b'", '"a\\\\b"', '""', '"\xff"', 'x' * 256):
 for value, message in (
         ('spool', 'must be an absolute path'),
         ('%%SPOOL%% size=x', 'invalid size'),
-        ('%%SPOOL%% size=0', 'invalid size'),
+        ('%%SPOOL%% size=0', 'at least 1m is needed'),
+        ('%%SPOOL%% size=1023k', 'at least 1m is needed'),
         ('%%SPOOL%% min_free=100%', 'invalid share'),
         ('%%SPOOL%% min_free=x%', 'invalid share'),
         ('%%SPOOL%% min_free=5', 'invalid parameter'),
@@ -189,6 +190,7 @@ for value, message in (
         ('%%LOG%%/x timezone=$beacon_nope', 'invalid time zone'),
         ('%%LOG%%/x sync=maybe', 'invalid "sync=maybe"'),
         ('%%LOG%%/x sync=0', 'invalid "sync=0"'),
+        ('%%LOG%%/x sync=25h', 'a time of up to 1d'),
         ('%%LOG%%/x max_files=0', 'invalid number of files'),
         ('%%LOG%%/x max_files=x', 'invalid number of files'),
         ('%%LOG%%/x name=', 'invalid name'),
@@ -369,6 +371,20 @@ like(said, r'\[warn\].*does not begin with \^ and end with \$',
 unlike(good(RING + LOG, 'location / { beacon_site s; beacon_redirect $arg_to '
             'allow=~^a\\.example$ allow=~.; }', 'one that is, too'),
        'does not begin with', 'without')
+
+# ---- directories
+
+for directive, path in (('beacon_log', '%%ROOT%%/no/way/$beacon_site'),
+                        ('beacon_ids', '%%ROOT%%/no/way/ids'),
+                        ('beacon_spool', '%%ROOT%%/no/way')):
+    bad(RING + LOG + '%s %s;' % (directive, path), PIXEL,
+        r'/no/way" cannot be made: there is no ".*/no"', path,
+        '%s does not make two directories' % directive)
+bad('beacon_ring %%RING%%/no/way;' + LOG, PIXEL, 'cannot be made: there is no',
+    'beacon_ring', 'nor does beacon_ring')
+good(RING + LOG + 'beacon_log %%LOG%%/a/$beacon_site;'
+     'beacon_log %%LOG%%/a/b/$beacon_site;', PIXEL,
+     'one that an earlier directive has made will do')
 
 # ---- directories that others use
 

@@ -78,6 +78,8 @@ refused('beacon_helper', 'cannot be run', 'a helper that is not there')
 env.configure(helper='external')
 code, text = env.check()
 is_(code, 0, 'where it is external, it need not be there')
+like(text, r'\[warn\].*cannot be run, so what it knows .* is not checked',
+     'but what it would have checked is not')
 env.configure(helper=None)
 os.rename(env.helper + '.away', env.helper)
 

@@ -430,9 +430,12 @@ char *ngx_http_beacon_conf_sink_name(ngx_conf_t *cf,
 char *ngx_http_beacon_conf_invalid(ngx_conf_t *cf, ngx_str_t *value);
 ngx_int_t ngx_http_beacon_conf_duplicate(ngx_conf_t *cf, ngx_str_t *at);
 ngx_int_t ngx_http_beacon_conf_at(ngx_conf_t *cf, ngx_str_t *at);
+ngx_int_t ngx_http_beacon_conf_absolute(ngx_conf_t *cf, ngx_str_t *name);
+
+/* ngx_http_beacon_conf_dir.c */
+ngx_uint_t ngx_http_beacon_conf_in_use(ngx_str_t *name, ngx_uint_t ring);
 ngx_int_t ngx_http_beacon_conf_dir(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf, ngx_str_t *name, ngx_path_t **path);
-ngx_int_t ngx_http_beacon_conf_absolute(ngx_conf_t *cf, ngx_str_t *name);
 
 /* ngx_http_beacon_schema.c */
 ngx_int_t ngx_http_beacon_schema(ngx_conf_t *cf,

@@ -37,9 +37,11 @@ ngx_http_beacon_check(ngx_http_beacon_main_conf_t *bmcf, ngx_log_t *log)
         level = bmcf->external ? NGX_LOG_WARN : NGX_LOG_EMERG;
 
         ngx_log_error(level, log, ngx_errno,
-                      "\"beacon_helper\": \"%V\" cannot be run%s%V",
-                      &bmcf->helper, bmcf->helper_at.len ? " in " : "",
-                      &bmcf->helper_at);
+                      "\"beacon_helper\": \"%V\" cannot be run%s%s%V",
+                      &bmcf->helper,
+                      bmcf->external ? ", so what it knows of spool and sinks "
+                                       "is not checked" : "",
+                      bmcf->helper_at.len ? " in " : "", &bmcf->helper_at);
 
         return bmcf->external ? NGX_OK : NGX_ERROR;
     }

@@ -6,9 +6,6 @@
 #include "ngx_http_beacon.h"
 
 
-static ngx_uint_t ngx_http_beacon_conf_in_use(ngx_str_t *name,
-    ngx_uint_t ring);
-static ngx_uint_t ngx_http_beacon_conf_ours(const char *name);
 static char *ngx_http_beacon_conf_ring_arg(ngx_conf_t *cf,
     ngx_http_beacon_main_conf_t *bmcf, ngx_str_t *value);
 static ngx_int_t ngx_http_beacon_conf_lane_size(ngx_conf_t *cf,
@@ -283,104 +280,6 @@ ngx_http_beacon_conf_absolute(ngx_conf_t *cf, ngx_str_t *name)
                            "\"%V\" must be an absolute path", name);
         return NGX_ERROR;
     }
-
-    return NGX_OK;
-}
-
-
-/* A name that Beacon gives to what it keeps in the ring's directory. */
-
-static ngx_uint_t
-ngx_http_beacon_conf_ours(const char *name)
-{
-    ngx_uint_t  i;
-
-    static const char  *starts[] = {
-        ".", "ring.", "live.", "counters", "schemas", "beacon.json",
-        "beacond.", "visitor.key"
-    };
-
-    for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
-        if (ngx_strncmp(name, starts[i], ngx_strlen(starts[i])) == 0) {
-            return 1;
-        }
-    }
-
-    return strstr(name, ".checkpoint") != NULL || strstr(name, ".sock") != NULL;
-}
-
-
-/*
- * Are there files of others in this directory?  nginx gives a directory that
- * it is told of to the worker user: not one like /var/log or /run.
- */
-
-static ngx_uint_t
-ngx_http_beacon_conf_in_use(ngx_str_t *name, ngx_uint_t ring)
-{
-    DIR            *dir;
-    ngx_uint_t      found;
-    struct dirent  *entry;
-
-    dir = opendir((char *) name->data);
-    if (dir == NULL) {
-        return 0;
-    }
-
-    found = 0;
-
-    while (!found && (entry = readdir(dir)) != NULL) {
-        found = ngx_strcmp(entry->d_name, ".") != 0
-                && ngx_strcmp(entry->d_name, "..") != 0
-                && !(ring && ngx_http_beacon_conf_ours(entry->d_name));
-    }
-
-    (void) closedir(dir);
-
-    return found;
-}
-
-
-/* Has a directory made, and judged when everything else is known. */
-
-ngx_int_t
-ngx_http_beacon_conf_dir(ngx_conf_t *cf, ngx_http_beacon_main_conf_t *bmcf,
-    ngx_str_t *name, ngx_path_t **path)
-{
-    ngx_str_t              *value;
-    ngx_path_t             *p;
-    ngx_http_beacon_dir_t  *dir;
-
-    p = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    p->name = *name;
-    p->conf_file = cf->conf_file->file.name.data;
-    p->line = cf->conf_file->line;
-
-    if ((path == &bmcf->path || !ngx_http_beacon_conf_in_use(name, 0))
-        && ngx_add_path(cf, &p) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    dir = ngx_array_push(&bmcf->dirs);
-    if (dir == NULL) {
-        return NGX_ERROR;
-    }
-
-    value = cf->args->elts;
-
-    dir->path = p;
-    dir->directive = value[0];
-
-    if (ngx_http_beacon_conf_at(cf, &dir->at) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    *path = p;
 
     return NGX_OK;
 }

@@ -284,10 +284,10 @@ ngx_http_beacon_conf_sync(ngx_conf_t *cf, ngx_http_beacon_sink_t *sink,
 
     msec = ngx_parse_time(text, 0);
 
-    if (msec == NGX_ERROR || msec == 0) {
+    if (msec == NGX_ERROR || msec == 0 || msec > 24 * 60 * 60 * 1000) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid \"sync=%V\": a time, \"always\" or \"off\"",
-                           text);
+                           "invalid \"sync=%V\": a time of up to 1d, "
+                           "\"always\" or \"off\"", text);
         return NGX_CONF_ERROR;
     }
 

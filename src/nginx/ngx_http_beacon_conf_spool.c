@@ -19,6 +19,8 @@ static ngx_uint_t ngx_http_beacon_conf_spool_holds(ngx_str_t *name);
 
 /* One segment of the journal, as a rule. */
 #define NGX_HTTP_BEACON_SPOOL_ROOM  (64 * 1024 * 1024)
+/* Much less has room for no segment, and so for no hit. */
+#define NGX_HTTP_BEACON_SPOOL_MIN   (1024 * 1024)
 
 
 /* beacon_spool DIR [size=10g] [min_free=5%] */
@@ -81,9 +83,10 @@ ngx_http_beacon_conf_spool_arg(ngx_conf_t *cf,
 
         bmcf->spool_size = ngx_parse_offset(&s);
 
-        if (bmcf->spool_size == NGX_ERROR || bmcf->spool_size == 0) {
+        if (bmcf->spool_size < NGX_HTTP_BEACON_SPOOL_MIN) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid size in \"%V\"", value);
+                               "invalid size in \"%V\": "
+                               "at least 1m is needed", value);
             return NGX_CONF_ERROR;
         }
 
