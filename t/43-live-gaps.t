@@ -85,6 +85,26 @@ is_((row['hits'], len(live.json('/v1/clock/visitors?id='
 # ---- a site that went
 
 was = live.cursor('shop')
+waits = live.stream('/v1/shop/stream')
+poll = env.client()
+
+
+def wait_behind(cursor):
+    poll.send(poll.format('/live/v1/shop/hits?wait=25&limit=1000&args.n=never'
+                          '&since=' + cursor))
+
+
+def waited():
+    """What who waits is told, as often as it takes until it is a reset."""
+    answer = poll.response().json()
+    while not answer.get('reset') and answer['next'] != live.cursor('shop'):
+        wait_behind(answer['next'])
+        answer = poll.response().json()
+    return answer
+
+
+wait_behind(was)
+waits.next(0)
 
 
 def more():
@@ -109,6 +129,17 @@ is_((answer.get('reset'), answer['hits'], answer['next']),
     (True, [], live.cursor('shop')), 'a cursor from before begins anew')
 with live.stream('/v1/shop/stream?since=' + behind) as stream:
     is_(stream.next().event, 'reset', 'a stream, too')
+event = waits.next()
+is_((event.event, event.json()), ('reset', {'reset': True}),
+    'so does one that was open all the time')
+events = [waits.next()]
+while events[-1].json()['args']['n'] != '4711':
+    events.append(waits.next())
+is_((waits.last_id, {event.event for event in events}),
+    (live.cursor('shop'), {'message'}), 'with all that came since')
+is_(waited().get('reset'), True, 'and who waits')
+waits.client.close()
+poll.close()
 
 live.conforms()
 env.stop()

@@ -269,7 +269,8 @@ ngx_int_t ngx_http_beacon_live_sites(ngx_http_beacon_live_ctx_t *ctx);
 
 /*
  * ngx_http_beacon_live_hits.c, for streams too: where to begin (NGX_DECLINED:
- * the cursor is of no use, and the scan begins at the newest); the next hit;
+ * the cursor is of no use, and the scan begins at the newest); the next hit
+ * (NGX_DECLINED: of another time of the site; the scan is to be begun anew);
  * does it pass the filters; its text as it is shown.
  */
 ngx_int_t ngx_http_beacon_live_from(ngx_http_beacon_live_ctx_t *ctx);

@@ -145,7 +145,10 @@ ngx_http_beacon_live_scan(ngx_http_beacon_live_ctx_t *ctx, uint64_t since)
 }
 
 
-/* NGX_DONE: there is none at present. */
+/*
+ * NGX_DONE: there is none at present.  NGX_DECLINED: the site went and came
+ * again, and nobody knows what the reader missed.
+ */
 
 ngx_int_t
 ngx_http_beacon_live_next(ngx_http_beacon_live_ctx_t *ctx,
@@ -159,6 +162,10 @@ ngx_http_beacon_live_next(ngx_http_beacon_live_ctx_t *ctx,
 
         if (!ctx->found) {
             return NGX_DONE;
+        }
+
+        if (ctx->scan.since && ctx->scan.since < ctx->info.start) {
+            return NGX_DECLINED;
         }
 
         ngx_http_beacon_live_resume(ctx, ctx->scan.since);
@@ -230,6 +237,10 @@ ngx_http_beacon_live_hits_turn(ngx_http_beacon_live_ctx_t *ctx)
         return NGX_ERROR;
     }
 
+    if (rc == NGX_DECLINED) {
+        return ngx_http_beacon_live_hits_end(ctx, 1);
+    }
+
     if (ctx->n == 0 && ctx->missed + ctx->scan.missed == 0 && rc == NGX_DONE
         && ctx->args.wait && !ctx->over && !ngx_exiting)
     {
@@ -242,7 +253,7 @@ ngx_http_beacon_live_hits_turn(ngx_http_beacon_live_ctx_t *ctx)
 
 /*
  * Reads on.  NGX_DONE: there is nothing more at present; NGX_OK: the answer is
- * full; NGX_AGAIN: enough for one turn.
+ * full; NGX_AGAIN: enough for one turn; NGX_DECLINED: as of _next().
  */
 
 static ngx_int_t
@@ -277,7 +288,7 @@ ngx_http_beacon_live_read(ngx_http_beacon_live_ctx_t *ctx)
             continue;
         }
 
-        if (rc == NGX_DONE) {
+        if (rc != NGX_OK) {
             break;
         }
 

@@ -269,6 +269,15 @@ ngx_http_beacon_live_stream_read(ngx_http_beacon_live_ctx_t *ctx, u_char **pp)
     do {
         rc = ngx_http_beacon_live_next(ctx, &record);
 
+        if (rc == NGX_DECLINED) {
+            ngx_http_beacon_live_scan(ctx, ctx->info.start);
+            ctx->told = ctx->missed;
+
+            p = ngx_http_beacon_live_tell(ctx, p, "reset");
+            rc = NGX_AGAIN;
+            continue;
+        }
+
         missed = ctx->missed + ctx->scan.missed;
 
         if (missed != ctx->told) {
