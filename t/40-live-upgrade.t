@@ -9,7 +9,9 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
+from beacon_fault import mount_tmpfs            # noqa: E402
 from beacon_live import wait_told               # noqa: E402
+from beacon_view import Live                    # noqa: E402
 
 env = Env(http='beacon_live size=8m;', workers=1)
 env.start()
@@ -64,5 +66,32 @@ check('nothing is missing, nor there twice')
 is_(stores(), first, 'it is one store all the time')
 ok(env.wait_drained(), 'all is drained')
 is_(env.unbalanced(), [], 'the books balance')
+env.stop()
+
+# ---- another size, without room for both
+
+env = Env(workers=2, http='beacon_live size=16m;', server='''
+    location /live/ { beacon_live_view; beacon_live_sites *; }
+''')
+if mount_tmpfs(env, env.shm, '40m'):
+    env.start()
+    live = Live(env)
+    ok(live.there(), 'a store')
+    live.hit(n='before')
+    ok(live.settle(), 'with a hit')
+    cursor, first = live.cursor(), stores()
+    env.configure(http='beacon_live size=24m;')
+    ok(env.reload(), 'a reload with a larger one')
+    ok(wait_until(lambda: stores() not in ([], first), 60),
+       'which is made once all workers have left the other')
+    ok(live.there(), 'and is served')
+    live.hit(n='behind')
+    ok(live.settle() and wait_until(lambda: live.get(
+        '/v1/shop/hits?since=' + cursor).status == 200), 'with what came since')
+    is_(live.json('/v1/shop/hits?since=' + cursor).get('reset'), True,
+        'cursors of the other one begin anew')
+    live.conforms()
+else:
+    skip('no tmpfs can be mounted here', 8)
 
 done_testing()

@@ -318,13 +318,50 @@ with live.stream('/v1/shop/stream?args.e=never') as stream:
        'so does one whose filter lets nothing through')
     is_(stream.last_id, live.cursor(), 'which tells how far it looked')
 
+# ---- a store that was given up, and none in its place yet
+
+path = glob.glob(os.path.join(env.ring, 'live.????????????????'))[0]
+
+
+def given_up(word):
+    with open(path, 'r+b') as file:
+        file.seek(128)
+        file.write(bytes([word]))
+    return wait_until(lambda: env.get('/live/v1/shop/hits').status
+                      == (503 if word else 200), 20)
+
+
+def poll_now():
+    poll = env.client()
+    poll.send(poll.format('/live/v1/shop/hits?wait=25&since='
+                          + live.cursor()))
+    live.cursor()                       # what is answered behind it
+    return poll
+
+
+stream = live.stream('/v1/shop/stream')
+poll = poll_now()
+ok(given_up(1), 'who asks then is told to come again')
+live.hit(n='meanwhile')
+ok(live.settle() and given_up(0), 'a hit is taken, and there is one again')
+is_(numbers([stream.next()]), ['meanwhile'],
+    'a stream that was open has what came')
+is_([hit['args']['n'] for hit in poll.response().json()['hits']],
+    ['meanwhile'], 'so has who waits')
+poll = poll_now()
+ok(given_up(1) and env.reload(10), 'a reload without a store')
+ok(stream.end(), 'ends streams')
+is_(poll.response().status, 503, 'and tells who waits to come again')
+ok(given_up(0), 'the new worker finds the next one')
+stream.client.close()
+poll.close()
+
 # ---- another store
 
 stream = live.stream('/v1/shop/stream')
 poll = env.client()
 poll.send(poll.format('/live/v1/shop/hits?wait=25&since=' + live.cursor()))
 old = live.cursor()
-path = glob.glob(os.path.join(env.ring, 'live.????????????????'))[0]
 with open(path, 'r+b') as file:
     file.seek(8)
     file.write(b'\xff')                 # a layout that nobody knows

@@ -1,6 +1,8 @@
 /*
  * A worker's view of the live store: mapped when the worker starts, or as soon
- * as the helper has made it, and again when another has taken its place.
+ * as the helper has made it, and again when another has taken its place.  One
+ * that has been given up is left even where there is no other yet: there may be
+ * no room for both.
  */
 
 #include "ngx_http_beacon_live.h"
@@ -15,6 +17,9 @@ static void ngx_http_beacon_live_cleanup(void *data);
 
 
 #define NGX_HTTP_BEACON_LIVE_RETRY  1000        /* ms */
+
+/* While nobody asks: who is idle, or about to go, has a store, too. */
+#define NGX_HTTP_BEACON_LIVE_LOOK   5000
 
 
 /* In init_process of a worker. */
@@ -77,7 +82,10 @@ ngx_http_beacon_live_init(ngx_cycle_t *cycle,
 }
 
 
-/* What it has mapped it keeps until there is another. */
+/*
+ * What it has mapped it keeps until there is another, unless the helper gave it
+ * up: nobody writes to it any more.
+ */
 
 static void
 ngx_http_beacon_live_attach(ngx_http_beacon_live_worker_t *worker)
@@ -98,12 +106,15 @@ ngx_http_beacon_live_attach(ngx_http_beacon_live_worker_t *worker)
 
         worker->store = store;
         worker->said = 0;
-        return;
+
+    } else if (worker->store.head && !beacon_live_current(&worker->store)) {
+        beacon_live_detach(&worker->store);
+        ngx_memzero(&worker->store, sizeof(beacon_live_t));
     }
 
     /* AGAIN: the helper makes it in a moment */
 
-    if (rc != BEACON_AGAIN && !worker->said) {
+    if (rc != BEACON_OK && rc != BEACON_AGAIN && !worker->said) {
         worker->said = 1;
         ngx_log_error(NGX_LOG_ERR, worker->log,
                       (rc == BEACON_SYS) ? ngx_errno : 0,
@@ -111,11 +122,9 @@ ngx_http_beacon_live_attach(ngx_http_beacon_live_worker_t *worker)
                       "%s, trying again", &worker->dir, err.text);
     }
 
-    if (worker->store.head == NULL && !worker->attach.timer_set
-        && !ngx_exiting)
-    {
-        ngx_add_timer(&worker->attach, NGX_HTTP_BEACON_LIVE_RETRY);
-    }
+    ngx_add_timer(&worker->attach, worker->store.head
+                                   ? NGX_HTTP_BEACON_LIVE_LOOK
+                                   : NGX_HTTP_BEACON_LIVE_RETRY);
 }
 
 
@@ -126,6 +135,13 @@ ngx_http_beacon_live_attach_event(ngx_event_t *ev)
 
     if (worker->store.head == NULL) {
         ngx_http_beacon_live_attach(worker);
+        return;
+    }
+
+    (void) ngx_http_beacon_live_there(worker);
+
+    if (!ev->timer_set) {
+        ngx_add_timer(ev, NGX_HTTP_BEACON_LIVE_LOOK);
     }
 }
 
@@ -176,8 +192,9 @@ ngx_http_beacon_live_look(ngx_http_beacon_live_ctx_t *ctx)
     name.len = ctx->site.len;
 
     ctx->epoch = worker->store.epoch;
-    ctx->found = (beacon_live_find(&worker->store, name, &ctx->info)
-                  == BEACON_OK);
+    ctx->found = worker->store.head
+                 && beacon_live_find(&worker->store, name, &ctx->info)
+                    == BEACON_OK;
 
     if (!ctx->found) {
         ngx_memzero(&ctx->info, sizeof(beacon_live_info_t));

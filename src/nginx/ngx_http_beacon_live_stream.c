@@ -210,7 +210,7 @@ ngx_http_beacon_live_stream_turn(ngx_http_beacon_live_ctx_t *ctx)
 
     p = worker->events;
 
-    if (worker->store.epoch != ctx->epoch) {
+    if (worker->store.head && worker->store.epoch != ctx->epoch) {
         ngx_http_beacon_live_look(ctx);
         ngx_http_beacon_live_scan(ctx, ctx->info.last);
         ctx->told = ctx->missed;
@@ -218,7 +218,8 @@ ngx_http_beacon_live_stream_turn(ngx_http_beacon_live_ctx_t *ctx)
         p = ngx_http_beacon_live_tell(ctx, p, "reset");
     }
 
-    rc = ngx_http_beacon_live_stream_read(ctx, &p);
+    rc = worker->store.head ? ngx_http_beacon_live_stream_read(ctx, &p)
+                            : NGX_DONE;
 
     if (p == worker->events
         && ngx_current_msec - ctx->sent >= NGX_HTTP_BEACON_LIVE_BEAT)

@@ -310,6 +310,7 @@ ngx_http_beacon_live_leave(ngx_http_beacon_live_ctx_t *ctx)
 static void
 ngx_http_beacon_live_ask(ngx_event_t *ev)
 {
+    ngx_uint_t                      there;
     ngx_queue_t                    *q;
     ngx_http_beacon_live_group_t   *group;
     ngx_http_beacon_live_worker_t  *worker = ev->data;
@@ -319,10 +320,10 @@ ngx_http_beacon_live_ask(ngx_event_t *ev)
         return;
     }
 
-    (void) ngx_http_beacon_live_there(worker);
+    there = ngx_http_beacon_live_there(worker);
 
     for (q = ngx_queue_head(&worker->groups);
-         q != ngx_queue_sentinel(&worker->groups);
+         there && q != ngx_queue_sentinel(&worker->groups);
          q = ngx_queue_next(q))
     {
         group = ngx_queue_data(q, ngx_http_beacon_live_group_t, queue);
@@ -472,7 +473,12 @@ ngx_http_beacon_live_run(ngx_http_beacon_live_ctx_t *ctx)
 
     ngx_http_beacon_live_place(ctx, NGX_HTTP_BEACON_LIVE_NOWHERE);
 
-    rc = ctx->turn(ctx);
+    /* a stream waits for the next one */
+
+    rc = (ctx->worker->store.head || r->header_sent)
+         ? ctx->turn(ctx)
+         : ngx_http_beacon_live_problem(r, BEACON_LIVE_REFUSE_STORE,
+                                        "the live store has gone");
 
     if (rc == NGX_HTTP_BEACON_LIVE_LATER && ngx_exiting) {
         rc = NGX_ERROR;
