@@ -140,7 +140,8 @@ beacond_former_holds(const char *path, bool letters)
     dir = S_ISDIR(st.st_mode) ? opendir(path) : NULL;
 
     while (dir != NULL && !holds && (entry = readdir(dir)) != NULL) {
-        holds = entry->d_name[0] != '.';
+        holds = strcmp(entry->d_name, ".") != 0
+                && strcmp(entry->d_name, "..") != 0;
     }
 
     if (dir != NULL) {

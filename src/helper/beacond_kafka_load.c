@@ -132,10 +132,7 @@ beacond_kafka_load_parked(beacond_kafka_t *kafka, const json_t *root,
     json_array_foreach(parked, i, entry) {
         name = json_string_value(json_array_get(entry, 0));
 
-        if (rc == BEACON_OK && name != NULL
-            && strlen(name) <= BEACON_KAFKA_TOPIC_MAX
-            && strchr(name, '/') == NULL && name[0] != '.')
-        {
+        if (rc == BEACON_OK && name != NULL && beacond_parked_topic(name)) {
             beacond_parked_entry_t  one = {
                 name, (uint64_t) json_integer_value(json_array_get(entry, 1)),
                 (uint64_t) json_integer_value(json_array_get(entry, 2)),

@@ -51,6 +51,9 @@ typedef struct {
 void beacond_parked_path(const beacond_kafka_t *kafka, const char *topic,
     char *path, size_t size);
 
+/* Can it be a topic's file? */
+bool beacond_parked_topic(const char *name);
+
 /* The magic number of a head with that generation. */
 uint64_t beacond_parked_magic(uint64_t generation);
 uint32_t beacond_parked_crc(const beacond_parked_frame_t *frame,

@@ -8,6 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
+/* One may begin with a dot, but "." and ".." are none. */
+bool
+beacond_parked_topic(const char *name)
+{
+    return strlen(name) <= BEACON_KAFKA_TOPIC_MAX && name[0] != '\0'
+           && strchr(name, '/') == NULL && strcmp(name, ".") != 0
+           && strcmp(name, "..") != 0;
+}
+
 static void
 beacond_parked_damaged(beacond_kafka_t *kafka, const char *topic,
     const char *what)
@@ -262,9 +271,7 @@ beacond_kafka_parked_sweep(beacond_kafka_t *kafka, bool strict)
     }
 
     while (rc == BEACON_OK && (entry = readdir(dir)) != NULL) {
-        if (entry->d_name[0] == '.'
-            || strlen(entry->d_name) > BEACON_KAFKA_TOPIC_MAX)
-        {
+        if (!beacond_parked_topic(entry->d_name)) {
             continue;
         }
 
