@@ -1,9 +1,8 @@
 #!/usr/bin/python3
-"""Corners of parking: names that begin with a dot."""
+"""Corners of parking: names that begin with a dot, a spool that a reload
+changes."""
 
-import json
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -14,7 +13,7 @@ from beacon_kafka_fault import ends, settles    # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
 
 kafka = Cluster().start()
-only = os.environ.get('ONLY', 'dot').split()
+only = os.environ.get('ONLY', 'dot spool').split()
 
 
 def rig_of(topic, log=True, properties=(), **options):
@@ -61,6 +60,33 @@ if 'dot' in only:
     kafka.create('.a-s0')
     ok(settles(rig, done=1000, pending=0, lost=0), 'and are delivered')
     is_(numbers('.a-s0'), list(range(1000)), 'all of them, once')
+    ends(rig)
+
+# ---- a reload that brings another spool
+
+if 'spool' in only:
+    rig = rig_of('b-$beacon_site')
+    rig.start()
+    rig.push(1000)
+    ok(settles(rig, parked_hits=1000, lost=0), 'hits are parked')
+    former, rig.spool = rig.spool, os.path.join(rig.top, 'spool-2')
+    os.mkdir(rig.spool)
+    ok(rig.reload(), 'a reload with another spool')
+    rig.says('old configuration stays', 'is not taken while they are in it')
+    kafka.create('b-s0')
+    ok(settles(rig, done=1000, pending=0, lost=0), 'they are delivered')
+    ok(wait_until(lambda: rig.reload() and ' is in use' in rig.error_text(),
+                  20, 0.2), 'then it is')
+    rig.push(1000, sites=2)
+    ok(settles(rig, done=1500, parked_hits=500, lost=0),
+       'hits of another topic are parked')
+    is_(parked(rig), ['b-s1'], 'in the new spool')
+    rig.kill()
+    os.unlink(os.path.join(rig.ring, 'kafka.checkpoint'))
+    kafka.create('b-s1')
+    rig.start()
+    ok(wait_until(lambda: len(numbers('b-s1')) >= 500, 60, 0.5),
+       'where they are found after a reboot')
     ends(rig)
 
 done_testing()

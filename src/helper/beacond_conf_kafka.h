@@ -11,7 +11,8 @@
  * the next (the module writes inode, size and times), so that a reload makes
  * the sink anew when only the file has changed.  beacond itself adds
  * "location_stamp", the same of all files that properties name: a certificate
- * that is renewed.
+ * that is renewed; and "spool", as the sink's own files lie there: one whose
+ * spool changes is made anew, too.
  *
  * The property file holds NAME=VALUE lines; blanks around both are dropped, a
  * line that is empty or starts with '#' is none.  Nothing here ever says a
@@ -52,7 +53,7 @@ beacond_conf_kafka_t *beacond_conf_kafka_create(const json_t *sink,
     beacond_conf_say_pt say, void *data);
 void beacond_conf_kafka_destroy(beacond_conf_kafka_t *kafka);
 
-/* Adds "location_stamp" to the sink's object in conf->json. */
+/* Adds "location_stamp" and "spool" to the sink's object in conf->json. */
 void beacond_conf_kafka_stamp(const beacond_conf_t *conf, const json_t *sink,
     const beacond_conf_kafka_t *kafka);
 

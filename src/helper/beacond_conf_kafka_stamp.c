@@ -1,4 +1,4 @@
-/* What tells a Kafka sink's files from those of another day. */
+/* What tells a Kafka sink's files, and its spool, from those of another day. */
 
 #include "beacond_conf_kafka.h"
 
@@ -60,6 +60,23 @@ beacond_conf_kafka_stamps(const beacond_conf_kafka_t *kafka)
     return stamp;
 }
 
+static void
+beacond_conf_kafka_put(json_t *sink, const beacond_conf_t *conf,
+    const char *stamp)
+{
+    if (stamp != NULL && stamp[0] != '\0') {
+        (void) json_object_set_new(sink, "location_stamp",
+                                   json_string(stamp));
+    }
+
+    if (conf->spool != NULL) {
+        (void) json_object_set_new(sink, "spool",
+                                   json_pack("{s:s,s:i}", "dir", conf->spool,
+                                             "min_free",
+                                             (int) conf->spool_min_free));
+    }
+}
+
 void
 beacond_conf_kafka_stamp(const beacond_conf_t *conf, const json_t *sink,
     const beacond_conf_kafka_t *kafka)
@@ -69,9 +86,8 @@ beacond_conf_kafka_stamp(const beacond_conf_t *conf, const json_t *sink,
     json_t  *one;
 
     json_array_foreach(json_object_get(conf->json, "sinks"), i, one) {
-        if (one == sink && stamp != NULL && stamp[0] != '\0') {
-            (void) json_object_set_new(one, "location_stamp",
-                                       json_string(stamp));
+        if (one == sink) {
+            beacond_conf_kafka_put(one, conf, stamp);
         }
     }
 

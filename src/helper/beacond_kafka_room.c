@@ -64,9 +64,13 @@ beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n)
     return BEACON_OK;
 }
 
+/* What is kept for the next time is not kept of a spool that nothing is in: it
+   could not be left for another one. */
 void
 beacond_kafka_give(beacond_kafka_t *kafka, uint64_t n)
 {
+    uint64_t  keep = BEACOND_KAFKA_RESERVE;
+
     kafka->taken -= n;
 
     if (kafka->beside) {
@@ -74,9 +78,10 @@ beacond_kafka_give(beacond_kafka_t *kafka, uint64_t n)
     }
 
     kafka->reserved += n;
+    keep = kafka->taken > 0 ? keep : 0;
 
-    if (kafka->reserved > 2 * BEACOND_KAFKA_RESERVE) {
-        n = kafka->reserved - BEACOND_KAFKA_RESERVE;
+    if (kafka->reserved > 2 * keep) {
+        n = kafka->reserved - keep;
         beacond_sink_spool_give(kafka->sink, n);
         kafka->reserved -= n;
     }
