@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Corners of parking: names that begin with a dot, a spool that a reload
-changes."""
+changes, what the books say behind a reboot."""
 
 import os
+import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -13,7 +14,7 @@ from beacon_kafka_fault import ends, settles    # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
 
 kafka = Cluster().start()
-only = os.environ.get('ONLY', 'dot spool').split()
+only = os.environ.get('ONLY', 'dot spool reboot').split()
 
 
 def rig_of(topic, log=True, properties=(), **options):
@@ -87,6 +88,41 @@ if 'spool' in only:
     rig.start()
     ok(wait_until(lambda: len(numbers('b-s1')) >= 500, 60, 0.5),
        'where they are found after a reboot')
+    ends(rig)
+
+# ---- what a reboot left in the spool is in no books
+
+if 'reboot' in only:
+    rig = rig_of('c-$beacon_site')
+    rig.start()
+    rig.push(1000)
+    ok(settles(rig, parked_hits=1000, lost=0), 'hits are parked')
+    rig.kill()
+    shutil.rmtree(rig.ring)
+    os.mkdir(rig.ring)
+    rig.epoch = rig.tool('fill_cli', rig.ring, 'new', 16 << 20, 128)
+    rig.start()
+    rig.push(100, sites=2)
+    kafka.create('c-s1')
+    ok(settles(rig, done=50, pending=50, parked_hits=1050, lost=0),
+       'behind a reboot they are not in the books; new ones are')
+    rig.kill()
+    rig.start()
+    ok(rig.up() and settles(rig, done=50, pending=50, parked_hits=1050,
+                            lost=0), 'nor those of the next helper')
+    kafka.create('c-s0')
+    ok(settles(rig, done=100, pending=0, parked_hits=0, lost=0),
+       'all are delivered')
+    is_(numbers('c-s0', 'c-s1'), list(range(1100)), 'each once')
+    kafka.delete('c-s1')
+    ok(wait_until(lambda: 'c-s1' not in kafka.ask('count'), 20),
+       'a topic goes')
+    rig.push(1000, sites=2)
+    ok(settles(rig, done=600, pending=500, parked_hits=500, lost=0),
+       'what is parked then is pending, not done')
+    rig.balance('the books balance')
+    kafka.create('c-s1')
+    ok(settles(rig, done=1100, pending=0, lost=0), 'until it is delivered')
     ends(rig)
 
 done_testing()

@@ -276,7 +276,9 @@ struct beacond_kafka_s {
     bool                     loaded;
     bool                     founded;   /* there is a checkpoint */
     uint64_t                 waiting;   /* hits in parked and dead files */
-    uint64_t                 leftover;  /* of them, unknown to the books */
+    uint64_t                 leftover;  /* of them, not in the books yet */
+    bool                     met;       /* it is known, of how many of those */
+    uint64_t                 strangers; /*   found at load they never were */
     uint64_t                 ended_ns;  /* since when something has ended */
     uint64_t                 copied_ns; /* a copy in the spool's directory */
     bool                     copy_due;  /* it is not the last */

@@ -136,21 +136,50 @@ beacond_kafka_due(const beacond_kafka_t *kafka, bool force)
            || kafka->now - kafka->ended_ns >= BEACOND_KAFKA_AGE;
 }
 
+/* Before anything more is parked: how many of the hits that were found in files
+   are not in the books, as those went with a ring. */
+static void
+beacond_kafka_meet(beacond_kafka_t *kafka)
+{
+    uint64_t  found, parked;
+
+    if (!kafka->met) {
+        kafka->met = true;
+        found = kafka->waiting + kafka->unparked + kafka->unparked_lost;
+        parked = beacond_sink_parked(kafka->sink);
+        kafka->strangers = found > parked ? found - parked : 0;
+    }
+}
+
+static void
+beacond_kafka_forget(beacond_kafka_t *kafka, uint64_t *n)
+{
+    uint64_t  some = *n < kafka->strangers ? *n : kafka->strangers;
+
+    *n -= some;
+    kafka->strangers -= some;
+}
+
 /* Writes what is told, and acknowledges it. */
 static void
 beacond_kafka_conclude(beacond_kafka_t *kafka, bool force)
 {
+    bool                   fewer;
     beacon_rc_t            rc;
     beacond_settled_t      settled = { kafka->pieces, 0, 0, 0 };
     beacond_checkpoint_t   engine;
 
+    beacond_kafka_meet(kafka);
     beacond_kafka_parked_settle(kafka);
+    fewer = beacond_kafka_unparked(kafka);
+    beacond_kafka_forget(kafka, &kafka->unparked);
+    beacond_kafka_forget(kafka, &kafka->unparked_lost);
     settled.npieces = beacond_kafka_gather(kafka, force);
     settled.unparked_done = kafka->unparked;
     settled.unparked_lost = kafka->unparked_lost;
     kafka->ended_ns = kafka->now;
 
-    if (settled.npieces == 0 && !force && !beacond_kafka_unparked(kafka)) {
+    if (settled.npieces == 0 && !force && !fewer) {
         kafka->behind = kafka->ended;
         return;
     }
@@ -203,6 +232,8 @@ beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
 bool
 beacond_kafka_found(beacond_kafka_t *kafka)
 {
+    beacond_kafka_meet(kafka);
+
     if (!kafka->founded) {
         beacond_kafka_conclude(kafka, true);
     }

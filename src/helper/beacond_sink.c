@@ -259,6 +259,19 @@ beacond_sink_done(beacond_sink_t *sink)
     return done;
 }
 
+uint64_t
+beacond_sink_parked(beacond_sink_t *sink)
+{
+    uint64_t           parked;
+    beacond_sinker_t  *sinker = beacond_sinker(sink);
+
+    pthread_mutex_lock(&sinker->engine->mutex);
+    parked = sinker->parked;
+    pthread_mutex_unlock(&sinker->engine->mutex);
+
+    return parked;
+}
+
 bool
 beacond_sink_ending(beacond_sink_t *sink)
 {

@@ -154,8 +154,9 @@ struct beacond_sink_s {
 void beacond_sink_ack(beacond_sink_t *sink, const beacond_batch_t *batch,
     uint32_t first, uint32_t n);
 
-/* The hits that are done, by the books. */
+/* The hits that are done, by the books; and those that are parked. */
 uint64_t beacond_sink_done(beacond_sink_t *sink);
+uint64_t beacond_sink_parked(beacond_sink_t *sink);
 
 /*
  * What to keep in a checkpoint that acknowledges, beyond what is acknowledged
