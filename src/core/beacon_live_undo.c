@@ -165,3 +165,73 @@ beacon_live_undo_restore(beacon_live_writer_t *w)
 
     return 1;
 }
+
+
+/* For readers. */
+
+/* Entries that one thing has, at most. */
+#define BEACON_LIVE_UNDO_OF  16
+
+/* Those of the bytes from "offset" on, in order; how many. */
+static uint32_t
+beacon_live_undo_of(const beacon_live_t *live, uint64_t offset, size_t size,
+    beacon_live_undo_part_t parts[BEACON_LIVE_UNDO_OF])
+{
+    uint32_t                   n;
+    uint64_t                   at, used, base, from;
+    beacon_live_undo_t        *undo;
+    beacon_live_undo_entry_t   entry;
+
+    undo = (void *) beacon_live_bytes(live, live->is.undo_at);
+    base = BEACON_LIVE_GET(undo->base);
+    used = BEACON_LIVE_LOAD(undo->end) - base - live->is.undo_at
+           - sizeof(beacon_live_undo_t);
+
+    if (used > BEACON_LIVE_UNDO_ROOM) {
+        return 0;
+    }
+
+    for (n = 0, at = 0; at + sizeof(entry) <= used && n < BEACON_LIVE_UNDO_OF;
+         at += (entry.len + 7) & ~7ULL)
+    {
+        beacon_live_copy(&entry, (uint8_t *) (undo + 1) + at, sizeof(entry));
+        at += sizeof(entry);
+
+        if (entry.len > used - at) {
+            break;
+        }
+
+        from = entry.where - base - offset;
+
+        if (from < size && entry.len <= size - from) {
+            parts[n].offset = from;
+            parts[n].len = entry.len;
+            parts[n++].data = (uint8_t *) (undo + 1) + at;
+        }
+    }
+
+    return n;
+}
+
+int
+beacon_live_undo_view(const beacon_live_t *live, const void *thing, void *copy,
+    size_t size)
+{
+    uint32_t                 i, n;
+    beacon_live_undo_part_t  parts[BEACON_LIVE_UNDO_OF];
+
+    /* what was changed was saved before */
+
+    atomic_thread_fence(memory_order_acquire);
+
+    n = beacon_live_undo_of(live, (uint64_t) ((const uint8_t *) thing
+                                              - beacon_live_bytes(live, 0)),
+                            size, parts);
+
+    for (i = n; i > 0; i--) {
+        beacon_live_copy((uint8_t *) copy + parts[i - 1].offset,
+                         parts[i - 1].data, parts[i - 1].len);
+    }
+
+    return n != 0;
+}

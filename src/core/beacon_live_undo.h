@@ -42,9 +42,9 @@ beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr, size_t len)
     beacon_live_undo_entry_t  *entry;
 
     entry = (void *) w->saved;
-    entry->where = (uintptr_t) ptr;
-    entry->len = len;
-    beacon_live_move(entry + 1, ptr, len);
+    BEACON_LIVE_SET(entry->where, (uintptr_t) ptr);
+    BEACON_LIVE_SET(entry->len, len);
+    beacon_live_copy_text(entry + 1, ptr, len);
     w->saved += sizeof(*entry) + ((len + 7) & ~(size_t) 7);
 
     beacon_live_in_order();
@@ -55,6 +55,15 @@ beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr, size_t len)
 
 /* At open, before all else is looked at; 1: something was undone. */
 int beacon_live_undo_restore(beacon_live_writer_t *w);
+
+/*
+ * For readers: a copy of a thing, as it was before the hit that is being
+ * counted.  0: nothing of it is saved.  To be believed if the thing's serial is
+ * odd, and the same before it was copied and afterwards; else only what can be
+ * checked otherwise.
+ */
+int beacon_live_undo_view(const beacon_live_t *live, const void *thing,
+    void *copy, size_t size);
 
 
 /* ---- what a hit or gap changes of the head; beacon_live_write.c */

@@ -11,6 +11,29 @@
 #define BEACON_LIVE_TRAIL   (256 << 10)
 
 /*
+ * In the midst of whose change the writer stands, or was stopped: as he was
+ * before it.  0: he changes.
+ */
+static int
+beacon_live_person_before(const beacon_live_t *live,
+    const beacon_live_visitor_t *slot, beacon_live_visitor_t *copy)
+{
+    int       saved;
+    uint64_t  serial;
+
+    serial = beacon_live_serial(&slot->serial);
+    beacon_live_copy(copy, slot, sizeof(*copy));
+    saved = beacon_live_undo_view(live, slot, copy, sizeof(*copy));
+
+    atomic_thread_fence(memory_order_acquire);
+
+    return saved && (serial & 1)
+           && atomic_load_explicit((_Atomic uint64_t *) (uintptr_t)
+                                   &slot->serial, memory_order_relaxed)
+              == serial;
+}
+
+/*
  * OK: a visitor of the site.  AGAIN: he changes, and goes on changing.
  * CORRUPT: there is none of the site's in the slot.
  */
@@ -37,7 +60,11 @@ beacon_live_person_read(const beacon_live_t *live, uint32_t index,
         }
     }
 
-    return BEACON_AGAIN;
+    if (!beacon_live_person_before(live, slot, copy)) {
+        return BEACON_AGAIN;
+    }
+
+    return copy->site == site ? BEACON_OK : BEACON_CORRUPT;
 }
 
 /* 0: its strings can't be, or its id is damaged or another site's, which its
@@ -244,6 +271,40 @@ beacon_live_trail_read(const beacon_live_t *live, uint32_t site, uint64_t seq,
                                      &fragment, hit, bytes);
 }
 
+/*
+ * The visitor's slot, copied, with a newest hit that is there: what is counted
+ * is committed in a moment; where the writer was stopped in between, it is the
+ * hit before, if he had one.  0: he is here no more.
+ */
+static int
+beacon_live_trail_slot(const beacon_live_t *live,
+    const beacon_live_info_t *info, const beacon_live_person_t *person,
+    beacon_live_visitor_t *slot)
+{
+    unsigned  tries;
+
+    for (tries = 0; tries < BEACON_LIVE_TRIES; tries++) {
+
+        if (beacon_live_person_read(live, person->index, info->index, slot)
+            != BEACON_OK
+            || slot->lens[BEACON_LIVE_PERSON_ID] != person->id.len
+            || memcmp(slot->text, person->id.data, person->id.len) != 0)
+        {
+            return 0;
+        }
+
+        if (slot->seq <= beacon_live_last(live, info)) {
+            return 1;
+        }
+    }
+
+    (void) beacon_live_undo_view(live,
+                                 beacon_live_visitor_slot(live, person->index),
+                                 slot, sizeof(*slot));
+
+    return 1;
+}
+
 beacon_rc_t
 beacon_live_trail(const beacon_live_t *live, const beacon_live_info_t *info,
     const beacon_live_person_t *person, uint64_t *seqs, uint32_t *n)
@@ -257,11 +318,7 @@ beacon_live_trail(const beacon_live_t *live, const beacon_live_info_t *info,
     *n = 0;
     bytes = 0;
 
-    if (beacon_live_person_read(live, person->index, info->index, &slot)
-        != BEACON_OK
-        || slot.lens[BEACON_LIVE_PERSON_ID] != person->id.len
-        || memcmp(slot.text, person->id.data, person->id.len) != 0)
-    {
+    if (!beacon_live_trail_slot(live, info, person, &slot)) {
         return BEACON_INVALID;
     }
 

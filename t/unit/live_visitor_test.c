@@ -1,4 +1,5 @@
 #include "live_fixture.h"
+#include "beacon_live_counts.h"
 
 #define PEOPLE_START  1795301760000ULL
 #define PEOPLE_FEW    200
@@ -103,6 +104,117 @@ test_trail_bytes(void)
        && n >= 8 && n <= (256 << 10) / sizeof(page) && seqs[0] == p.seq
        && seqs[n - 1] == p.seq - n + 1, "a_trail_is_bounded_by_its_bytes");
 
+    live_remove(&l);
+}
+
+/* Whoever asks while the writer stands somewhere in a hit, or was stopped. */
+
+static struct {
+    live_t                 *l;
+    beacon_live_visitor_t  *slot;       /* NULL: only looked at */
+    unsigned                asked;
+    unsigned                wrong;
+    uint64_t                hits;       /* that are there already */
+} people_amid;
+
+static void
+people_ask(const char *name)
+{
+    uint32_t              n;
+    uint64_t              seqs[100];
+    live_t               *l;
+    beacon_live_info_t    info;
+    beacon_live_person_t  p;
+
+    l = people_amid.l;
+    info = live_site(l, "shop");
+    n = 100;
+    people_amid.asked++;
+
+    if (beacon_live_visitor(&l->live, &info, live_str("joe"), &p) != BEACON_OK
+        || beacon_live_trail(&l->live, &info, &p, seqs, &n) != BEACON_OK
+        || n < people_amid.hits || n > people_amid.hits + 1
+        || seqs[0] > beacon_live_last(&l->live, &info))
+    {
+        people_amid.wrong++;
+        printf("# at %s: %u hits of %llu\n", name, n,
+               (unsigned long long) people_amid.hits);
+    }
+}
+
+/* As if it stood in the midst of his slot: of the page a part is written. */
+static void
+people_ask_torn(const char *name)
+{
+    beacon_live_info_t    info;
+    beacon_live_person_t  p;
+
+    if (strcmp(name, "live.counted") != 0) {
+        return;
+    }
+
+    people_amid.slot->serial--;
+    people_amid.slot->text[sizeof("joe/before") - 1] = '"';
+    people_ask(name);
+
+    info = live_site(people_amid.l, "shop");
+
+    if (beacon_live_visitor(&people_amid.l->live, &info, live_str("joe"), &p)
+        != BEACON_OK || !live_is(p.page, "/before") || p.hits != 3)
+    {
+        people_amid.wrong++;
+    }
+
+    people_amid.slot->serial++;
+}
+
+static void
+test_amid(void)
+{
+    live_t                l;
+    unsigned              n;
+    uint8_t              *bytes;
+    beacon_live_info_t    info;
+    beacon_live_person_t  p;
+
+    live_make(&l, BEACON_LIVE_SIZE_MIN);
+    memset(&people_amid, 0, sizeof(people_amid));
+    people_amid.l = &l;
+    people_put(&l, "joe", "/before", PEOPLE_START);
+    beacon_live_point = people_ask;
+
+    for (n = 1; n < 50; n++) {
+        people_amid.hits = n;
+        people_put(&l, "joe", n % 2 ? "/x" : "/longer", PEOPLE_START + n);
+        people_ask("end");
+    }
+
+    beacon_live_point = NULL;
+    ok(people_amid.asked > 4 * 49 && people_amid.wrong == 0,
+       "who_asks_amid_a_hit_is_told_of_those_before_(%u)", people_amid.asked);
+    live_remove(&l);
+
+    live_make(&l, BEACON_LIVE_SIZE_MIN);
+    people_amid.asked = 0;
+    people_amid.hits = 3;
+
+    for (n = 0; n < 3; n++) {
+        people_put(&l, "joe", "/before", PEOPLE_START + n);
+    }
+
+    info = live_site(&l, "shop");
+    (void) beacon_live_visitor(&l.live, &info, live_str("joe"), &p);
+    bytes = live_bytes(&l);
+    people_amid.slot = (void *) (bytes
+        + ((uint8_t *) beacon_live_visitor_slot(&l.live, p.index)
+           - (const uint8_t *) l.live.head));
+    beacon_live_point = people_ask_torn;
+    people_put(&l, "joe", "/a/page/that/is/longer", PEOPLE_START + n);
+    beacon_live_point = NULL;
+    ok(people_amid.asked == 1 && people_amid.wrong == 0,
+       "a_visitor_who_is_half_changed_is_as_he_was_before");
+
+    munmap(bytes, l.live.size);
     live_remove(&l);
 }
 
@@ -408,6 +520,7 @@ main(void)
 {
     test_person();
     test_trail_bytes();
+    test_amid();
     test_cut();
     test_long_ids();
     test_list();
