@@ -213,6 +213,29 @@ is_(master.stop(), 0, 'the master ends')
 remove(master)
 feed.close()
 
+# ---- no store for a while
+
+path = os.path.join('/tmp', 'beacon-test-%d.sock' % os.getpid())
+master = Master(bind=['ipc://' + path])
+places = os.path.join(master.ring, 'live.places')
+os.mkdir(places)                        # it is a file, where there is a store
+master.start()
+ok(wait_until(lambda: os.path.exists(path), 10), 'a master without a store')
+feed = Feed('ipc://' + path, bind=False)
+ok(feed.subscribed(), 'has an edge')
+feed.hit('shop')
+ok(wait_until(lambda: 'no live store' in master.status().get('last_error', ''),
+              10), 'which waits, as the status says')
+is_(master.status()['peers'], 1, 'it is there')
+feed.close()
+ok(wait_until(lambda: master.status()['peers'] == 0, 10), 'and goes')
+os.rmdir(places)
+ok(wait_until(lambda: master.store().hits() == 1, 20),
+   'once there is a store its hit is in it')
+ok(wait_until(lambda: 'last_error' not in master.status(), 10), 'all is well')
+is_(master.stop(), 0, 'the master ends')
+remove(master)
+
 # ---- more edges than there are descriptors
 
 path = os.path.join('/tmp', 'beacon-test-%d.sock' % os.getpid())

@@ -262,6 +262,7 @@ beacond_collect_turn(beacond_collect_t *collect, void *socket)
                                  &collect->json, &why) == BEACON_OK)
         {
             while (goes_on && !beacond_collect_take(collect, &frame)) {
+                beacond_collect_idle(collect);
                 goes_on = beacond_collect_wait(collect, false,
                                                BEACOND_COLLECT_CLOSED);
             }

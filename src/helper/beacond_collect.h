@@ -71,9 +71,13 @@ typedef struct {
 /* The thread; data is a beacond_collect_t. */
 void *beacond_collect_run(void *data);
 
-/* beacond_collect_ends.c: its thread's */
-
+/*
+ * beacond_collect_ends.c: its thread's.  Once a second, however often they are
+ * called: sockets, and what is told of them; while there is no store, who comes
+ * and goes alone.
+ */
 void beacond_collect_tend(beacond_collect_t *collect);
+void beacond_collect_idle(beacond_collect_t *collect);
 void beacond_collect_close(beacond_collect_end_t *end);
 
 #endif /* BEACOND_COLLECT_H */

@@ -122,8 +122,25 @@ beacond_collect_open_all(beacond_collect_t *collect, beacon_err_t *err)
     return rc;
 }
 
-/* Who is there; a socket that connects and has been alone for long is made
-   anew: libzmq does not come back to a peer that it has cut off. */
+/* Who is there. */
+static void
+beacond_collect_count(beacond_collect_t *collect, uint64_t now)
+{
+    uint32_t                i;
+    beacond_collect_end_t  *end;
+
+    for (i = 0; i < collect->nends; i++) {
+        end = &collect->ends[i];
+        end->peers = end->socket != NULL ? beacond_zmq_count(&end->watch) : 0;
+
+        if (end->peers > 0) {
+            end->since_ns = now;
+        }
+    }
+}
+
+/* A socket that connects and has been alone for long is made anew: libzmq does
+   not come back to a peer that it has cut off. */
 static void
 beacond_collect_look(beacond_collect_t *collect, uint64_t now)
 {
@@ -133,45 +150,34 @@ beacond_collect_look(beacond_collect_t *collect, uint64_t now)
     for (i = 0; i < collect->nends; i++) {
         end = &collect->ends[i];
 
-        if (end->socket == NULL) {
-            continue;
-        }
-
-        end->peers = beacond_zmq_count(&end->watch);
-
-        if (end->peers > 0) {
-            end->since_ns = now;
-
-        } else if (!end->binds
-                   && now - end->since_ns > BEACOND_COLLECT_ALONE * BEACOND_MS)
+        if (end->socket != NULL && end->peers == 0 && !end->binds
+            && now - end->since_ns > BEACOND_COLLECT_ALONE * BEACOND_MS)
         {
             beacond_collect_close(end);
         }
     }
 }
 
-/* Once a second: sockets, and what is told of them. */
-void
-beacond_collect_tend(beacond_collect_t *collect)
+/* 0: not yet. */
+static uint64_t
+beacond_collect_due(beacond_collect_t *collect)
 {
-    uint32_t      i, peers = 0;
-    uint64_t      now = beacond_clock_ns();
-    beacon_rc_t   rc;
-    beacon_err_t  err;
+    uint64_t  now = beacond_clock_ns();
 
     if (now < collect->retry_ns) {
-        return;
+        return 0;
     }
 
     collect->retry_ns = now + BEACOND_COLLECT_RETRY * BEACOND_MS;
-    err.text[0] = '\0';
-    beacond_collect_look(collect, now);
-    rc = beacond_collect_open_all(collect, &err);
 
-    if (rc != BEACON_OK && beacond_log_due(&collect->limit, NULL)) {
-        beacond_log(BEACOND_ERROR, "sink \"%s\" does not collect all: %s",
-                    collect->name, err.text);
-    }
+    return now;
+}
+
+static void
+beacond_collect_tell(beacond_collect_t *collect, beacon_rc_t rc,
+    const beacon_err_t *err)
+{
+    uint32_t  i, peers = 0;
 
     for (i = 0; i < collect->nends; i++) {
         peers += collect->ends[i].peers;
@@ -181,12 +187,49 @@ beacond_collect_tend(beacond_collect_t *collect)
     collect->why.text[0] = '\0';
 
     if (rc != BEACON_OK) {
-        collect->why = err;
-        collect->errors++;
+        collect->why = *err;
+        collect->errors += rc != BEACON_AGAIN;
     }
 
     collect->peers = peers;
     collect->refused = collect->zmq != NULL
                        ? beacond_zmq_refused(collect->zmq) : 0;
     pthread_mutex_unlock(&collect->mutex);
+}
+
+void
+beacond_collect_tend(beacond_collect_t *collect)
+{
+    uint64_t      now = beacond_collect_due(collect);
+    beacon_rc_t   rc;
+    beacon_err_t  err;
+
+    if (now == 0) {
+        return;
+    }
+
+    err.text[0] = '\0';
+    beacond_collect_count(collect, now);
+    beacond_collect_look(collect, now);
+    rc = beacond_collect_open_all(collect, &err);
+
+    if (rc != BEACON_OK && beacond_log_due(&collect->limit, NULL)) {
+        beacond_log(BEACOND_ERROR, "sink \"%s\" does not collect all: %s",
+                    collect->name, err.text);
+    }
+
+    beacond_collect_tell(collect, rc, &err);
+}
+
+void
+beacond_collect_idle(beacond_collect_t *collect)
+{
+    uint64_t      now = beacond_collect_due(collect);
+    beacon_err_t  err;
+
+    if (now > 0) {
+        beacon_err(&err, "there is no live store yet: frames wait");
+        beacond_collect_count(collect, now);
+        beacond_collect_tell(collect, BEACON_AGAIN, &err);
+    }
 }
