@@ -93,6 +93,10 @@ beacon_live_key_weight(const beacon_live_own_t *own, uint32_t step)
 {
     uint32_t  idle;
 
+    if (__builtin_expect(own->step == step, 1)) {
+        return own->weight;
+    }
+
     idle = (step - own->step) / BEACON_LIVE_KEY_HALVED;
 
     return idle < 32 ? own->weight >> idle : 0;
@@ -111,13 +115,17 @@ beacon_live_key_least(const beacon_live_counts_t *counts,
     least = UINT32_MAX;
     found = index;
 
-    for (i = 0; i < BEACON_LIVE_KEY_LOOKED && least > 1; i++) {
+    for (i = 0; i < BEACON_LIVE_KEY_LOOKED; i++) {
         own = &counts->keys.own[index];
         weight = beacon_live_key_weight(own, step);
 
         if (weight < least) {
             least = weight;
             found = index;
+
+            if (weight <= 1) {
+                break;
+            }
         }
 
         index = own->older ? own->older : site->keys[kind];
@@ -128,8 +136,11 @@ beacon_live_key_least(const beacon_live_counts_t *counts,
     return found;
 }
 
-/* A slot for a new one, in its site's list; what a text of this length is
-   going to change there is saved. */
+/* Of a text as long as most the bytes are saved without counting them. */
+#define BEACON_LIVE_KEY_SHORT  48
+
+/* A slot for a new one, in its site's list and the pool's; what a text of this
+   length is going to change there is saved. */
 static uint32_t
 beacon_live_key_take(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     size_t len, uint32_t step)
@@ -158,6 +169,7 @@ beacon_live_key_take(beacon_live_writer_t *w, uint32_t site, unsigned kind,
         beacon_live_undo_save(w, &counts->key[index].site, sizeof(uint32_t));
         w->stats.keys++;
         beacon_live_keys_push(w, site, kind, index);
+        beacon_live_lru_push(pool->links, index);
 
         return index;
     }
@@ -166,9 +178,22 @@ beacon_live_key_take(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     slot = &counts->key[index];
     beacon_live_undo_save(w, &slot->hash, offsetof(beacon_live_key_t, recent)
                                           - offsetof(beacon_live_key_t, hash));
-    beacon_live_undo_save(w, slot->text, len);
-    beacon_live_lru_unlink(pool->links, index);
+
+    if (__builtin_expect(len <= BEACON_LIVE_KEY_SHORT, 1)) {
+        beacon_live_undo_save(w, slot->text, BEACON_LIVE_KEY_SHORT);
+
+    } else {
+        beacon_live_undo_save(w, slot->text, len);
+    }
+
     beacon_live_table_remove(&w->keys, (uint32_t) key->hash, index);
+
+    /* of a site's that were hit in this step, the pool's list tells no order */
+
+    if (key->step != step || key->site != site) {
+        beacon_live_lru_unlink(pool->links, index);
+        beacon_live_lru_push(pool->links, index);
+    }
 
     if (key->site != site || key->kind != kind) {
         beacon_live_keys_unlink(w, index);
@@ -212,7 +237,6 @@ beacon_live_key_add(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     own->weight = 1;
     own->kind = (uint16_t) kind;
 
-    beacon_live_lru_push(counts->keys.links, index);
     beacon_live_table_add(&w->keys, (uint32_t) hash, index);
 }
 
