@@ -5,6 +5,7 @@
 
 #define BEACON_LINE_PARTS  beacon_line_parts_any
 #define BEACON_LINE_VIEW   beacon_line_view_any
+#define BEACON_LINE_SHOWN  beacon_line_shown_any
 
 #include "beacon_line_loops.h"
 #include "beacon_line_view_loops.h"
@@ -38,4 +39,52 @@ beacon_line_view(const beacon_line_parts_t *parts, beacon_line_view_t *view)
 #endif
 
     beacon_line_view_any(parts, view);
+}
+
+void
+beacon_line_shown(const uint8_t *line, const beacon_line_t *known,
+    beacon_line_shown_t *shown)
+{
+#if defined(beacon_line_has_avx2)
+    if (beacon_line_has_avx2()) {
+        beacon_line_shown_avx2(line, known, shown);
+        return;
+    }
+#endif
+
+    beacon_line_shown_any(line, known, shown);
+}
+
+static inline beacon_line_text_t
+beacon_line_where(const uint8_t *line, beacon_str_t part)
+{
+    if (part.len == 0) {
+        return (beacon_line_text_t) { 0, 0 };
+    }
+
+    return (beacon_line_text_t) {
+        (uint32_t) (part.data - line), (uint32_t) part.len
+    };
+}
+
+void
+beacon_line_shown_of(const uint8_t *line, const beacon_line_parts_t *parts,
+    beacon_line_shown_t *shown)
+{
+    beacon_line_view_t   view;
+    beacon_line_text_t  *texts;
+
+    beacon_line_view(parts, &view);
+    texts = shown->texts;
+
+    shown->ip = beacon_line_where(line, parts->ip_member);
+    texts[BEACON_SHORT_TIME] = beacon_line_where(line, parts->time);
+    texts[BEACON_SHORT_VISITOR] = beacon_line_where(line, parts->visitor);
+    texts[BEACON_SHORT_PAGE] = beacon_line_where(line, view.page);
+    texts[BEACON_SHORT_REFERRER] = beacon_line_where(line, view.referrer);
+    texts[BEACON_SHORT_COUNTRY] = beacon_line_where(line, view.country);
+    texts[BEACON_SHORT_FLAGS] = beacon_line_where(line, parts->flags);
+    shown->page_host = beacon_line_where(line, view.page_host);
+    shown->referrer_host = beacon_line_where(line, view.referrer_host);
+    shown->campaign = beacon_line_where(line, view.campaign);
 }

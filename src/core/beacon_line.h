@@ -52,14 +52,6 @@ void beacon_line_known(const uint8_t *line, const beacon_line_t *known,
     beacon_line_parts_t *parts);
 
 /*
- * Of these parts only those that a live view shows of a line, and that its
- * store wants: time, visitor, ip_member, host, referer, flags, and what there
- * is of arguments and fields.
- */
-void beacon_line_shown(const uint8_t *line, const beacon_line_t *known,
-    beacon_line_parts_t *parts);
-
-/*
  * What is shown of it; each text stands in the line.  Page: field page, else
  * argument url, else the Referer; as the path on the request's own host, else
  * host and path, without query and fragment; a text that is no absolute URL as
@@ -80,6 +72,34 @@ typedef struct {
 void beacon_line_view(const beacon_line_parts_t *parts,
     beacon_line_view_t *view);
 
+/* What a live store wants of a line, by where it stands; len 0: there is none,
+   and its place is of no use.  "ip": all of the member. */
+enum {
+    BEACON_SHORT_TIME,
+    BEACON_SHORT_VISITOR,
+    BEACON_SHORT_PAGE,
+    BEACON_SHORT_REFERRER,
+    BEACON_SHORT_COUNTRY,
+    BEACON_SHORT_FLAGS,                 /* with its brackets */
+    BEACON_SHORT_TEXTS
+};
+
+typedef struct {
+    beacon_line_text_t  ip;
+    beacon_line_text_t  texts[BEACON_SHORT_TEXTS];      /* of the short form,
+                                           the visitor as the line has him */
+    beacon_line_text_t  page_host;
+    beacon_line_text_t  referrer_host;
+    beacon_line_text_t  campaign;
+} beacon_line_shown_t;
+
+/* As beacon_line_view(), of a line that beacon_render() made here; and of one
+   whose parts were looked for.  These functions can't fail. */
+void beacon_line_shown(const uint8_t *line, const beacon_line_t *known,
+    beacon_line_shown_t *shown);
+void beacon_line_shown_of(const uint8_t *line,
+    const beacon_line_parts_t *parts, beacon_line_shown_t *shown);
+
 /* How many bytes of such a text to keep where at most "max" fit: neither an
    escape nor a character is split. */
 size_t beacon_line_cut(beacon_str_t text, size_t max);
@@ -96,16 +116,6 @@ size_t beacon_line_short(const beacon_line_parts_t *parts,
     const beacon_line_view_t *view, beacon_str_t visitor, uint8_t *dst);
 
 /* The same of its texts, absent ones empty; and its length alone. */
-enum {
-    BEACON_SHORT_TIME,
-    BEACON_SHORT_VISITOR,
-    BEACON_SHORT_PAGE,
-    BEACON_SHORT_REFERRER,
-    BEACON_SHORT_COUNTRY,
-    BEACON_SHORT_FLAGS,                 /* with its brackets */
-    BEACON_SHORT_TEXTS
-};
-
 size_t beacon_line_short_of(const beacon_str_t texts[BEACON_SHORT_TEXTS],
     uint8_t *dst);
 size_t beacon_line_short_len(const beacon_str_t texts[BEACON_SHORT_TEXTS]);

@@ -39,19 +39,19 @@ beacon_line_scheme_any(beacon_str_t text)
 static inline BEACON_TARGET size_t
 beacon_line_http(beacon_str_t text)
 {
-    uint8_t   lower[8];
-    uint64_t  word;
+    uint64_t  word, https, http, seven;
 
     if (text.len < 8) {
         return 0;
     }
 
     memcpy(&word, text.data, 8);
+    memcpy(&https, "https://", 8);
+    memcpy(&http, "http://", 8);
+    memcpy(&seven, "\xff\xff\xff\xff\xff\xff\xff", 8);
     word |= 0x2020202020202020ULL;
-    memcpy(lower, &word, 8);
 
-    return memcmp(lower, "https://", 8) == 0 ? 8
-           : memcmp(lower, "http://", 7) == 0 ? 7 : 0;
+    return word == https ? 8 : (word & seven) == http ? 7 : 0;
 }
 
 static BEACON_TARGET __attribute__((noinline)) int
@@ -96,32 +96,44 @@ beacon_line_same_host(const uint8_t *host, size_t len, beacon_str_t own,
     return own.len != 0 && beacon_line_same_letters(host, own);
 }
 
+/* A page or a referrer of a line: its host, unless that is the request's own,
+   and its place, with the host before its path. */
+typedef struct {
+    const uint8_t       *line;          /* offsets are from here */
+    beacon_str_t         own;
+    beacon_line_text_t  *host;
+    beacon_line_text_t  *place;
+} beacon_line_place_t;
+
+static inline BEACON_TARGET beacon_line_text_t
+beacon_line_at(const uint8_t *line, const uint8_t *from, const uint8_t *to)
+{
+    return (beacon_line_text_t) { (uint32_t) (from - line),
+                                  (uint32_t) (to - from) };
+}
+
 /* Where the parts of an absolute URL are: host, path, and where it is cut. */
 static inline BEACON_TARGET void
-beacon_line_split(const uint8_t *slash, const uint8_t *p, const uint8_t *path,
-    const uint8_t *cut, beacon_str_t own, size_t scheme, beacon_str_t *host,
-    beacon_str_t *place)
+beacon_line_split(const beacon_line_place_t *to, const uint8_t *slash,
+    const uint8_t *p, const uint8_t *path, const uint8_t *cut, size_t scheme)
 {
     if (path == p
-        || beacon_line_same_host(p, (size_t) (path - p), own, scheme))
+        || beacon_line_same_host(p, (size_t) (path - p), to->own, scheme))
     {
         /* no path is "/", as stands before the host */
 
-        place->data = (path == cut) ? slash : path;
-        place->len = (path == cut) ? 1 : (size_t) (cut - path);
+        *to->place = (path == cut) ? beacon_line_at(to->line, slash, slash + 1)
+                                   : beacon_line_at(to->line, path, cut);
         return;
     }
 
-    host->data = p;
-    host->len = (size_t) (path - p);
-    place->data = p;
-    place->len = (size_t) (cut - p);
+    *to->host = beacon_line_at(to->line, p, path);
+    *to->place = beacon_line_at(to->line, p, cut);
 }
 
-/* A page's, or a referrer's, place; returns where its text was cut. */
+/* Returns where the text was cut. */
 static BEACON_TARGET __attribute__((noinline)) const uint8_t *
-beacon_line_place_any(beacon_str_t text, beacon_str_t own, beacon_str_t *host,
-    beacon_str_t *place)
+beacon_line_place_any(beacon_str_t text, const beacon_line_place_t *to)
 {
     size_t          scheme;
     const uint8_t  *p, *cut, *path, *start;
@@ -133,8 +145,7 @@ beacon_line_place_any(beacon_str_t text, beacon_str_t own, beacon_str_t *host,
     p = start;
 
     if (p == NULL || p > cut) {
-        place->data = (cut > text.data) ? text.data : NULL;
-        place->len = (size_t) (cut - text.data);
+        *to->place = beacon_line_at(to->line, text.data, cut);
         return cut;
     }
 
@@ -154,7 +165,7 @@ beacon_line_place_any(beacon_str_t text, beacon_str_t own, beacon_str_t *host,
         p = path + 1;           /* a name, and a password, before the host */
     }
 
-    beacon_line_split(start - 1, p, path, cut, own, scheme, host, place);
+    beacon_line_split(to, start - 1, p, path, cut, scheme);
 
     return cut;
 }
@@ -211,8 +222,7 @@ beacon_line_bits(beacon_line_bits_t *bits, const uint8_t *p, size_t len)
 
 /* As beacon_line_place_any(): what stands in front is looked through once. */
 static inline BEACON_TARGET BEACON_LINE_HOT const uint8_t *
-beacon_line_place(beacon_str_t text, beacon_str_t own, beacon_str_t *host,
-    beacon_str_t *place)
+beacon_line_place(beacon_str_t text, const beacon_line_place_t *to)
 {
     size_t               from, path, n;
     const uint8_t       *cut, *p;
@@ -220,8 +230,8 @@ beacon_line_place(beacon_str_t text, beacon_str_t own, beacon_str_t *host,
 
     from = beacon_line_http(text);
 
-    if (from == 0) {
-        return beacon_line_place_any(text, own, host, place);
+    if (__builtin_expect(from == 0, 0)) {
+        return beacon_line_place_any(text, to);
     }
 
     p = text.data;
@@ -234,7 +244,7 @@ beacon_line_place(beacon_str_t text, beacon_str_t own, beacon_str_t *host,
     path = bits.slash ? (size_t) __builtin_ctzll(bits.slash) + from : n;
 
     if (path == BEACON_LINE_BITS || (bits.at & ((1ULL << path) - 1))) {
-        return beacon_line_place_any(text, own, host, place);
+        return beacon_line_place_any(text, to);
     }
 
     cut = bits.cut ? p + __builtin_ctzll(bits.cut)
@@ -242,8 +252,7 @@ beacon_line_place(beacon_str_t text, beacon_str_t own, beacon_str_t *host,
                                         beacon_block_of('?'),
                                         beacon_block_of('#'));
 
-    beacon_line_split(p + from - 1, p + from, p + path, cut, own, from, host,
-                      place);
+    beacon_line_split(to, p + from - 1, p + from, p + path, cut, from);
 
     return cut;
 }
@@ -287,37 +296,102 @@ beacon_line_campaign(const uint8_t *query, const uint8_t *end)
     return found;
 }
 
-BEACON_TARGET void
-BEACON_LINE_VIEW(const beacon_line_parts_t *parts, beacon_line_view_t *view)
+/* Both of a line's, where "page" and "referrer" are what it says of them. */
+static inline BEACON_TARGET BEACON_LINE_HOT void
+beacon_line_places(const uint8_t *line, beacon_str_t own, beacon_str_t page,
+    beacon_str_t referrer, beacon_line_shown_t *shown)
 {
-    beacon_str_t    text;
-    const uint8_t  *cut;
+    beacon_str_t         campaign;
+    const uint8_t       *cut, *end;
+    beacon_line_place_t  to;
 
-    view->page_host = (beacon_str_t) { 0, NULL };
-    view->page = (beacon_str_t) { 0, NULL };
-    view->referrer_host = (beacon_str_t) { 0, NULL };
-    view->referrer = (beacon_str_t) { 0, NULL };
-    view->campaign = (beacon_str_t) { 0, NULL };
+    to.line = line;
+    to.own = own;
+    to.host = &shown->page_host;
+    to.place = &shown->texts[BEACON_SHORT_PAGE];
 
-    text = parts->field_page.len ? parts->field_page
-           : parts->arg_url.len ? parts->arg_url : parts->referer;
+    *to.host = (beacon_line_text_t) { 0, 0 };
+    *to.place = (beacon_line_text_t) { 0, 0 };
+    shown->campaign = (beacon_line_text_t) { 0, 0 };
 
-    if (text.len) {
-        cut = beacon_line_place(text, parts->host, &view->page_host,
-                                &view->page);
+    if (page.len) {
+        end = page.data + page.len;
+        cut = beacon_line_place(page, &to);
 
-        if (cut < text.data + text.len && *cut == '?') {
-            view->campaign = beacon_line_campaign(cut + 1,
-                                                  text.data + text.len);
+        if (cut < end && *cut == '?') {
+            campaign = beacon_line_campaign(cut + 1, end);
+            shown->campaign = beacon_line_at(line, campaign.data,
+                                             campaign.data + campaign.len);
         }
     }
 
-    text = parts->field_referrer.len ? parts->field_referrer : parts->arg_ref;
+    to.host = &shown->referrer_host;
+    to.place = &shown->texts[BEACON_SHORT_REFERRER];
 
-    if (text.len) {
-        (void) beacon_line_place(text, parts->host, &view->referrer_host,
-                                 &view->referrer);
+    *to.host = (beacon_line_text_t) { 0, 0 };
+    *to.place = (beacon_line_text_t) { 0, 0 };
+
+    if (referrer.len) {
+        (void) beacon_line_place(referrer, &to);
     }
+}
 
+BEACON_TARGET void
+BEACON_LINE_SHOWN(const uint8_t *line, const beacon_line_t *known,
+    beacon_line_shown_t *shown)
+{
+    beacon_line_text_t         host, page, referrer;
+    const beacon_line_text_t  *texts;
+
+    texts = known->texts;
+    page = texts[BEACON_LINE_FIELD_PAGE].len ? texts[BEACON_LINE_FIELD_PAGE]
+           : texts[BEACON_LINE_ARG_URL].len ? texts[BEACON_LINE_ARG_URL]
+           : beacon_line_known_referer(known);
+    referrer = texts[BEACON_LINE_FIELD_REFERRER].len
+               ? texts[BEACON_LINE_FIELD_REFERRER]
+               : texts[BEACON_LINE_ARG_REF];
+    host = beacon_line_known_host(known);
+
+    shown->ip = beacon_line_known_ip(known);
+    shown->texts[BEACON_SHORT_TIME] = (beacon_line_text_t) {
+        beacon_line_time(known), BEACON_LINE_TIME
+    };
+    shown->texts[BEACON_SHORT_VISITOR] = beacon_line_known_visitor(known);
+    shown->texts[BEACON_SHORT_COUNTRY] = texts[BEACON_LINE_FIELD_COUNTRY];
+    shown->texts[BEACON_SHORT_FLAGS] = beacon_line_known_flags(known);
+
+    beacon_line_places(line, (beacon_str_t) { host.len, line + host.offset },
+                       (beacon_str_t) { page.len, line + page.offset },
+                       (beacon_str_t) { referrer.len, line + referrer.offset },
+                       shown);
+}
+
+/* Of what beacon_line_places() says of the line that text is from. */
+static inline BEACON_TARGET beacon_str_t
+beacon_line_in(const uint8_t *line, beacon_line_text_t text)
+{
+    return (beacon_str_t) { text.len, text.len ? line + text.offset : NULL };
+}
+
+BEACON_TARGET void
+BEACON_LINE_VIEW(const beacon_line_parts_t *parts, beacon_line_view_t *view)
+{
+    beacon_str_t          page, referrer;
+    const uint8_t        *line;
+    beacon_line_shown_t   shown;
+
+    page = parts->field_page.len ? parts->field_page
+           : parts->arg_url.len ? parts->arg_url : parts->referer;
+    referrer = parts->field_referrer.len ? parts->field_referrer
+                                         : parts->arg_ref;
+    line = parts->time.data;
+
+    beacon_line_places(line, parts->host, page, referrer, &shown);
+
+    view->page_host = beacon_line_in(line, shown.page_host);
+    view->page = beacon_line_in(line, shown.texts[BEACON_SHORT_PAGE]);
+    view->referrer_host = beacon_line_in(line, shown.referrer_host);
+    view->referrer = beacon_line_in(line, shown.texts[BEACON_SHORT_REFERRER]);
+    view->campaign = beacon_line_in(line, shown.campaign);
     view->country = parts->field_country;
 }

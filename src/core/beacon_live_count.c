@@ -97,5 +97,5 @@ beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count)
     BEACON_LIVE_SET(running->hits, running->hits + 1);
 
     beacon_live_count_visitor(w, count, own, site);
-    beacon_live_count_keys(w, own, count->site, count->view);
+    beacon_live_count_keys(w, own, count->site, count->put);
 }

@@ -349,41 +349,53 @@ beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
 
 /* A page of the site itself; beside the pixel's host, a path stands alone. */
 static inline int
-beacon_live_own_referrer(const beacon_line_view_t *view)
+beacon_live_own_referrer(const beacon_live_put_t *put, const uint8_t *referrer)
 {
-    beacon_str_t  host;
+    beacon_line_text_t  host, own;
 
-    host = view->referrer_host;
+    host = put->shown->referrer_host;
+    own = put->shown->page_host;
 
     return host.len
-           ? host.len == view->page_host.len
-             && memcmp(host.data, view->page_host.data, host.len) == 0
-           : view->page_host.len == 0 && view->referrer.data[0] == '/';
+           ? host.len == own.len
+             && memcmp(put->line.data + host.offset,
+                       put->line.data + own.offset, host.len) == 0
+           : own.len == 0 && referrer[0] == '/';
 }
 
 void
 beacon_live_count_keys(beacon_live_writer_t *w,
     const beacon_live_own_counts_t *own, uint32_t site,
-    const beacon_line_view_t *view)
+    const beacon_live_put_t *put)
 {
+    beacon_str_t  text;
+
 #define beacon_live_count_text(kind, text)                                    \
     beacon_live_count_key(w, w->counts, own->key_salts[kind], site, kind,     \
                           text, own->step)
 
-    if (view->page.len) {
-        beacon_live_count_text(BEACON_LIVE_PAGE_KEY, view->page);
+    text = beacon_live_shown(put, BEACON_SHORT_PAGE);
+
+    if (text.len) {
+        beacon_live_count_text(BEACON_LIVE_PAGE_KEY, text);
     }
 
-    if (view->referrer.len && !beacon_live_own_referrer(view)) {
-        beacon_live_count_text(BEACON_LIVE_REFERRER_KEY, view->referrer);
+    text = beacon_live_shown(put, BEACON_SHORT_REFERRER);
+
+    if (text.len && !beacon_live_own_referrer(put, text.data)) {
+        beacon_live_count_text(BEACON_LIVE_REFERRER_KEY, text);
     }
 
-    if (view->country.len) {
-        beacon_live_count_text(BEACON_LIVE_COUNTRY_KEY, view->country);
+    text = beacon_live_shown(put, BEACON_SHORT_COUNTRY);
+
+    if (text.len) {
+        beacon_live_count_text(BEACON_LIVE_COUNTRY_KEY, text);
     }
 
-    if (view->campaign.len) {
-        beacon_live_count_text(BEACON_LIVE_CAMPAIGN_KEY, view->campaign);
+    text = beacon_live_text_of(put, put->shown->campaign);
+
+    if (text.len) {
+        beacon_live_count_text(BEACON_LIVE_CAMPAIGN_KEY, text);
     }
 
 #undef beacon_live_count_text

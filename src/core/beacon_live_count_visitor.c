@@ -168,8 +168,8 @@ beacon_live_visitor_same(const beacon_live_visitor_t *slot, uint32_t page,
     const uint16_t  *lens;
 
     lens = slot->lens;
-    flags = count->put->parts->flags;
-    country = count->view->country;
+    flags = beacon_live_shown(count->put, BEACON_SHORT_FLAGS);
+    country = beacon_live_shown(count->put, BEACON_SHORT_COUNTRY);
     end = slot->text + page;
 
     if (flags.len != lens[BEACON_LIVE_PERSON_FLAGS]
@@ -181,7 +181,8 @@ beacon_live_visitor_same(const beacon_live_visitor_t *slot, uint32_t page,
 
     end -= flags.len;
 
-    return (lens[BEACON_LIVE_PERSON_ENTRY] || count->view->page.len == 0)
+    return (lens[BEACON_LIVE_PERSON_ENTRY]
+            || count->put->shown->texts[BEACON_SHORT_PAGE].len == 0)
            && (country.len == 0
                || (country.len == lens[BEACON_LIVE_PERSON_COUNTRY]
                    && beacon_live_equal(end - country.len, country.data,
@@ -221,6 +222,9 @@ static inline void
 beacon_live_visitor_again(beacon_live_writer_t *w, beacon_live_own_t *own,
     beacon_live_visitor_t *slot, beacon_live_count_t *count, uint32_t step)
 {
+    beacon_str_t  page;
+
+    page = beacon_live_shown(count->put, BEACON_SHORT_PAGE);
     count->before_chunk = slot->chunk;
     count->before_offset = slot->offset;
     count->before_seq = slot->seq;
@@ -241,8 +245,8 @@ beacon_live_visitor_again(beacon_live_writer_t *w, beacon_live_own_t *own,
     {
         own->page = beacon_live_person_change(w, slot, count);
 
-    } else if (count->view->page.len) {
-        beacon_live_visitor_page(w, slot, own->page, count->view->page);
+    } else if (page.len) {
+        beacon_live_visitor_page(w, slot, own->page, page);
     }
 
     beacon_live_end(&slot->serial);

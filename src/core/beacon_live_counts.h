@@ -205,7 +205,7 @@ uint16_t beacon_live_person_change(beacon_live_writer_t *w,
 
 void beacon_live_count_keys(beacon_live_writer_t *w,
     const beacon_live_own_counts_t *own, uint32_t site,
-    const beacon_line_view_t *view);
+    const beacon_live_put_t *put);
 void beacon_live_keys_push(beacon_live_writer_t *w, uint32_t site,
     unsigned kind, uint32_t index);
 void beacon_live_keys_forget(beacon_live_writer_t *w, uint32_t site);

@@ -462,8 +462,9 @@ typedef struct {
     uint32_t                   offset;  /*   its first fragment */
     uint64_t                   seq;
     uint64_t                   now_ms;
+    size_t                     more;    /* behind the line: the visitor, if he
+                                           is shown by another name */
     const beacon_live_put_t   *put;
-    const beacon_line_view_t  *view;
     beacon_str_t               id;      /* the visitor's, as slots have it */
 
     /* returned: what the hit's header says of its visitor; all 0: none */
@@ -472,6 +473,19 @@ typedef struct {
     uint32_t                   before_offset;
     uint64_t                   before_seq;
 } beacon_live_count_t;
+
+/* A text of the hit's short form; where there is none, len is 0. */
+static inline beacon_str_t
+beacon_live_text_of(const beacon_live_put_t *put, beacon_line_text_t text)
+{
+    return (beacon_str_t) { text.len, put->line.data + text.offset };
+}
+
+static inline beacon_str_t
+beacon_live_shown(const beacon_live_put_t *put, unsigned text)
+{
+    return beacon_live_text_of(put, put->shown->texts[text]);
+}
 
 /*
  * Counts a hit that is about to be committed.  The undo area is open; the

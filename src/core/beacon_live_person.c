@@ -116,11 +116,15 @@ beacon_live_person_new(beacon_live_visitor_t *slot,
     beacon_str_t  parts[BEACON_LIVE_PERSON_PARTS];
 
     parts[BEACON_LIVE_PERSON_ID] = count->id;
-    parts[BEACON_LIVE_PERSON_ENTRY] = count->view->page;
-    parts[BEACON_LIVE_PERSON_REFERRER] = count->view->referrer;
-    parts[BEACON_LIVE_PERSON_COUNTRY] = count->view->country;
-    parts[BEACON_LIVE_PERSON_FLAGS] = count->put->parts->flags;
-    parts[BEACON_LIVE_PERSON_PAGE] = count->view->page;
+    parts[BEACON_LIVE_PERSON_PAGE] = beacon_live_shown(count->put,
+                                                       BEACON_SHORT_PAGE);
+    parts[BEACON_LIVE_PERSON_ENTRY] = parts[BEACON_LIVE_PERSON_PAGE];
+    parts[BEACON_LIVE_PERSON_REFERRER] =
+                    beacon_live_shown(count->put, BEACON_SHORT_REFERRER);
+    parts[BEACON_LIVE_PERSON_COUNTRY] =
+                    beacon_live_shown(count->put, BEACON_SHORT_COUNTRY);
+    parts[BEACON_LIVE_PERSON_FLAGS] = beacon_live_shown(count->put,
+                                                        BEACON_SHORT_FLAGS);
 
     return beacon_live_person_set(slot, parts);
 }
@@ -149,9 +153,8 @@ uint16_t
 beacon_live_person_change(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
     const beacon_live_count_t *count)
 {
-    beacon_str_t               parts[BEACON_LIVE_PERSON_PARTS];
-    beacon_live_visitor_t      was;
-    const beacon_line_view_t  *view;
+    beacon_str_t            page, country, parts[BEACON_LIVE_PERSON_PARTS];
+    beacon_live_visitor_t   was;
 
     beacon_live_undo_save(w, slot->text, sizeof(slot->text));
 
@@ -165,20 +168,23 @@ beacon_live_person_change(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
         return beacon_live_person_new(slot, count);
     }
 
-    view = count->view;
-    parts[BEACON_LIVE_PERSON_FLAGS] = count->put->parts->flags;
+    page = beacon_live_shown(count->put, BEACON_SHORT_PAGE);
+    country = beacon_live_shown(count->put, BEACON_SHORT_COUNTRY);
+    parts[BEACON_LIVE_PERSON_FLAGS] = beacon_live_shown(count->put,
+                                                        BEACON_SHORT_FLAGS);
 
     if (parts[BEACON_LIVE_PERSON_ENTRY].len == 0) {
-        parts[BEACON_LIVE_PERSON_ENTRY] = view->page;
-        parts[BEACON_LIVE_PERSON_REFERRER] = view->referrer;
+        parts[BEACON_LIVE_PERSON_ENTRY] = page;
+        parts[BEACON_LIVE_PERSON_REFERRER] =
+                    beacon_live_shown(count->put, BEACON_SHORT_REFERRER);
     }
 
-    if (view->country.len) {
-        parts[BEACON_LIVE_PERSON_COUNTRY] = view->country;
+    if (country.len) {
+        parts[BEACON_LIVE_PERSON_COUNTRY] = country;
     }
 
-    if (view->page.len) {
-        parts[BEACON_LIVE_PERSON_PAGE] = view->page;
+    if (page.len) {
+        parts[BEACON_LIVE_PERSON_PAGE] = page;
     }
 
     return beacon_live_person_set(slot, parts);

@@ -168,28 +168,14 @@ beacon_live_commit_last(beacon_live_writer_t *w, uint32_t chunk,
     BEACON_LIVE_POINT("live.after_commit");
 }
 
-/* A text of the line's, whose place is of no use where it is empty. */
-static inline beacon_line_text_t
-beacon_live_text(const beacon_live_put_t *put, beacon_str_t text)
-{
-    return (beacon_line_text_t) {
-        (uint32_t) ((uintptr_t) text.data - (uintptr_t) put->line.data),
-        (uint32_t) text.len
-    };
-}
-
 static inline void
 beacon_live_hit_head(beacon_live_hit_t *head, const beacon_live_count_t *count)
 {
-    beacon_line_text_t         *texts;
     const beacon_live_put_t    *put;
-    const beacon_line_view_t   *view;
-    const beacon_line_parts_t  *parts;
+    const beacon_line_shown_t  *shown;
 
     put = count->put;
-    view = count->view;
-    parts = put->parts;
-    texts = head->texts;
+    shown = put->shown;
 
     head->time_ms = put->time_ms;
     head->line_len = (uint32_t) put->line.len;
@@ -199,20 +185,13 @@ beacon_live_hit_head(beacon_live_hit_t *head, const beacon_live_count_t *count)
     head->before_offset = count->before_offset;
     head->reserved = 0;
     head->before_seq = count->before_seq;
-    head->ip = beacon_live_text(put, parts->ip_member);
-    texts[BEACON_SHORT_TIME] = beacon_live_text(put, parts->time);
-    texts[BEACON_SHORT_PAGE] = beacon_live_text(put, view->page);
-    texts[BEACON_SHORT_REFERRER] = beacon_live_text(put, view->referrer);
-    texts[BEACON_SHORT_COUNTRY] = beacon_live_text(put, view->country);
-    texts[BEACON_SHORT_FLAGS] = beacon_live_text(put, parts->flags);
+    head->ip = shown->ip;
+    memcpy(head->texts, shown->texts, sizeof(head->texts));
 
-    if (put->visitor.data == parts->visitor.data) {
-        texts[BEACON_SHORT_VISITOR] = beacon_live_text(put, parts->visitor);
-
-    } else {
-        head->more_len = (uint32_t) put->visitor.len;
-        texts[BEACON_SHORT_VISITOR] = (beacon_line_text_t) {
-            (uint32_t) put->line.len, (uint32_t) put->visitor.len
+    if (count->more) {
+        head->more_len = (uint32_t) count->more;
+        head->texts[BEACON_SHORT_VISITOR] = (beacon_line_text_t) {
+            head->line_len, head->more_len
         };
     }
 }
@@ -220,8 +199,9 @@ beacon_live_hit_head(beacon_live_hit_t *head, const beacon_live_count_t *count)
 /* All of a hit in one, as nearly always. */
 static inline void
 beacon_live_whole_write(beacon_live_writer_t *w,
-    const beacon_live_count_t *count, size_t more)
+    const beacon_live_count_t *count)
 {
+    size_t                    more;
     uint8_t                  *at;
     const uint8_t            *text;
     beacon_live_sum_t         begin;
@@ -233,6 +213,7 @@ beacon_live_whole_write(beacon_live_writer_t *w,
     } hit;
 
     put = count->put;
+    more = count->more;
     at = (uint8_t *) beacon_live_chunk_at(&w->live, count->chunk)
          + count->offset;
 
@@ -371,9 +352,10 @@ beacon_live_too_large(beacon_live_writer_t *w, uint32_t site,
 
 /* Is it short enough, with what a reader makes of it?  Most are by far. */
 static int
-beacon_live_fits(const beacon_live_put_t *put, const beacon_line_view_t *view)
+beacon_live_fits(const beacon_live_put_t *put)
 {
     size_t        len;
+    unsigned      i;
     beacon_str_t  texts[BEACON_SHORT_TEXTS];
 
     len = put->line.len + put->visitor.len;
@@ -384,12 +366,11 @@ beacon_live_fits(const beacon_live_put_t *put, const beacon_line_view_t *view)
         return 1;
     }
 
-    texts[BEACON_SHORT_TIME] = put->parts->time;
+    for (i = 0; i < BEACON_SHORT_TEXTS; i++) {
+        texts[i] = beacon_live_shown(put, i);
+    }
+
     texts[BEACON_SHORT_VISITOR] = put->visitor;
-    texts[BEACON_SHORT_PAGE] = view->page;
-    texts[BEACON_SHORT_REFERRER] = view->referrer;
-    texts[BEACON_SHORT_COUNTRY] = view->country;
-    texts[BEACON_SHORT_FLAGS] = put->parts->flags;
 
     return put->line.len < BEACON_LIVE_HIT_MAX
            && put->visitor.len < BEACON_LIVE_HIT_MAX
@@ -401,9 +382,7 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
     uint64_t now_ms)
 {
     int                      whole;
-    size_t                   more;
     uint64_t                 missing;
-    beacon_line_view_t       view;
     beacon_live_count_t      count;
     beacon_live_writing_t    hit;
     beacon_live_own_site_t  *own;
@@ -413,7 +392,9 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
     count.site = beacon_live_site_for(w, put->site);
     count.now_ms = now_ms;
     count.put = put;
-    count.view = &view;
+    count.more = put->visitor.data
+                 == beacon_live_shown(put, BEACON_SHORT_VISITOR).data
+                 ? 0 : put->visitor.len;
 
     own = &w->site[count.site];
     beacon_live_site_hit(w, count.site);
@@ -421,15 +402,11 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
     /* more than there can be is a mistake, not a gap */
 
     missing = put->missing < BEACON_LIVE_SEQ_MAX - own->last ? put->missing : 0;
-    more = put->visitor.data == put->parts->visitor.data ? 0
-                                                         : put->visitor.len;
-
-    beacon_line_view(put->parts, &view);
 
     count.seq = own->last + 1 + missing;
     count.chunk = own->newest;
     count.offset = w->chunk[own->newest].committed;
-    hit.left = sizeof(beacon_live_hit_t) + put->line.len + more;
+    hit.left = sizeof(beacon_live_hit_t) + put->line.len + count.more;
 
     whole = count.chunk != 0
             && hit.left <= BEACON_LIVE_CHUNK
@@ -440,7 +417,7 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
         hit.site = count.site;
         hit.seq = count.seq;
 
-        if (!beacon_live_fits(put, &view) || hit.seq > BEACON_LIVE_SEQ_MAX
+        if (!beacon_live_fits(put) || hit.seq > BEACON_LIVE_SEQ_MAX
             || !beacon_live_make_room(w, &hit))
         {
             return beacon_live_too_large(w, count.site, missing, put->mark);
@@ -454,7 +431,7 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
     beacon_live_hit_count(w, &count, missing);
 
     if (__builtin_expect(whole, 1)) {
-        beacon_live_whole_write(w, &count, more);
+        beacon_live_whole_write(w, &count);
 
     } else {
         beacon_live_parts_write(w, &hit, &count);

@@ -37,7 +37,7 @@ typedef struct {
     uint64_t      time_ms;              /* of the hit */
     uint64_t      missing;              /* of this site, before it */
     uint64_t      mark;                 /* see beacon_live_mark() */
-    const beacon_line_parts_t  *parts;  /* beacon_line_shown() are enough */
+    const beacon_line_shown_t  *shown;  /* of the line */
 } beacon_live_put_t;
 
 /*

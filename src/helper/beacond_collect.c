@@ -87,14 +87,16 @@ static void
 beacond_collect_put(beacond_live_t *live,
     const beacond_collect_frame_t *frame, uint64_t missing, uint64_t now_ms)
 {
-    beacon_live_put_t  put;
+    beacon_live_put_t    put;
+    beacon_line_shown_t  shown;
 
+    beacon_line_shown_of(frame->line.data, &frame->parts, &shown);
     put.site = frame->head.site;
     put.line = frame->line;
     put.visitor = frame->visitor;
     put.time_ms = frame->time_ms;
     put.missing = missing;
-    put.parts = &frame->parts;
+    put.shown = &shown;
 
     (void) beacond_live_put(live, &put, now_ms);
     beacond_feeds_done(live->feeds);

@@ -264,7 +264,9 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
 {
     uint8_t                hash[BEACON_VISITOR_HASH];
     beacon_live_put_t      put;
+    beacon_line_text_t    *visitor;
     beacon_line_parts_t    parts;
+    beacon_line_shown_t    shown;
 
     put.line.data = batch->arena + line->offset;
     put.line.len = line->line.len - 1;
@@ -278,10 +280,12 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
     }
 
     put.missing = missing;
-    put.parts = &parts;
+    put.shown = &shown;
 
-    beacon_line_shown(put.line.data, &line->line, &parts);
-    put.visitor = parts.visitor;
+    beacon_line_shown(put.line.data, &line->line, &shown);
+    visitor = &shown.texts[BEACON_SHORT_VISITOR];
+    put.visitor.data = put.line.data + visitor->offset;
+    put.visitor.len = visitor->len;
 
     if (put.visitor.len == 0) {
         beacon_line_known(put.line.data, &line->line, &parts);

@@ -162,17 +162,20 @@ bench_puts(beacon_live_writer_t *writer, const bench_line_t *lines, size_t n,
 {
     size_t               i;
     beacon_live_put_t    put;
-    beacon_line_parts_t  parts;
+    beacon_line_text_t   visitor;
+    beacon_line_shown_t  shown;
 
     memset(&put, 0, sizeof(put));
-    put.parts = &parts;
+    put.shown = &shown;
 
     for (i = 0; i < n; i++) {
-        beacon_line_shown(lines[i].line.data, &lines[i].known, &parts);
+        beacon_line_shown(lines[i].line.data, &lines[i].known, &shown);
         put.site.data = lines[i].line.data + lines[i].known.site_offset;
         put.site.len = lines[i].known.site_len;
         put.line = lines[i].line;
-        put.visitor = parts.visitor;
+        visitor = shown.texts[BEACON_SHORT_VISITOR];
+        put.visitor.data = put.line.data + visitor.offset;
+        put.visitor.len = visitor.len;
         put.time_ms = (*now_ms)++;
 
         if (beacon_live_put(writer, &put, put.time_ms) != BEACON_OK) {
@@ -257,11 +260,12 @@ bench_full(const char *dir, uint64_t hits, uint64_t visitors, uint64_t size)
     uint64_t               i;
     beacon_live_put_t      put;
     beacon_line_parts_t    parts;
+    beacon_line_shown_t    shown;
     beacon_live_writer_t  *writer;
 
     writer = bench_open(dir, size);
     memset(&put, 0, sizeof(put));
-    put.parts = &parts;
+    put.shown = &shown;
 
     for (i = 0; i < hits; i++) {
         k = (uint32_t) (i % 256);
@@ -279,6 +283,7 @@ bench_full(const char *dir, uint64_t hits, uint64_t visitors, uint64_t size)
             exit(1);
         }
 
+        beacon_line_shown_of(put.line.data, &parts, &shown);
         put.site = parts.site;
         put.visitor = parts.visitor;
         put.time_ms = BENCH_START + i * 3600000 / hits;
@@ -346,16 +351,18 @@ bench_fill_sites(const char *dir, const bench_line_t *lines, uint64_t hits,
     uint64_t               i, now_ms;
     beacon_live_put_t      put;
     beacon_line_parts_t    parts;
+    beacon_line_shown_t    shown;
     beacon_live_writer_t  *writer;
 
     writer = bench_open(dir, size);
     memset(&put, 0, sizeof(put));
-    put.parts = &parts;
+    put.shown = &shown;
     now_ms = BENCH_START;
 
     for (i = 0; i < hits; i++) {
         put.line = lines[i % BENCH_LINES].line;
         (void) beacon_line_parts(put.line, &parts);
+        beacon_line_shown_of(put.line.data, &parts, &shown);
 
         put.site.len = (size_t) sprintf(name, "site%u",
                                         (unsigned) (i % sites));

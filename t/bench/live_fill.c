@@ -37,6 +37,7 @@ fill_put(beacon_live_writer_t *writer, const char *site, uint64_t n, int large)
     struct timespec      now;
     beacon_live_put_t    put;
     beacon_line_parts_t  parts;
+    beacon_line_shown_t  shown;
 
     memset(&put, 0, sizeof(put));
 
@@ -55,11 +56,12 @@ fill_put(beacon_live_writer_t *writer, const char *site, uint64_t n, int large)
         exit(1);
     }
 
+    beacon_line_shown_of(put.line.data, &parts, &shown);
     clock_gettime(CLOCK_REALTIME, &now);
 
     put.site = parts.site;
     put.visitor = parts.visitor;
-    put.parts = &parts;
+    put.shown = &shown;
     put.time_ms = (uint64_t) now.tv_sec * 1000
                   + (uint64_t) now.tv_nsec / 1000000;
 

@@ -168,6 +168,7 @@ live_put(live_t *l, const live_hit_t *hit, uint64_t now_ms)
     char                 line[4096];
     beacon_live_put_t    put;
     beacon_line_parts_t  parts;
+    beacon_line_shown_t  shown;
 
     memset(&put, 0, sizeof(put));
     put.site = live_str(hit->site);
@@ -176,12 +177,14 @@ live_put(live_t *l, const live_hit_t *hit, uint64_t now_ms)
     put.visitor = live_str(hit->visitor);
     put.time_ms = now_ms;
     put.mark = hit->mark;
-    put.parts = &parts;
+    put.shown = &shown;
 
     if (beacon_line_parts(put.line, &parts) != BEACON_OK) {
         printf("Bail out! %.*s\n", (int) put.line.len, line);
         exit(2);
     }
+
+    beacon_line_shown_of(put.line.data, &parts, &shown);
 
     return beacon_live_put(l->writer, &put, now_ms);
 }

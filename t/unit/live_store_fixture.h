@@ -52,6 +52,7 @@ put_mark(const char *site, uint64_t n, size_t length, uint64_t missing,
     beacon_rc_t           rc;
     beacon_live_put_t     put;
     beacon_line_parts_t   parts;
+    beacon_line_shown_t   shown;
 
     line = malloc(length + 512);
     if (line == NULL) {
@@ -66,12 +67,13 @@ put_mark(const char *site, uint64_t n, size_t length, uint64_t missing,
     put.time_ms = now_ms;
     put.missing = missing;
     put.mark = mark;
-    put.parts = &parts;
+    put.shown = &shown;
 
     if (beacon_line_parts(put.line, &parts) != BEACON_OK) {
         abort();
     }
 
+    beacon_line_shown_of(put.line.data, &parts, &shown);
     rc = beacon_live_put(writer, &put, now_ms);
 
     free(line);
