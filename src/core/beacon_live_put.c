@@ -2,9 +2,6 @@
 
 #include "beacon_live_undo.h"
 
-/* A hit's head, its line, and what is behind that. */
-#define BEACON_LIVE_PIECES  3
-
 /* Of a fragment with so many bytes of a hit. */
 #define BEACON_LIVE_LENGTH(bytes)                                             \
     ((uint32_t) ((sizeof(beacon_live_fragment_t) + (bytes) + 7)               \
@@ -18,9 +15,9 @@ typedef struct {
     uint64_t           seq;
     size_t             left;
     uint8_t            first;
-    uint32_t           piece;
-    beacon_str_t       pieces[BEACON_LIVE_PIECES];
-    beacon_live_hit_t  head;            /* the first piece */
+    beacon_str_t       line;            /* what is left of it, */
+    beacon_str_t       more;            /*   and of what is behind it */
+    beacon_live_hit_t  head;
 } beacon_live_writing_t;
 
 /* What is rare stays out of the way of what is not. */
@@ -84,24 +81,29 @@ beacon_live_make_room(beacon_live_writer_t *w, beacon_live_writing_t *hit)
     return 1;
 }
 
-/* As much as fits there; the pieces are then what is left. */
-static void
-beacon_live_pieces_write(beacon_live_writing_t *hit, uint8_t *to, size_t room)
+/* The next bytes behind the head: where they stand now.  Those of the line are
+   copied as they are summed up; with others among them they go "to" first. */
+static const uint8_t *
+beacon_live_parts_next(beacon_live_writing_t *hit, uint8_t *to, size_t bytes)
 {
-    size_t         n;
-    beacon_str_t  *piece;
+    size_t          n;
+    const uint8_t  *from;
 
-    for ( /* void */ ; room && hit->piece < BEACON_LIVE_PIECES; room -= n) {
-        piece = &hit->pieces[hit->piece];
-        n = piece->len < room ? piece->len : room;
+    from = hit->line.data;
+    n = hit->line.len < bytes ? hit->line.len : bytes;
+    hit->line.data += n;
+    hit->line.len -= n;
 
-        beacon_live_copy(to, piece->data, n);
-
-        to += n;
-        piece->data += n;
-        piece->len -= n;
-        hit->piece += piece->len == 0;
+    if (n == bytes) {
+        return from;
     }
+
+    beacon_live_copy(to, from, n);
+    beacon_live_copy(to + n, hit->more.data, bytes - n);
+    hit->more.data += bytes - n;
+    hit->more.len -= bytes - n;
+
+    return to;
 }
 
 /* What fits where the hit stands. */
@@ -110,13 +112,16 @@ beacon_live_fragment_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
 {
     size_t                   bytes, room, head;
     uint8_t                 *at, *text;
+    const uint8_t           *from;
     beacon_live_sum_t        begin;
     beacon_live_fragment_t   fragment;
 
     at = (uint8_t *) beacon_live_chunk_at(&w->live, hit->chunk) + hit->offset;
     room = BEACON_LIVE_CHUNK - hit->offset - sizeof(fragment);
     bytes = hit->left < room ? hit->left : room;
-    beacon_live_pieces_write(hit, at + sizeof(fragment), bytes);
+    head = hit->first ? sizeof(hit->head) : 0;
+    text = at + sizeof(fragment) + head;
+    from = beacon_live_parts_next(hit, text, bytes - head);
     hit->left -= bytes;
 
     fragment.length = BEACON_LIVE_LENGTH(bytes);
@@ -127,10 +132,9 @@ beacon_live_fragment_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
     fragment.seq = hit->seq;
 
     begin = beacon_live_sum(&fragment, w->chunk[hit->chunk].serial);
-    head = hit->first ? sizeof(beacon_live_hit_t) : 0;
-    text = at + sizeof(fragment) + head;
-    fragment.check = beacon_live_sum_copy(&begin, head ? text - head : NULL,
-                                          text, text, bytes - head);
+    fragment.check = beacon_live_sum_copy(&begin, head ? &hit->head : NULL,
+                                          text, from, bytes - head);
+    beacon_live_copy(at + sizeof(fragment), &hit->head, head);
     beacon_live_copy(at, &fragment, sizeof(fragment));
 
     hit->first = 0;
@@ -251,12 +255,9 @@ beacon_live_parts_write(beacon_live_writer_t *w, beacon_live_writing_t *hit,
 {
     beacon_live_hit_head(&hit->head, count);
     hit->first = 1;
-    hit->piece = 0;
-    hit->pieces[0].data = (const uint8_t *) &hit->head;
-    hit->pieces[0].len = sizeof(hit->head);
-    hit->pieces[1] = count->put->line;
-    hit->pieces[2].data = count->put->visitor.data;
-    hit->pieces[2].len = hit->head.more_len;
+    hit->line = count->put->line;
+    hit->more.data = count->put->visitor.data;
+    hit->more.len = count->more;
 
     for ( ;; ) {
         beacon_live_fragment_write(w, hit);
