@@ -46,23 +46,13 @@ beacond_keeper_told(beacond_sinker_t *sinker, const beacond_lane_t *lane,
     }
 }
 
-/*
- * The sink loses what it has not taken and the spool does not have, as far as
- * another has it.  What it has in hand, it keeps: that is in batches.  One
- * that has not loaded finds a hole then, and counts that itself.
- */
-static void
-beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
-    uint32_t index)
+/* Where what the sink may lose of a lane begins: behind what it has, or the
+   spool has for it. */
+static beacon_cursor_t
+beacond_keeper_lacks(const beacond_lane_t *lane, const beacond_stand_t *stand)
 {
-    uint64_t                n;
-    beacon_cursor_t         from, to;
-    beacond_lane_t         *lane = &engine->lanes[index];
-    beacond_stand_t        *stand = &sinker->stands[index];
+    beacon_cursor_t         from = stand->taken;
     const beacond_range_t  *range;
-
-    to = beacond_keeper_best(engine, sinker, index);
-    from = stand->taken;
 
     if (from.offset < lane->spooled.offset) {
         from = lane->spooled;
@@ -74,14 +64,37 @@ beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
 
     range = beacond_ranges_find(&stand->acked, from.ordinal);
 
-    if (range != NULL) {
-        from = range->to;
+    return range != NULL ? range->to : from;
+}
+
+/*
+ * The sink loses what it has not taken and the spool does not have, as far as
+ * another has it, or up to what it is done with already, as its checkpoint
+ * says; false: there is nothing more.  What it has in hand, it keeps: that is
+ * in batches.  One that has not loaded finds a hole then, and counts that
+ * itself.
+ */
+static bool
+beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
+    uint32_t index)
+{
+    uint64_t          n, next;
+    beacon_cursor_t   from, to;
+    beacond_lane_t   *lane = &engine->lanes[index];
+    beacond_stand_t  *stand = &sinker->stands[index];
+
+    to = beacond_keeper_best(engine, sinker, index);
+    from = beacond_keeper_lacks(lane, stand);
+    next = beacond_ranges_next(&stand->acked, from.ordinal);
+
+    if (next < to.ordinal) {
+        to = beacond_ranges_find(&stand->acked, next)->from;
     }
 
     if (to.offset <= from.offset || to.ordinal <= from.ordinal
         || beacond_keeper_hold(engine, sinker, index).offset >= to.offset)
     {
-        return;
+        return false;
     }
 
     if (sinker->mode == BEACOND_STARTING) {
@@ -95,7 +108,7 @@ beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
         beacond_sinker_behind(sinker);
 
         if (beacond_ranges_add(&stand->acked, &from, &to, 0) != BEACON_OK) {
-            return;
+            return false;
         }
 
         n = to.ordinal - from.ordinal;
@@ -108,6 +121,8 @@ beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
     sinker->loss_told += n;
     engine->dirty = true;
     beacond_keeper_told(sinker, lane, &from, &to);
+
+    return true;
 }
 
 /*
@@ -166,8 +181,10 @@ beacond_keeper_losses(beacond_engine_t *engine)
         for (k = 0; k < engine->nsinks; k++) {
             sinker = engine->sinks[k];
 
-            if (beacond_keeper_loses(sinker, now)) {
-                beacond_keeper_lose(engine, sinker, i);
+            while (beacond_keeper_loses(sinker, now)
+                   && beacond_keeper_lose(engine, sinker, i))
+            {
+                /* up to the next that it has */
             }
         }
     }

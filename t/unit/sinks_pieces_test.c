@@ -27,6 +27,7 @@ static struct {
     size_t               npieces;
     _Atomic unsigned     parked;
     _Atomic unsigned     unpark;        /* to be done */
+    _Atomic bool         down;          /* takes nothing */
     uint8_t              done[BEACON_LANES][BEACON_HITS];
 } beacon_test;
 
@@ -60,7 +61,7 @@ beacon_test_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     uint32_t          i;
     beacond_piece_t  *p;
 
-    if (beacon_test.npieces + batch->nhits > BEACON_HITS) {
+    if (beacon_test.down || beacon_test.npieces + batch->nhits > BEACON_HITS) {
         return BEACON_AGAIN;
     }
 
@@ -240,21 +241,21 @@ beacon_ahead(void)
 
     beacon_begin();
     engine = beacon_engine(beacon_odd, 0);
-    ok(engine != NULL && beacon_push_many(1000) && beacon_done(500, 500),
+    ok(engine != NULL && beacon_push_many(800) && beacon_done(400, 400),
        "every_other_hit_is_done_and_the_rest_pends");
     beacond_engine_destroy(engine);
     ok(strstr(beacon_test.text, ",[0,1,") == NULL
        && strchr(beacon_test.text, '[') != NULL, "there is a checkpoint");
 
     engine = beacon_engine(beacon_all, 0);
-    ok(engine != NULL && beacon_push(20) && beacon_done(1020, 0),
+    ok(engine != NULL && beacon_push(20) && beacon_done(820, 0),
        "the_next_helper_gives_the_rest");
-    ok(beacon_test.again == 0 && beacon_test.given == 520,
+    ok(beacon_test.again == 0 && beacon_test.given == 420,
        "and_nothing_that_was_done_with");
     beacond_engine_destroy(engine);
 
     engine = beacon_engine(beacon_all, 0);
-    ok(engine != NULL && beacon_push(20) && beacon_done(1040, 0)
+    ok(engine != NULL && beacon_push(20) && beacon_done(840, 0)
        && beacon_test.again == 0 && beacon_test.given == 20,
        "nor_does_the_one_after");
     beacond_engine_destroy(engine);
@@ -313,6 +314,32 @@ beacon_holes(void)
     beacon_end();
 }
 
+/* One that is down loses what it has not, between what it has, or would hold
+   up the other. */
+static void
+beacon_lost(void)
+{
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    beacon_begin();
+    engine = beacon_engine(beacon_odd, 0);
+    ok(engine != NULL && beacon_push(200) && beacon_done(100, 100),
+       "half of it is done");
+    beacond_engine_destroy(engine);
+
+    beacon_test.down = true;
+    engine = beacon_engine(beacon_all, 0);
+    ok(engine != NULL && beacon_push(3000) && beacon_settled("one", &sink)
+       && sink.done == 3200, "the_other_goes_on_while_it_takes_nothing");
+    beacon_test.down = false;
+    ok(beacon_settled("two", &sink) && sink.lost > 0 && sink.done > 100,
+       "what_it_has_not_got_is_lost_and_counted");
+    ok(beacon_test.again == 0, "and_nothing_is_given_twice");
+    beacond_engine_destroy(engine);
+    beacon_end();
+}
+
 static void
 beacon_parked(void)
 {
@@ -348,6 +375,7 @@ main(void)
     beacon_ahead();
     beacon_apart();
     beacon_holes();
+    beacon_lost();
     beacon_parked();
 
     return done_testing();
