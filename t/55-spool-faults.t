@@ -4,9 +4,11 @@ does not fit is lost to the one that waits alone, and counted."""
 
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))
 from beacon_test import *
+from beacon_fault import RingFile
 from beacon_rig import Rig
 
 if os.geteuid() != 0:
@@ -16,8 +18,8 @@ if os.geteuid() != 0:
 class Two(Rig):
     """Two logs, of which "slow" is on a disk by FUSE, as the spool is."""
 
-    def __init__(self, lane='1m'):
-        super().__init__(spool=True, lane=lane)
+    def __init__(self, lane='1m', spool=True):
+        super().__init__(spool=spool, lane=lane)
         self.other = os.path.join(self.top, 'slow')
         os.mkdir(self.other)
         self.sinks = [
@@ -26,9 +28,16 @@ class Two(Rig):
             {'type': 'log', 'name': 'slow', 'at': 'test:6', 'sync': 'off',
              'path': os.path.join(self.other, 'all.jsonl')}]
         self.disk = self.fault_fs(self.other)
-        self.journal = self.fault_fs(self.spool)
-        if not self.disk or not self.journal:
+        self.journal = self.fault_fs(self.spool) if spool else None
+        if not self.disk or spool and not self.journal:
             skip_all('no FUSE here')
+
+    def fill(self):
+        """Hits until there is hardly room for more; none has to wait."""
+        ring = RingFile(RingFile.all(self.ring)[0])
+        while all(lane['tail'] - lane['reclaim'] < lane['size'] / 8 * 7
+                  for lane in ring.headers()):
+            self.push(100)
 
     def judge(self, what):
         """Both have what the books say, once, in order."""
@@ -113,6 +122,28 @@ ok(rig.died(), 'the helper is killed')
 rig.start()
 rig.judge('killed meanwhile')
 rig.stop()
+rig.remove()
+
+# ---- the ring fills while there is no helper, and one lacks most of it
+
+rig = Two(lane='2m', spool=False)
+rig.start()
+rig.push(100)
+ok(rig.wait() and rig.wait(name='slow'), 'both logs run')
+rig.disk.freeze()
+rig.push(2000)
+ok(rig.wait(), 'one goes on while the other is frozen')
+rig.send(9)
+rig.disk.freeze(False)
+ok(rig.died(), 'the helper is killed')
+rig.fill()
+began = time.monotonic()
+rig.start()
+lost = wait_until(lambda: rig.sink('slow')['lost'], 0.2, 0.01)
+ok(not lost or time.monotonic() - began > 0.25,
+   'one that has just begun loses nothing for a while')
+rig.judge('filled meanwhile')
+is_(rig.stop(), 0, 'the helper ends well')
 rig.remove()
 
 # ---- it fails; the lane has room for a log that had to wait for its turn

@@ -3,6 +3,7 @@
 #include "beacond_parts.h"
 
 #define BEACOND_UNREADY  (5000 * BEACOND_MS)
+#define BEACOND_FRESH    (250 * BEACOND_MS)     /* for one that has loaded */
 
 /* The furthest that another durable sink has acknowledged. */
 static beacon_cursor_t
@@ -128,7 +129,8 @@ beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
 /*
  * One that builds a batch is not to lose what will be in it, and done in a
  * moment; but not where it reads from a spool that is stuck: that batch is
- * then built in vain.
+ * then built in vain.  Nor one that has just begun, on a ring that filled while
+ * there was no helper.
  */
 static bool
 beacond_keeper_loses(const beacond_sinker_t *sinker, uint64_t now)
@@ -141,8 +143,9 @@ beacond_keeper_loses(const beacond_sinker_t *sinker, uint64_t now)
         return false;
     }
 
-    return sinker->mode != BEACOND_STARTING
-           || now - sinker->progress_ns > BEACOND_UNREADY;
+    return sinker->mode == BEACOND_STARTING
+           ? now - sinker->progress_ns > BEACOND_UNREADY
+           : now - sinker->fresh_ns > BEACOND_FRESH;
 }
 
 /* Is there a spool that takes hits?  One whose thread is stuck does not. */
@@ -158,11 +161,12 @@ void
 beacond_keeper_losses(beacond_engine_t *engine)
 {
     uint32_t           i, k;
-    uint64_t           now = beacond_clock_ns();
+    uint64_t           now;
     beacond_lane_t    *lane;
     beacond_sinker_t  *sinker;
 
     pthread_mutex_lock(&engine->mutex);
+    now = beacond_clock_ns();       /* others' times are before it */
 
     for (i = 0; i < engine->nlanes; i++) {
         if (beacond_keeper_spools(engine, now)) {

@@ -206,6 +206,7 @@ struct beacond_sink_engine_s {
     uint64_t            flags[BEACOND_FLAGS_MAX];
     uint64_t            progress_ns;    /* last ack, or nothing to do */
     uint64_t            crowded_ns;     /* since when a lane is nearly full */
+    uint64_t            fresh_ns;       /* when it began */
     uint64_t            errors;
     uint64_t            last_success_ns;
     char                more[1024];

@@ -398,7 +398,8 @@ beacond_sinker_load(beacond_sinker_t *sinker, const char *text, size_t len)
 
     beacond_load_readers(sinker);
 
-    sinker->progress_ns = sinker->crowded_ns = beacond_clock_ns();
+    sinker->fresh_ns = beacond_clock_ns();
+    sinker->progress_ns = sinker->crowded_ns = sinker->fresh_ns;
     sinker->mode = sinker->sink.ops->durable || sinker->sink.ops->resumes
                    ? BEACOND_BEHIND : BEACOND_ALIVE;
     sinker->known = true;

@@ -104,7 +104,7 @@ beacond_spooler_decide(beacond_engine_t *engine)
 {
     bool               lags = false, healthy = true;
     uint32_t           i;
-    uint64_t           now = beacond_clock_ns();
+    uint64_t           now;
     beacond_sinker_t  *sinker;
 
     if (engine->spool == NULL) {
@@ -112,6 +112,7 @@ beacond_spooler_decide(beacond_engine_t *engine)
     }
 
     pthread_mutex_lock(&engine->mutex);
+    now = beacond_clock_ns();       /* others' times are before it */
 
     for (i = 0; i < engine->nsinks; i++) {
         sinker = engine->sinks[i];
