@@ -3,6 +3,7 @@
 does not fit is lost to the one that waits alone, and counted."""
 
 import os
+import signal
 import sys
 import time
 
@@ -99,6 +100,37 @@ ok(wait_until(lambda: rig.sink('slow')['lost'] > 0), 'it loses')
 rig.journal.freeze(False)
 slow = rig.judge('frozen in a read')
 ok(slow['done'] > 25000, 'the oldest are kept')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
+
+# ---- the helper is stopped meanwhile
+
+rig = Two()
+rig.start()
+rig.push(1000)
+ok(rig.wait() and rig.wait(name='slow'), 'both logs run')
+rig.disk.freeze()
+rig.push(2000)
+ok(wait_until(lambda: rig.books()['spool'] > 0), 'one lags: spooling')
+rig.wait()
+rig.journal.freeze()
+began = time.monotonic()
+rig.fill()
+ok(rig.wait(), 'the spool freezes, the lane fills, another has it all')
+rig.send(signal.SIGSTOP)
+awake = time.monotonic() - began
+time.sleep(6)                   # more than a spool that is stuck is given
+began = time.monotonic()
+rig.send(signal.SIGCONT)
+time.sleep(0.5)                 # turns of the keeper's
+rig.journal.freeze(False)
+rig.disk.freeze(False)
+awake = max(awake, time.monotonic() - began)
+slow = rig.judge('stopped meanwhile')
+if slow['lost'] and awake > 4:  # of the 5 s
+    skip('a machine so slow that it does lose')
+else:
+    is_(slow['lost'], 0, 'the time that it was stopped counts for nothing')
 is_(rig.stop(), 0, 'the helper ends well')
 rig.remove()
 

@@ -4,6 +4,7 @@
 
 #define BEACOND_UNREADY  (5000 * BEACOND_MS)
 #define BEACOND_FRESH    (250 * BEACOND_MS)     /* for one that has loaded */
+#define BEACOND_ASLEEP   (1000 * BEACOND_MS)    /* a turn is much shorter */
 
 /* The furthest that another durable sink has acknowledged. */
 static beacon_cursor_t
@@ -148,6 +149,41 @@ beacond_keeper_loses(const beacond_sinker_t *sinker, uint64_t now)
            : now - sinker->fresh_ns > BEACOND_FRESH;
 }
 
+/*
+ * Nobody could do anything meanwhile, so nobody was slow or stuck: all have the
+ * time anew that they have before they lose or are spooled for.
+ */
+static void
+beacond_keeper_awake(beacond_engine_t *engine, uint64_t now)
+{
+    uint32_t           i;
+    beacond_sinker_t  *sinker;
+
+    if (engine->spool_ns != 0) {
+        engine->spool_ns = now;
+    }
+
+    for (i = 0; i < engine->nsinks; i++) {
+        sinker = engine->sinks[i];
+        sinker->progress_ns = sinker->crowded_ns = sinker->fresh_ns = now;
+        sinker->puller.busy_ns = now;
+    }
+}
+
+uint64_t
+beacond_keeper_now(beacond_engine_t *engine)
+{
+    uint64_t  now = beacond_clock_ns();
+
+    if (now - engine->looked_ns > BEACOND_ASLEEP) {
+        beacond_keeper_awake(engine, now);
+    }
+
+    engine->looked_ns = now;
+
+    return now;
+}
+
 /* Is there a spool that takes hits?  One whose thread is stuck does not. */
 static bool
 beacond_keeper_spools(const beacond_engine_t *engine, uint64_t now)
@@ -166,7 +202,7 @@ beacond_keeper_losses(beacond_engine_t *engine)
     beacond_sinker_t  *sinker;
 
     pthread_mutex_lock(&engine->mutex);
-    now = beacond_clock_ns();       /* others' times are before it */
+    now = beacond_keeper_now(engine);
 
     for (i = 0; i < engine->nlanes; i++) {
         if (beacond_keeper_spools(engine, now)) {

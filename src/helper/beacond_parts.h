@@ -206,7 +206,8 @@ struct beacond_sink_engine_s {
     uint64_t            flags[BEACOND_FLAGS_MAX];
     uint64_t            progress_ns;    /* last ack, or nothing to do */
     uint64_t            crowded_ns;     /* since when a lane is nearly full */
-    uint64_t            fresh_ns;       /* when it began */
+    uint64_t            fresh_ns;       /* when it began, or all of us did
+                                           after a stop */
     uint64_t            errors;
     uint64_t            last_success_ns;
     char                more[1024];
@@ -305,7 +306,7 @@ struct beacond_engine_s {
     uint64_t             set_aside;
     uint64_t             started_ns;
     uint64_t             starts;
-    uint64_t             scan_ns;
+    uint64_t             looked_ns;     /* the keeper at the clock */
     uint64_t             books_ns;
     uint64_t             slow_ns;       /* once-a-second work */
     uint64_t             sweep_ns;
@@ -442,6 +443,13 @@ void beacond_keeper_reclaim(beacond_engine_t *engine);
 beacon_cursor_t beacond_keeper_hold(const beacond_engine_t *engine,
     const beacond_sinker_t *sinker, uint32_t index);    /* locked */
 void beacond_keeper_losses(beacond_engine_t *engine);
+
+/* beacond_keeper_loss.c: the time, by which the keeper judges others: theirs
+   are before it.  If it has not looked for long, all of us were stopped: by a
+   SIGSTOP, in a frozen container, in a machine that was moved.  That time
+   counts for nobody.  The keeper's only. */
+uint64_t beacond_keeper_now(beacond_engine_t *engine);          /* locked */
+
 beacon_cursor_t beacond_keeper_durable(const beacond_engine_t *engine,
     uint32_t index);                                    /* locked */
 void beacond_keeper_overtake(beacond_engine_t *engine,

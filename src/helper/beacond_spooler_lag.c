@@ -112,7 +112,7 @@ beacond_spooler_decide(beacond_engine_t *engine)
     }
 
     pthread_mutex_lock(&engine->mutex);
-    now = beacond_clock_ns();       /* others' times are before it */
+    now = beacond_keeper_now(engine);
 
     for (i = 0; i < engine->nsinks; i++) {
         sinker = engine->sinks[i];
