@@ -32,17 +32,18 @@ SHIM = os.path.join(os.path.dirname(__file__), 'fault_shim.c')
 
 
 class FaultDisk:
-    """build/fault_fs on a directory: freezes, and fails on demand.  server is
-    None where that is not possible."""
+    """build/fault_fs on a directory, with its options: freezes, and fails on
+    demand.  server is None where that is not possible."""
 
-    def __init__(self, point):
+    def __init__(self, point, *options):
         self.point, self.backing = point, point + '.disk'
         self.server, self.faults = None, set()
         program = os.path.join(BUILD, 'fault_fs')
         if not (os.path.exists(program) and os.access('/dev/fuse', os.W_OK)):
             return
         os.mkdir(self.backing)
-        server = subprocess.Popen([program, self.backing, point, '-f'],
+        server = subprocess.Popen([program, self.backing, point, '-f',
+                                   *options],
                                   stdin=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL)
         if wait_until(lambda: os.path.ismount(point)
