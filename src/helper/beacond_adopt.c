@@ -154,6 +154,7 @@ beacond_engine_swap(beacond_engine_t *engine, const beacond_conf_t *conf,
 
     engine->nsinks = (uint32_t) conf->nsinks;
     engine->dirty = true;
+    beacond_readers_told(engine);
     pthread_mutex_unlock(&engine->mutex);
 
     while (n > 0) {

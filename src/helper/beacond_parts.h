@@ -227,6 +227,9 @@ typedef struct {
     uint32_t           index;
     uint64_t           filled;          /* of a lane, by the last turn: 1/1024
                                            of its bytes */
+    beacond_sinker_t  *offered[BEACON_BOOKS_SINKS];     /* that are to be told
+                                           of a batch in their queues */
+    uint32_t           noffered;
     beacond_puller_t   puller;
 } beacond_reader_t;
 
@@ -269,6 +272,8 @@ struct beacond_engine_s {
 
     beacond_reader_t    *readers;
     uint32_t             nreaders;
+    uint32_t             telling;       /* of them, sinks that are not
+                                           destroyed before that is over */
     bool                 reader_quit;
     bool                 reading;       /* they have begun */
 
@@ -363,6 +368,9 @@ void beacond_needs_anew(beacond_puller_t *puller);
 
 beacon_rc_t beacond_readers_start(beacond_engine_t *engine);
 void beacond_readers_stop(beacond_engine_t *engine);
+void beacond_readers_told(beacond_engine_t *engine);    /* locked; waits: none
+                                           has a pointer to a sink that is not
+                                           in the table any more */
 
 /* beacond_sink.c: the table of sinks; beacond_sink_thread.c: a sink's life */
 
@@ -374,8 +382,9 @@ void beacond_sinker_destroy(beacond_sinker_t *sinker);
 beacon_rc_t beacond_sinker_start(beacond_sinker_t *sinker);
 bool beacond_sinker_stop(beacond_sinker_t *sinker, uint64_t ns);
 void *beacond_sinker_run(void *data);
-void beacond_sinker_offer(beacond_sinker_t *sinker,
-    beacond_batch_t *batch);                            /* locked */
+bool beacond_sinker_offer(beacond_sinker_t *sinker,
+    beacond_batch_t *batch);    /* locked; true: it is queued, cond is to be
+                                   signalled */
 void beacond_sinker_behind(beacond_sinker_t *sinker);   /* locked */
 void beacond_sinker_missed(beacond_sinker_t *sinker,
     const beacond_batch_t *batch);                      /* locked */

@@ -151,12 +151,31 @@ beacond_reader_commit(beacond_reader_t *reader, beacond_batch_t *batch)
     }
 
     for (i = 0; i < engine->nsinks; i++) {
-        beacond_sinker_offer(engine->sinks[i], batch);
+        if (beacond_sinker_offer(engine->sinks[i], batch)) {
+            reader->offered[reader->noffered++] = engine->sinks[i];
+        }
     }
 
     if (hasty && !engine->hasty) {
         engine->hasty = true;
         pthread_cond_broadcast(&engine->rest);
+    }
+}
+
+/* Mutex not held: sinks that woke while it was would have to sleep for it. */
+static void
+beacond_reader_tell(beacond_reader_t *reader)
+{
+    while (reader->noffered > 0) {
+        pthread_cond_signal(&reader->offered[--reader->noffered]->cond);
+    }
+}
+
+void
+beacond_readers_told(beacond_engine_t *engine)
+{
+    while (engine->telling > 0) {
+        beacond_cond_wait(&engine->work, &engine->mutex, BEACOND_MS);
     }
 }
 
@@ -192,11 +211,14 @@ beacond_reader_turn(beacond_reader_t *reader)
 
     pthread_mutex_lock(&engine->mutex);
     beacond_reader_commit(reader, batch);
+    engine->telling++;
     pthread_mutex_unlock(&engine->mutex);
 
+    beacond_reader_tell(reader);
     beacond_batch_unref(batch);
 
     pthread_mutex_lock(&engine->mutex);
+    engine->telling--;
 
     return n;
 }

@@ -85,11 +85,11 @@ beacond_sinker_missed(beacond_sinker_t *sinker, const beacond_batch_t *batch)
     sinker->sink.ops->missed(&sinker->sink, batch, turn);
 }
 
-void
+bool
 beacond_sinker_offer(beacond_sinker_t *sinker, beacond_batch_t *batch)
 {
     if (sinker->mode != BEACOND_ALIVE || sinker->quit) {
-        return;
+        return false;
     }
 
     if (sinker->queued == BEACOND_QUEUE || batch->nvalues < sinker->vars) {
@@ -100,12 +100,13 @@ beacond_sinker_offer(beacond_sinker_t *sinker, beacond_batch_t *batch)
             beacond_sinker_missed(sinker, batch);
         }
 
-        return;
+        return false;
     }
 
     beacond_batch_ref(batch);
     sinker->queue[(sinker->head + sinker->queued++) % BEACOND_QUEUE] = batch;
-    pthread_cond_signal(&sinker->cond);
+
+    return true;
 }
 
 /* A durable sink's queue goes on where it stands, or is of no use. */
