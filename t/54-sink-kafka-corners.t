@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Corners of parking: names that begin with a dot, a spool that a reload
-changes, what the books say behind a reboot."""
+changes, what the books say behind a reboot; many dead letters."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from beacon_kafka_fault import ends, settles    # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
 
 kafka = Cluster().start()
-only = os.environ.get('ONLY', 'dot spool reboot').split()
+only = os.environ.get('ONLY', 'dot spool reboot letters').split()
 
 
 def rig_of(topic, log=True, properties=(), **options):
@@ -123,6 +123,28 @@ if 'reboot' in only:
     rig.balance('the books balance')
     kafka.create('c-s1')
     ok(settles(rig, done=1100, pending=0, lost=0), 'until it is delivered')
+    ends(rig)
+
+# ---- many dead letters, and a long one
+
+if 'letters' in only:
+    rig = rig_of('d')
+    letter = ('{"sent":%%d,"topic":"d","time":1,"reason":"x","value":{"v":1,'
+              '"id":"0123456789abcdef-0-%%x","args":{"p":"%s"}}}\n')
+    path = os.path.join(rig.spool, 'kafka.dead')
+    with open(path, 'w', encoding='utf-8') as file:
+        for n in range(50000):
+            file.write(letter % ('x' * (200000 if n == 777 else 100))
+                       % (n % 5 == 0, n))
+        file.write('{"sent":0,"topic":"d","ti')
+    rig.start()
+    ok(wait_until(lambda: rig.sink('kafka').get('dead_letters') == 40000, 60),
+       'many dead letters are found')
+    with open('/proc/%d/io' % rig.helper.pid, encoding='ascii') as file:
+        read = int(file.readline().split()[1])
+    size = os.path.getsize(path)
+    if not ok(read < 3 * size, 'by reading them about once'):
+        diag('%d bytes of %d' % (read, size))
     ends(rig)
 
 done_testing()

@@ -241,27 +241,58 @@ beacond_dead_read(beacond_kafka_t *kafka, uint64_t place, size_t *len,
     return NULL;
 }
 
+/* The bytes of whole lines that begin before end; how many of those wait is
+   added. */
+static size_t
+beacond_dead_lines(const char *text, size_t len, uint64_t end,
+    uint64_t *count)
+{
+    size_t       n = 0;
+    const char  *line = text, *newline;
+
+    while (n < len && n < end
+           && (newline = memchr(line, '\n', len - n)) != NULL)
+    {
+        *count += newline - line >= (ptrdiff_t) BEACOND_DEAD_SENT
+                  && line[BEACOND_DEAD_SENT] == '0';
+        line = newline + 1;
+        n = (size_t) (line - text);
+    }
+
+    return n;
+}
+
 beacon_rc_t
 beacond_dead_count(beacond_kafka_t *kafka, uint64_t *end, uint64_t *count)
 {
-    bool       again = false;
-    char      *line;
-    size_t     len;
+    char      *text;
+    size_t     have, n, size = BEACOND_DEAD_PIECE;
     uint64_t   place = 0;
 
     *count = 0;
 
-    while (place < *end
-           && (line = beacond_dead_read(kafka, place, &len, &again)) != NULL)
-    {
-        *count += len > BEACOND_DEAD_SENT && line[BEACOND_DEAD_SENT] == '0';
-        place += len;
-        free(line);
+    while (place < *end) {
+        have = size;
+        text = beacond_dead_bytes_at(kafka, place, &have);
+
+        if (text == NULL) {
+            return BEACON_AGAIN;
+        }
+
+        n = beacond_dead_lines(text, have, *end - place, count);
+        free(text);
+
+        if (n == 0 && (have < size || size >= BEACOND_DEAD_MAX)) {
+            break;
+        }
+
+        place += n;
+        size = n > 0 ? BEACOND_DEAD_PIECE : size * 8;
     }
 
-    *end = again ? *end : place;
+    *end = place;
 
-    return again ? BEACON_AGAIN : BEACON_OK;
+    return BEACON_OK;
 }
 
 /* Its size; AGAIN: cannot be told now. */
