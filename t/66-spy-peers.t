@@ -3,6 +3,7 @@
 they cost is bounded, and others do not notice."""
 
 import os
+import subprocess
 import sys
 import threading
 
@@ -10,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))
 from beacon_test import *
 from beacon_spy import Subscriber
 from beacon_collect import Feed, Master, remove
-from beacon_spy_rig import MB, SpyRig, flood
+from beacon_spy_rig import MB, SpyRig, flood, lure
 
 # ---- one that wants a rare site, and does not read
 
@@ -121,5 +122,31 @@ is_(master.stop(), 0, 'the master ends')
 remove(master)
 if os.path.exists(path):
     os.unlink(path)
+
+# ---- one that we come to, who never had a peer before
+
+if sanitized:
+    skip('memory under a sanitizer')
+else:
+    master = Master(connect=['ipc://' + path])
+    master.start()
+    ok(lure('ipc://' + path, PARTS, 60 * MB),
+       'an edge that a master connects to is cut off, too')
+    os.unlink(path)
+    feed = Feed('ipc://' + path)
+    ok(feed.subscribed(seconds=20), 'it comes again')
+    feed.hit('shop')
+    ok(wait_until(lambda: master.store().hits() == 1, 10), 'and has a hit')
+    feed.close()
+    is_(master.stop(), 0, 'the master ends')
+    remove(master)
+    os.unlink(path)
+    tail = subprocess.Popen([os.path.join(BUILD, 'beacond'), 'tail',
+                             'ipc://' + path], stderr=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL)
+    ok(lure('ipc://' + path, PARTS, 60 * MB), 'so it is by a tail')
+    os.unlink(path)
+    tail.terminate()
+    is_(tail.wait(20 * slow()), 0, 'which ends well')
 
 done_testing()

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -17,6 +18,10 @@
 
 #define BEACOND_ZMQ_SPARE   1024        /* descriptors */
 #define BEACOND_ZMQ_KNOWN   (2 * BEACOND_ZMQ_PEERS)
+
+/* libzmq's I/O threads */
+#define BEACOND_ZMQ_THREAD  "ZMQbg/IO/"
+#define BEACOND_ZMQ_NAME    16          /* of a thread, at most */
 
 /* A socket's inode tells whether the descriptor is still it.  One that is cut
    off is so once: libzmq's thread may take a while to close it. */
@@ -359,4 +364,26 @@ beacond_zmq_accept(int listener, struct sockaddr *addr, socklen_t *len,
     }
 
     return fd;
+}
+
+/*
+ * The same of connect(): a libzmq that never accepted anybody, as a tail's, or
+ * of a master that connects to its edges, allocates where it is counted, too.
+ * Whoever else connects is let be.
+ */
+int beacond_zmq_reach(int fd, const struct sockaddr *addr, socklen_t len)
+    __asm__("connect");
+
+int
+beacond_zmq_reach(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    char  name[BEACOND_ZMQ_NAME];
+
+    if (pthread_getname_np(pthread_self(), name, sizeof(name)) == 0
+        && strncmp(name, BEACOND_ZMQ_THREAD, strlen(BEACOND_ZMQ_THREAD)) == 0)
+    {
+        beacond_zmq_memory_join();
+    }
+
+    return (int) syscall(SYS_connect, fd, addr, len);
 }

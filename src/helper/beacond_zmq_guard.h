@@ -12,7 +12,8 @@
  * mark, and neither does what a subscriber subscribes to while the thread of
  * the socket is busy with it.  Threads that move messages, libzmq's own and
  * those of the sockets, allocate from an arena of jemalloc of their own, so
- * that it is known how much of it is in use.  A thread looks each
+ * that it is known how much of it is in use.  libzmq's own join when they first
+ * accept or connect: its connect() is ours, too.  A thread looks each
  * BEACOND_ZMQ_LOOK ms: beyond BEACOND_ZMQ_MEMORY, peers that have sent what is
  * not read yet are cut off; if that is not enough within a second,
  * all.  So are those who send while a socket's thread has not come round in

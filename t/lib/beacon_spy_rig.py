@@ -17,25 +17,52 @@ def greet(sock, endpoint, kind=b'SUB'):
     """A peer as ZeroMQ sees it, each step once its own is there."""
     sock.settimeout(10 * slow())
     sock.connect(endpoint[6:])
+    introduce(sock, kind)
+
+
+def introduce(sock, kind):
     sock.sendall(b'\xff' + bytes(8) + b'\x7f\x03\x00NULL' + bytes(48))
     sock.recv(64, socket.MSG_WAITALL)
     sock.sendall(b'\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03' + kind)
     sock.recv(2)
 
 
+def pour(sock, data, most, end=None):
+    """Sends this again and again, until the event end; True: it is cut off
+    before it has sent so much."""
+    try:
+        while most > 0 and not (end and end.is_set()):
+            most -= sock.send(data)
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        pass
+    return False
+
+
 def flood(endpoint, data, most, kind=b'SUB', end=None):
-    """A peer that sends this again and again, until the event end; True: it
-    is cut off before it has sent so much."""
+    """A peer that comes and does so."""
     with socket.socket(socket.AF_UNIX) as sock:
         try:
             greet(sock, endpoint, kind)
-            while most > 0 and not (end and end.is_set()):
-                most -= sock.send(data)
         except ConnectionError:
             return True
         except TimeoutError:
-            pass
-    return False
+            return False
+        return pour(sock, data, most, end)
+
+
+def lure(endpoint, data, most):
+    """A publisher that others connect to, and does so to the first."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(endpoint[6:])
+        listener.listen()
+        listener.settimeout(20 * slow())
+        sock = listener.accept()[0]
+    with sock:
+        sock.settimeout(10 * slow())
+        introduce(sock, b'PUB')
+        return pour(sock, data, most)
 
 
 class SpyRig(Rig):
