@@ -33,10 +33,21 @@ def configured(trial):
     return 11 * MIB + trial.window * (-(-record // 512) * 512 + 922)
 
 
-# ---- dead for a while, under load
+def catches_up(trial, came, rate):
+    """Prints what comes into Kafka while the load goes on."""
+    done, start = trial.sink()['done'], time.monotonic()
+    trial.moves(came // 2, 600)
+    sink, took = trial.sink(), time.monotonic() - start
+    diag('%d hits came in the outage; then %.1f x the rate that comes in, '
+         '%d lost' % (came, (sink['done'] - done) / took / rate, sink['lost']))
 
+
+# ---- dead for a while, under load; in the soak that takes 30 GB of disk
+
+rate = count(3000, 20000)
 kafka.create('hits', partitions=3)
-trial = KafkaTrial(kafka, kafka_conf(kafka.plain), load={'rate': 3000})
+trial = KafkaTrial(kafka, kafka_conf(kafka.plain), load={'rate': rate},
+                   follow=not SOAK)     # who reads all of it at each look
 trial.start()
 ok(trial.moves(3000), 'hits flow')
 before = rss(trial.env.helper_pid())
@@ -69,7 +80,9 @@ if not ok(1 <= len(told) <= 2 + lasted // 30,
     diag('\n'.join(told))
 node.start()
 ok(trial.moves(seconds=30), 'it flows again')
-trial.finish('a broker that was dead for a while')
+if SOAK:
+    catches_up(trial, came, rate)
+trial.finish('a broker that was dead for a while', drained=count(60, 600))
 ok(wait_until(lambda: trial.env.status()['spool']['used_bytes'] == 0, 20),
    'the spool is empty again')
 is_(trial.sink()['producers'], 1, 'by the same producer')

@@ -365,26 +365,29 @@ class Nodes:
         wait_until(enough, seconds, 0.1)
         return found[0]
 
-    def read(self, *topics):
-        """All records, as Records in the order of each partition."""
+    def records(self, *topics):
+        """Each record, as a Record, in the order of its partition."""
         path = os.path.join(self.dir, 'read')
         self.ask('read', file=path, topics=topics)
         with open(path, 'rb') as file:
-            return [Record(line) for line in file]
+            yield from map(Record, file)
+
+    def read(self, *topics):
+        """All of them, as a list."""
+        return list(self.records(*topics))
 
     def files(self, *topics, directory):
         """Each partition's values as a file of lines, for the oracle."""
         found = {}
-        for record in self.read(*topics):
-            found.setdefault((record.topic, record.partition), []).append(
-                record.value + b'\n')
-        paths = []
-        for (topic, partition), lines in sorted(found.items()):
-            paths.append(os.path.join(directory, 'kafka.%s.%d' % (
-                topic, partition)))
-            with open(paths[-1], 'wb') as file:
-                file.writelines(lines)
-        return paths
+        for record in self.records(*topics):
+            key = record.topic, record.partition
+            if key not in found:
+                found[key] = open(os.path.join(
+                    directory, 'kafka.%s.%d' % key), 'wb')
+            found[key].write(record.value + b'\n')
+        for file in found.values():
+            file.close()
+        return [file.name for _, file in sorted(found.items())]
 
 
 class Record:
