@@ -77,6 +77,25 @@ is_(seen['page'], 200, 'the dashboard was there')
 is_subset({'shop', 'news'}, seen['sites'], 'with several sites')
 ok(all(seen['now']['top'][kind] for kind in ('page', 'referrer', 'country')),
    'pages, referrers and countries') or diag(seen['now'])
+
+# With a broker.
+if os.path.exists(os.path.join(TOP, 'build', 'kafka', 'libs.done')):
+    done = subprocess.run([DEMO], env=environment(DEMO_SECONDS='3',
+                                                  DEMO_KAFKA='1'),
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    is_(done.returncode, 0, 'it ends well with Kafka, too') \
+        or diag(done.stdout)
+    like(done.stdout, r'the topic +hits, at 127\.0\.0\.1:\d+',
+         'it says where the topic is')
+    like(done.stdout, r'\n  kafka hits-\d @\d+ key \S+ +\{"v":1,"id":"',
+         'it shows the topic filling')
+    found = re.search(r'accepted +(\d+) .*in Kafka +(\d+)\n', done.stdout,
+                      re.S)
+    is_(found and found.group(2), found and found.group(1),
+        'with every hit')
+else:
+    skip('build/kafka is not there: run make deps-test', 4)
 is_(left() - before, set(), 'nothing is left of its directories')
 
 done_testing()
