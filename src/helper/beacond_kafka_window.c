@@ -1,6 +1,7 @@
 /* The window: the places of messages; those that wait in their topic's list. */
 
 #include "beacond_kafka.h"
+#include "beacond_prefetch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,13 +59,15 @@ beacond_kafka_window_leave(void *data)
     free(window);
 }
 
-/* Brings into the cache what the next two will need: of the next one, which
-   was the next but one before, its data, too. */
-static void
-beacond_kafka_msg_foresee(const beacond_kafka_msg_t *msg)
+/* msg is the next one that is free.  Brings into the cache what the next two
+   will need: of this one, which was the next but one before, its data, too. */
+BEACOND_TO_WRITE static void
+beacond_kafka_msg_next(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
 {
     size_t                      i;
     const beacond_kafka_msg_t  *next;
+
+    kafka->free = msg;
 
     if (msg == NULL) {
         return;
@@ -93,8 +96,7 @@ beacond_kafka_msg_get(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
         return NULL;
     }
 
-    kafka->free = msg->after;
-    beacond_kafka_msg_foresee(kafka->free);
+    beacond_kafka_msg_next(kafka, msg->after);
 
     memset(&msg->piece, 0, sizeof(msg->piece));
     msg->first = msg;
