@@ -51,6 +51,15 @@ enum {
                                            sinks that do not end */
 #define BEACOND_GONE_MS     10000       /* without a directory, see above */
 
+/*
+ * jemalloc's, which looks for this name; no use where it is not linked.  A
+ * thread keeps pieces of up to 128 KB (32 are usual): a larger one that is to
+ * be zeroed costs a system call, in which the kernel takes its pages away, and
+ * a fault for each that is touched.  librdkafka wants 64 KB for each request
+ * that it compresses, and a checkpoint as much.
+ */
+const char  *malloc_conf = "lg_tcache_max:17";
+
 typedef enum {
     BEACOND_RUNNING,
     BEACOND_DRAINING,
