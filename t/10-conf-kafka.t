@@ -133,6 +133,23 @@ conf.bad('%s;\n%s compression.codec rar;' % (KAFKA, PROPERTY),
          'Invalid value "rar"', PROPERTY, 'one of none of the words')
 conf.bad('%s;\n%s retries 0;' % (KAFKA, PROPERTY), 'retries', KAFKA,
          'one that contradicts what is promised')
+
+# ---- what it takes, and we cannot live with
+
+conf.bad('%s;\n%s queue.buffering.max.kbytes 500;' % (KAFKA, PROPERTY),
+         r'"queue.buffering.max.kbytes" \(500\) has no room for a record of '
+         r'"message.max.bytes" \(1000000\)', KAFKA,
+         'a queue that a record may not fit in')
+conf.good('%s;\n%s queue.buffering.max.kbytes 500;\n%s message.max.bytes '
+          '512000;' % (KAFKA, PROPERTY, PROPERTY), 'one that it does')
+for name in ('linger.ms', 'queue.buffering.max.ms'):
+    conf.bad('%s;\n%s %s 5001;' % (KAFKA, PROPERTY, name),
+             r'"linger.ms" \(5001\) is more than 5000', KAFKA,
+             'records that wait so long that they seem to be stuck')
+conf.good('%s;\n%s linger.ms 5000;' % (KAFKA, PROPERTY), 'but not 5 s')
+
+# ---- the property file's
+
 path = properties('# 1\nlinger.ms=5\nling.ms=5\n')
 conf.bad('%s;\n%s %s;' % (KAFKA, FILE, path), 'No such configuration', None,
          'the file is asked about, too', where=path + ':3')

@@ -21,9 +21,11 @@
 
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define BEACOND_PROPERTIES_PART  6      /* bytes of a secret that tell it */
+#define BEACOND_PROPERTIES_PART    6    /* bytes of a secret that tell it */
+#define BEACOND_PROPERTIES_LINGER  5000
 
 typedef struct {
     const char  *name;
@@ -172,6 +174,43 @@ beacond_properties_own(rd_kafka_conf_t *rc, const beacond_conf_kafka_t *conf,
     return beacond_properties_sets(rc, set, err);
 }
 
+static double
+beacond_properties_number(const rd_kafka_conf_t *rc, const char *name)
+{
+    char    text[64];
+    size_t  size = sizeof(text);
+
+    return rd_kafka_conf_get(rc, name, text, &size) == RD_KAFKA_CONF_OK
+           ? strtod(text, NULL) : 0;
+}
+
+/* What librdkafka takes, and we cannot live with: a record that never finds
+   room in its queue, which holds up all others; one that is in there for so
+   long that its topic seems to be stuck. */
+static beacon_rc_t
+beacond_properties_fit(const rd_kafka_conf_t *rc, beacon_err_t *err)
+{
+    double  kbytes, bytes, linger;
+
+    kbytes = beacond_properties_number(rc, "queue.buffering.max.kbytes");
+    bytes = beacond_properties_number(rc, "message.max.bytes");
+    linger = beacond_properties_number(rc, "linger.ms");
+
+    if (kbytes * 1024 < bytes) {
+        beacon_err(err, "\"queue.buffering.max.kbytes\" (%.0f) has no room for "
+                   "a record of \"message.max.bytes\" (%.0f)", kbytes, bytes);
+        return BEACON_INVALID;
+    }
+
+    if (linger > BEACOND_PROPERTIES_LINGER) {
+        beacon_err(err, "\"linger.ms\" (%.0f) is more than %d", linger,
+                   BEACOND_PROPERTIES_LINGER);
+        return BEACON_INVALID;
+    }
+
+    return BEACON_OK;
+}
+
 /* beacond -t. */
 
 static void
@@ -208,7 +247,9 @@ beacond_kafka_check(const beacond_conf_kafka_t *conf, beacond_conf_say_pt say,
     if (result == BEACON_OK) {
         rd_kafka_conf_set_log_cb(rc, beacond_properties_mute);
 
-        if (beacond_properties_own(rc, conf, false, &err) == BEACON_OK) {
+        if (beacond_properties_own(rc, conf, false, &err) == BEACON_OK
+            && beacond_properties_fit(rc, &err) == BEACON_OK)
+        {
             rk = rd_kafka_new(RD_KAFKA_PRODUCER, rc, text, sizeof(text));
 
         } else {
@@ -258,6 +299,7 @@ beacond_properties_make(const beacond_conf_kafka_t *conf, bool alone,
         || beacond_properties_conf(rc, conf, beacond_properties_said, err)
            != BEACON_OK
         || beacond_properties_own(rc, conf, alone, err) != BEACON_OK
+        || beacond_properties_fit(rc, err) != BEACON_OK
         || beacond_properties_sets(rc, brokers, err) != BEACON_OK)
     {
         rd_kafka_conf_destroy(rc);
