@@ -6,6 +6,7 @@
  *     topic NAME PARTITIONS
  *     push API ERROR...           the next answers to requests of that number
  *                                 (0: Produce, 22: InitProducerId); 0: none
+ *     clear API                   what is left of those
  *     topic_error NAME ERROR
  *     lead NAME PARTITION BROKER
  *     rtt BROKER MS
@@ -133,6 +134,12 @@ mock_obey(const char *op, char *rest)
 
     if (strcmp(op, "push") == 0) {
         return mock_push(rest);
+    }
+
+    if (strcmp(op, "clear") == 0) {
+        rd_kafka_mock_clear_request_errors(mock_cluster,
+                                           (int16_t) atoi(rest));
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
     }
 
     if (strcmp(op, "topic") == 0 && sscanf(rest, "%255s %d", name, &a) == 2) {
