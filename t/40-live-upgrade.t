@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 from beacon_test import *                       # noqa: E402
 from beacon_fault import mount_tmpfs            # noqa: E402
 from beacon_live import wait_told               # noqa: E402
-from beacon_view import Live                    # noqa: E402
+from beacon_view import Live, VIEW              # noqa: E402
 
 env = Env(http='beacon_live size=8m;', workers=1)
 env.start()
@@ -68,11 +68,45 @@ ok(env.wait_drained(), 'all is drained')
 is_(env.unbalanced(), [], 'the books balance')
 env.stop()
 
+# ---- a store whose file somebody removes
+
+env = Env(workers=1, http='beacon_live size=8m;', server=VIEW)
+env.start()
+live = Live(env)
+ok(live.there(), 'a store')
+live.hit(n='before')
+ok(live.settle(), 'with a hit')
+cursor, first = live.cursor(), stores()
+os.unlink(first[0])
+ok(wait_until(lambda: stores() not in ([], first), 20),
+   'its file is removed: there is another')
+ok(wait_until(lambda: live.get('/v1/shop/hits').status == 404, 20),
+   'an empty one, which workers find')
+live.hit(n='behind')
+ok(live.settle() and env.reload() and live.there(), 'a hit, and a reload')
+is_([hit['args']['n'] for hit in live.json('/v1/shop/hits')['hits']],
+    ['behind'], 'new workers show it')
+is_(live.json('/v1/shop/hits?since=' + cursor).get('reset'), True,
+    'cursors of the other one begin anew')
+first = stores()
+env.allow('exited on signal 9')
+pid = env.kill_helper()
+live.hit(n='killed')
+ok(wait_until(lambda: env.helper_pid() not in (None, pid)) and live.settle(),
+   'the helper is killed')
+ok(wait_until(lambda: [hit['args']['n'] for hit in
+                       live.json('/v1/shop/hits')['hits']]
+              == ['behind', 'killed']), 'and goes on with it')
+is_(stores(), first, 'which is the same')
+is_(len(env.error_lines('was removed: it begins anew')), 1,
+    'the error log tells of it')
+is_(env.unbalanced(), [], 'the books balance')
+live.conforms()
+env.stop()
+
 # ---- another size, without room for both
 
-env = Env(workers=2, http='beacon_live size=16m;', server='''
-    location /live/ { beacon_live_view; beacon_live_sites *; }
-''')
+env = Env(workers=2, http='beacon_live size=16m;', server=VIEW)
 if mount_tmpfs(env, env.shm, '40m'):
     env.start()
     live = Live(env)

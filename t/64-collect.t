@@ -2,6 +2,7 @@
 """A spy master and feeds of the test's own: what is believed, what is a gap,
 what comes twice, restarts of both."""
 
+import glob
 import os
 import signal
 import socket
@@ -209,6 +210,9 @@ ok(master.reload(), 'the store is made anew at a reload')
 feed.hit('shop')
 feed.hit('shop')
 ok(wait_until(lambda: master.store().hits() >= 2, 10), 'and goes on')
+os.unlink(glob.glob(os.path.join(master.ring, 'live.' + '?' * 16))[0])
+ok(wait_until(lambda: feed.hit('shop') or master.store().hits() >= 2, 20, 0.1),
+   'also when its file was removed')
 is_(master.stop(), 0, 'the master ends')
 remove(master)
 feed.close()

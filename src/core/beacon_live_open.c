@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static beacon_rc_t
 beacon_live_memory(beacon_live_writer_t *w)
@@ -198,6 +199,20 @@ beacon_live_close(beacon_live_writer_t *w)
     beacon_live_free(w);
     beacon_live_file_close(&w->file);
     free(w);
+}
+
+int
+beacon_live_gone(beacon_live_writer_t *w)
+{
+    struct stat  st;
+
+    if (fstat(w->file.fd, &st) == -1 || st.st_nlink > 0) {
+        return 0;
+    }
+
+    BEACON_LIVE_PUBLISH(w->head->retired, 1);
+
+    return 1;
 }
 
 void

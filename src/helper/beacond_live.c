@@ -46,14 +46,12 @@ beacond_live_open(const char *dir, uint64_t size, uint32_t present,
     return BEACON_OK;
 }
 
-void
-beacond_live_close(void)
+/* Locked: another writer, or NULL, in its place. */
+static void
+beacond_live_change(beacon_live_writer_t *writer)
 {
-    pthread_mutex_lock(&beacond_live_mutex);
-
     if (beacond_live_store.writer != NULL) {
         beacon_live_close(beacond_live_store.writer);
-        beacond_live_store.writer = NULL;
     }
 
     if (beacond_live_store.feeds != NULL) {
@@ -61,6 +59,45 @@ beacond_live_close(void)
         beacond_live_store.feeds = NULL;
     }
 
+    beacond_live_store.writer = writer;
+}
+
+beacon_rc_t
+beacond_live_renew(const char *dir, uint64_t size, uint32_t present,
+    beacon_err_t *err)
+{
+    int                    gone;
+    beacon_rc_t            rc;
+    beacon_live_writer_t  *writer;
+
+    pthread_mutex_lock(&beacond_live_mutex);
+    gone = beacond_live_store.writer != NULL
+           && beacon_live_gone(beacond_live_store.writer);
+    pthread_mutex_unlock(&beacond_live_mutex);
+
+    if (!gone) {
+        return BEACON_AGAIN;
+    }
+
+    rc = beacon_live_open(&writer, dir, size, present, err);
+
+    if (rc != BEACON_OK) {
+        return rc;
+    }
+
+    pthread_mutex_lock(&beacond_live_mutex);
+    beacond_live_change(writer);
+    beacond_live_store.mark = beacon_live_mark(writer);
+    pthread_mutex_unlock(&beacond_live_mutex);
+
+    return BEACON_OK;
+}
+
+void
+beacond_live_close(void)
+{
+    pthread_mutex_lock(&beacond_live_mutex);
+    beacond_live_change(NULL);
     pthread_mutex_unlock(&beacond_live_mutex);
 }
 

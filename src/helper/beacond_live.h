@@ -20,6 +20,14 @@ beacon_rc_t beacond_live_open(const char *dir, uint64_t size, uint32_t present,
     beacon_err_t *err);
 void beacond_live_close(void);
 
+/*
+ * Another one in place of a store whose file somebody removed; by who opened
+ * it.  OK: it is made; AGAIN: the store is there.  Otherwise as of
+ * beacon_live_open(), and what there was is still written to: ask again.
+ */
+beacon_rc_t beacond_live_renew(const char *dir, uint64_t size,
+    uint32_t present, beacon_err_t *err);
+
 /* A configuration without a live store: what is there goes. */
 void beacond_live_without(const beacond_conf_t *conf);
 

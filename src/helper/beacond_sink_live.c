@@ -328,14 +328,52 @@ beacond_slive_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     return BEACON_OK;
 }
 
+/* Its file may be removed while it is open: who comes then would find none. */
+static void
+beacond_slive_renew(beacond_sink_t *sink)
+{
+    beacon_rc_t       rc;
+    beacond_live_t   *live;
+    beacond_slive_t  *slive = sink->data;
+
+    rc = beacond_live_renew(sink->conf->dir, slive->size, slive->present,
+                            &slive->why);
+
+    if (rc == BEACON_AGAIN) {
+        return;
+    }
+
+    sink->errors++;
+
+    if (beacond_log_due(&slive->limit, NULL)) {
+        beacond_log(BEACOND_ERROR, "the file of sink \"%s\" was removed: %s",
+                    sink->name, rc == BEACON_OK ? "it begins anew, empty"
+                                                : slive->why.text);
+    }
+
+    if (rc == BEACON_OK) {
+        live = beacond_live_lock();
+        (void) beacond_places_load(&slive->places, live);
+        beacond_passed_tidy(NULL);
+        beacond_live_unlock(live);
+    }
+}
+
 static int
 beacond_slive_flush(beacond_sink_t *sink, bool force)
 {
+    bool              tick;
     uint64_t          now = beacond_clock_ns();
     beacond_live_t   *live;
     beacond_slive_t  *slive = sink->data;
 
     (void) force;
+    tick = slive->open && now - slive->tick_ns >= BEACOND_SLIVE_TICK;
+
+    if (tick) {
+        beacond_slive_renew(sink);
+    }
+
     live = beacond_live_lock();
 
     if (live == NULL) {
@@ -345,7 +383,7 @@ beacond_slive_flush(beacond_sink_t *sink, bool force)
     beacond_slive_tell(sink, live);
     beacond_passed_tidy(&slive->places);
 
-    if (now - slive->tick_ns >= BEACOND_SLIVE_TICK) {
+    if (tick) {
         slive->tick_ns = now;
         beacon_live_tick(live->writer, beacond_clock_date() / 1000000);
     }
