@@ -10,6 +10,16 @@
 #include "beacon_line_loops.h"
 #include "beacon_line_view_loops.h"
 
+#define BEACON_LINE_EIGHT(c)  c, c, c, c, c, c, c, c
+#define BEACON_LINE_ALL(c)                                                    \
+    { BEACON_LINE_EIGHT(c), BEACON_LINE_EIGHT(c), BEACON_LINE_EIGHT(c),       \
+      BEACON_LINE_EIGHT(c) }
+
+_Alignas(32) const uint8_t  beacon_line_marks[BEACON_LINE_MARKS][32] = {
+    BEACON_LINE_ALL('/'), BEACON_LINE_ALL('@'), BEACON_LINE_ALL('?'),
+    BEACON_LINE_ALL('#')
+};
+
 #if defined(__x86_64__) && !defined(BEACON_PORTABLE)
 #define beacon_line_has_avx2()                                                \
     (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi")          \

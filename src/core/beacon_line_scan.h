@@ -116,6 +116,21 @@ beacon_block_bits(beacon_block_t block)
 
 #endif
 
+/* Blocks of a byte where each look would make them anew, which takes three
+   instructions: beacon_line.c. */
+enum {
+    BEACON_LINE_PATH,                   /* '/' */
+    BEACON_LINE_NAME,                   /* '@' */
+    BEACON_LINE_QUERY,                  /* '?' */
+    BEACON_LINE_FRAGMENT,               /* '#' */
+    BEACON_LINE_MARKS
+};
+
+extern const uint8_t  beacon_line_marks[BEACON_LINE_MARKS][32]
+    __attribute__((visibility("hidden")));
+
+#define beacon_line_mark(mark)  beacon_block(beacon_line_marks[mark])
+
 /* Is what stands at p within a string, as an odd number of backslashes is
    before it?  A quote or a brace stands before them. */
 static inline int

@@ -86,9 +86,12 @@ static inline BEACON_TARGET int
 beacon_line_same_host(const uint8_t *host, size_t len, beacon_str_t own,
     size_t scheme)
 {
-    if (len != own.len
-        && (len - own.len != scheme - 4
-            || !beacon_line_is_port(host + own.len, len - own.len, scheme)))
+    size_t  more;
+
+    more = len - own.len;
+
+    if (more != 0 && (more - 3 > 1
+                      || !beacon_line_is_port(host + own.len, more, scheme)))
     {
         return 0;
     }
@@ -99,10 +102,8 @@ beacon_line_same_host(const uint8_t *host, size_t len, beacon_str_t own,
 /* A page or a referrer of a line: its host, unless that is the request's own,
    and its place, with the host before its path. */
 typedef struct {
-    const uint8_t       *line;          /* offsets are from here */
-    beacon_str_t         own;
-    beacon_line_text_t  *host;
-    beacon_line_text_t  *place;
+    beacon_line_text_t  host;
+    beacon_line_text_t  place;
 } beacon_line_place_t;
 
 static inline BEACON_TARGET beacon_line_text_t
@@ -113,40 +114,52 @@ beacon_line_at(const uint8_t *line, const uint8_t *from, const uint8_t *to)
 }
 
 /* Where the parts of an absolute URL are: host, path, and where it is cut. */
-static inline BEACON_TARGET void
-beacon_line_split(const beacon_line_place_t *to, const uint8_t *slash,
+static inline BEACON_TARGET BEACON_LINE_HOT beacon_line_place_t
+beacon_line_split(const uint8_t *line, beacon_str_t own, const uint8_t *slash,
     const uint8_t *p, const uint8_t *path, const uint8_t *cut, size_t scheme)
 {
+    beacon_line_place_t  to;
+
     if (path == p
-        || beacon_line_same_host(p, (size_t) (path - p), to->own, scheme))
+        || beacon_line_same_host(p, (size_t) (path - p), own, scheme))
     {
         /* no path is "/", as stands before the host */
 
-        *to->place = (path == cut) ? beacon_line_at(to->line, slash, slash + 1)
-                                   : beacon_line_at(to->line, path, cut);
-        return;
+        to.host = (beacon_line_text_t) { 0, 0 };
+        to.place = (path == cut) ? beacon_line_at(line, slash, slash + 1)
+                                 : beacon_line_at(line, path, cut);
+        return to;
     }
 
-    *to->host = beacon_line_at(to->line, p, path);
-    *to->place = beacon_line_at(to->line, p, cut);
+    to.host = beacon_line_at(line, p, path);
+    to.place = beacon_line_at(line, p, cut);
+
+    return to;
 }
 
-/* Returns where the text was cut. */
 static BEACON_TARGET __attribute__((noinline)) const uint8_t *
-beacon_line_place_any(beacon_str_t text, const beacon_line_place_t *to)
+beacon_line_cut_any(beacon_str_t text)
 {
-    size_t          scheme;
-    const uint8_t  *p, *cut, *path, *start;
+    return beacon_line_either(text.data, text.data + text.len,
+                              beacon_block_of('?'), beacon_block_of('#'));
+}
 
-    cut = beacon_line_either(text.data, text.data + text.len,
-                             beacon_block_of('?'), beacon_block_of('#'));
+static BEACON_TARGET __attribute__((noinline)) beacon_line_place_t
+beacon_line_place_any(const uint8_t *line, beacon_str_t own, beacon_str_t text)
+{
+    size_t               scheme;
+    const uint8_t       *p, *cut, *path, *start;
+    beacon_line_place_t  to;
+
+    cut = beacon_line_cut_any(text);
     scheme = beacon_line_http(text);
     start = scheme ? text.data + scheme : beacon_line_scheme_any(text);
     p = start;
 
     if (p == NULL || p > cut) {
-        *to->place = beacon_line_at(to->line, text.data, cut);
-        return cut;
+        to.host = (beacon_line_text_t) { 0, 0 };
+        to.place = beacon_line_at(line, text.data, cut);
+        return to;
     }
 
     for ( ;; ) {
@@ -165,96 +178,99 @@ beacon_line_place_any(beacon_str_t text, const beacon_line_place_t *to)
         p = path + 1;           /* a name, and a password, before the host */
     }
 
-    beacon_line_split(to, start - 1, p, path, cut, scheme);
-
-    return cut;
+    return beacon_line_split(line, own, start - 1, p, path, cut, scheme);
 }
 
-/* Bit i: text i bytes on is '/'; '@'; or one that it is cut at. */
-typedef struct {
-    uint64_t  slash;
-    uint64_t  at;
-    uint64_t  cut;
-} beacon_line_bits_t;
+/* Of so many bytes: bit i is byte i. */
+#define BEACON_LINE_BITS  32
 
-#define BEACON_LINE_BITS  64
-
-static inline BEACON_TARGET BEACON_LINE_HOT void
-beacon_line_bits_add(beacon_line_bits_t *bits, const uint8_t *p, size_t at)
+/* Where such a text is cut; and where its host may end, which is there, too,
+   and at '/' and '@'. */
+static inline BEACON_TARGET BEACON_LINE_HOT uint32_t
+beacon_line_cuts(const uint8_t *p)
 {
-    beacon_block_t  block, cut;
+    size_t    i;
+    uint32_t  bits;
 
-    block = beacon_block(p);
-    cut = beacon_block_or(beacon_block_equal(block, beacon_block_of('?')),
-                          beacon_block_equal(block, beacon_block_of('#')));
-    bits->cut |= (uint64_t) beacon_block_bits(cut) << at;
-    bits->slash |= (uint64_t) beacon_line_one(p, beacon_block_of('/')) << at;
-    bits->at |= (uint64_t) beacon_line_one(p, beacon_block_of('@')) << at;
+    for (bits = 0, i = 0; i < BEACON_LINE_BITS; i += BEACON_LINE_BLOCK) {
+        bits |= beacon_line_two(p + i, beacon_line_mark(BEACON_LINE_QUERY),
+                                beacon_line_mark(BEACON_LINE_FRAGMENT)) << i;
+    }
+
+    return bits;
 }
 
-/* Of len bytes, at most BEACON_LINE_BITS; the last block ends with them. */
-static inline BEACON_TARGET BEACON_LINE_HOT void
-beacon_line_bits(beacon_line_bits_t *bits, const uint8_t *p, size_t len)
+static inline BEACON_TARGET BEACON_LINE_HOT uint32_t
+beacon_line_stops(const uint8_t *p)
 {
-    size_t          i, less;
+    size_t    i;
+    uint32_t  bits;
+
+    for (bits = 0, i = 0; i < BEACON_LINE_BITS; i += BEACON_LINE_BLOCK) {
+        bits |= beacon_line_two(p + i, beacon_line_mark(BEACON_LINE_PATH),
+                                beacon_line_mark(BEACON_LINE_NAME)) << i;
+    }
+
+    return bits;
+}
+
+/* Of a text that is not cut in its first bytes. */
+static inline BEACON_TARGET BEACON_LINE_HOT const uint8_t *
+beacon_line_cut_behind(beacon_str_t text)
+{
+    uint32_t        cuts;
     const uint8_t  *last;
 
-    bits->slash = 0;
-    bits->at = 0;
-    bits->cut = 0;
-    last = p + len - BEACON_LINE_BLOCK;
-
-    if (len < BEACON_LINE_BLOCK) {
-        less = BEACON_LINE_BLOCK - len;
-        beacon_line_bits_add(bits, last, 0);
-        bits->slash >>= less;
-        bits->at >>= less;
-        bits->cut >>= less;
-        return;
+    if (text.len <= BEACON_LINE_BITS) {
+        return text.data + text.len;
     }
 
-    for (i = 0; i + BEACON_LINE_BLOCK < len; i += BEACON_LINE_BLOCK) {
-        beacon_line_bits_add(bits, p + i, i);
+    if (__builtin_expect(text.len > 2 * BEACON_LINE_BITS, 0)) {
+        return beacon_line_cut_any(text);
     }
 
-    beacon_line_bits_add(bits, last, len - BEACON_LINE_BLOCK);
+    last = text.data + text.len - BEACON_LINE_BITS;
+    cuts = beacon_line_cuts(last);
+
+    return cuts ? last + __builtin_ctz(cuts) : text.data + text.len;
 }
 
-/* As beacon_line_place_any(): what stands in front is looked through once. */
-static inline BEACON_TARGET BEACON_LINE_HOT const uint8_t *
-beacon_line_place(beacon_str_t text, const beacon_line_place_t *to)
+/* As beacon_line_place_any(), and where the text is cut: of most texts a look
+   at what stands in front tells. */
+static inline BEACON_TARGET BEACON_LINE_HOT beacon_line_place_t
+beacon_line_place(const uint8_t *line, beacon_str_t own, beacon_str_t text,
+    const uint8_t **cut)
 {
-    size_t               from, path, n;
-    const uint8_t       *cut, *p;
-    beacon_line_bits_t   bits;
+    size_t          from, less;
+    uint32_t        cuts, stops;
+    const uint8_t  *p, *path;
 
+    p = text.data;
     from = beacon_line_http(text);
 
     if (__builtin_expect(from == 0, 0)) {
-        return beacon_line_place_any(text, to);
+        *cut = beacon_line_cut_any(text);
+        return beacon_line_place_any(line, own, text);
     }
 
-    p = text.data;
-    n = (text.len < BEACON_LINE_BITS) ? text.len : BEACON_LINE_BITS;
-    beacon_line_bits(&bits, p, n);
+    less = (text.len < BEACON_LINE_BITS) ? BEACON_LINE_BITS - text.len : 0;
+    cuts = beacon_line_cuts(p - less);
+    stops = (cuts | beacon_line_stops(p - less)) >> less >> from;
+    cuts >>= less;
+    *cut = cuts ? p + __builtin_ctz(cuts) : beacon_line_cut_behind(text);
 
-    /* a path, or none and an end, and no name before the host */
+    /* a host that ends there, and no name before it */
 
-    bits.slash = (bits.slash | bits.cut) >> from;
-    path = bits.slash ? (size_t) __builtin_ctzll(bits.slash) + from : n;
+    if (__builtin_expect(stops != 0, 1)) {
+        p += from;
+        path = p + __builtin_ctz(stops);
 
-    if (path == BEACON_LINE_BITS || (bits.at & ((1ULL << path) - 1))) {
-        return beacon_line_place_any(text, to);
+        if (__builtin_expect(*path != '@', 1)) {
+            return beacon_line_split(line, own, p - 1, p, path, *cut, from);
+        }
     }
 
-    cut = bits.cut ? p + __builtin_ctzll(bits.cut)
-                   : beacon_line_either(p + n, p + text.len,
-                                        beacon_block_of('?'),
-                                        beacon_block_of('#'));
-
-    beacon_line_split(to, p + from - 1, p + from, p + path, cut, from);
-
-    return cut;
+    return beacon_line_place_any(line, own, text);
 }
 
 /* query: behind the '?'. */
@@ -305,18 +321,14 @@ beacon_line_places(const uint8_t *line, beacon_str_t own, beacon_str_t page,
     const uint8_t       *cut, *end;
     beacon_line_place_t  to;
 
-    to.line = line;
-    to.own = own;
-    to.host = &shown->page_host;
-    to.place = &shown->texts[BEACON_SHORT_PAGE];
+    static const beacon_line_place_t  none;
 
-    *to.host = (beacon_line_text_t) { 0, 0 };
-    *to.place = (beacon_line_text_t) { 0, 0 };
-    shown->campaign = (beacon_line_text_t) { 0, 0 };
+    to = none;
+    shown->campaign = none.place;
 
     if (page.len) {
         end = page.data + page.len;
-        cut = beacon_line_place(page, &to);
+        to = beacon_line_place(line, own, page, &cut);
 
         if (cut < end && *cut == '?') {
             campaign = beacon_line_campaign(cut + 1, end);
@@ -325,15 +337,13 @@ beacon_line_places(const uint8_t *line, beacon_str_t own, beacon_str_t page,
         }
     }
 
-    to.host = &shown->referrer_host;
-    to.place = &shown->texts[BEACON_SHORT_REFERRER];
+    shown->page_host = to.host;
+    shown->texts[BEACON_SHORT_PAGE] = to.place;
 
-    *to.host = (beacon_line_text_t) { 0, 0 };
-    *to.place = (beacon_line_text_t) { 0, 0 };
+    to = referrer.len ? beacon_line_place(line, own, referrer, &cut) : none;
 
-    if (referrer.len) {
-        (void) beacon_line_place(referrer, &to);
-    }
+    shown->referrer_host = to.host;
+    shown->texts[BEACON_SHORT_REFERRER] = to.place;
 }
 
 BEACON_TARGET void
