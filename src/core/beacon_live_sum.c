@@ -94,23 +94,19 @@ beacon_live_sum_plain(const beacon_live_sum_t *begin, const void *head,
     two = _mm256_add_epi64(_mm256_shuffle_epi32(two, 0x39), one)
 
 /* CRC-32C, as beacon_crc32c() has it. */
-static inline BEACON_TARGET uint32_t
-beacon_live_sum_fold(const beacon_live_lanes_t *lanes)
+static inline BEACON_TARGET uint64_t
+beacon_live_sum_fold(uint64_t crc, __m256i lanes)
 {
-    unsigned  i;
-    uint64_t  crc;
+    __m128i  low, high;
 
-    crc = 0xffffffff;
+    low = _mm256_castsi256_si128(lanes);
+    high = _mm256_extracti128_si256(lanes, 1);
 
-    for (i = 0; i < 4; i++) {
-        crc = _mm_crc32_u64(crc, lanes->one[i]);
-    }
+    crc = _mm_crc32_u64(crc, (uint64_t) _mm_cvtsi128_si64(low));
+    crc = _mm_crc32_u64(crc, (uint64_t) _mm_extract_epi64(low, 1));
+    crc = _mm_crc32_u64(crc, (uint64_t) _mm_cvtsi128_si64(high));
 
-    for (i = 0; i < 4; i++) {
-        crc = _mm_crc32_u64(crc, lanes->two[i]);
-    }
-
-    return ~(uint32_t) crc;
+    return _mm_crc32_u64(crc, (uint64_t) _mm_extract_epi64(high, 1));
 }
 
 /* The block of so many bytes from here on, copied. */
@@ -119,14 +115,19 @@ beacon_live_sum_fold(const beacon_live_lanes_t *lanes)
     beacon_live_store(dst + (at), block);                                     \
     beacon_live_sum_add(block)
 
+#define beacon_live_sum_four(at)                                              \
+    beacon_live_sum_take(at);                                                 \
+    beacon_live_sum_take((at) + 32);                                          \
+    beacon_live_sum_take((at) + 64);                                          \
+    beacon_live_sum_take((at) + 96)
+
+/* Of at least a block. */
 static BEACON_TARGET uint32_t
 beacon_live_sum_avx2(const beacon_live_sum_t *begin, const void *head,
     uint8_t *dst, const uint8_t *src, size_t len)
 {
-    size_t                at, whole;
-    __m256i               one, two, block, last;
-    uint8_t               rest[BEACON_LIVE_SUM_BLOCK];
-    beacon_live_lanes_t   lanes;
+    size_t    at, whole;
+    __m256i   one, two, block, last;
 
     one = beacon_live_load(begin->words);
     two = one;
@@ -137,47 +138,39 @@ beacon_live_sum_avx2(const beacon_live_sum_t *begin, const void *head,
         beacon_live_sum_add(beacon_live_load((const uint8_t *) head + 64));
     }
 
-    if (__builtin_expect(len >= sizeof(rest), 1)) {
+    /* the last bytes may be those before, too, which are where they were: what
+       is loaded before they are written is the same after */
 
-        /* the last bytes may be those before, too, which are where they were:
-           what is loaded before they are written is the same after */
+    last = beacon_live_load(src + len - BEACON_LIVE_SUM_BLOCK);
+    whole = len & ~(size_t) 255;
 
-        last = beacon_live_load(src + len - sizeof(rest));
-        whole = len & ~(size_t) 127;
-
-        for (at = 0; at < whole; at += 128) {
-            beacon_live_sum_take(at);
-            beacon_live_sum_take(at + 32);
-            beacon_live_sum_take(at + 64);
-            beacon_live_sum_take(at + 96);
-        }
-
-        if (len & 64) {
-            beacon_live_sum_take(at);
-            beacon_live_sum_take(at + 32);
-            at += 64;
-        }
-
-        if (len & 32) {
-            beacon_live_sum_take(at);
-        }
-
-        if (len & 31) {
-            beacon_live_store(dst + len - sizeof(rest), last);
-            beacon_live_sum_add(last);
-        }
-
-    } else if (len) {
-        beacon_live_store(rest, _mm256_setzero_si256());
-        beacon_live_move(rest, src, len);
-        beacon_live_move(dst, rest, len);
-        beacon_live_sum_add(beacon_live_load(rest));
+    for (at = 0; at < whole; at += 256) {
+        beacon_live_sum_four(at);
+        beacon_live_sum_four(at + 128);
     }
 
-    beacon_live_store(lanes.one, one);
-    beacon_live_store(lanes.two, two);
+    if (len & 128) {
+        beacon_live_sum_four(at);
+        at += 128;
+    }
 
-    return beacon_live_sum_fold(&lanes);
+    if (len & 64) {
+        beacon_live_sum_take(at);
+        beacon_live_sum_take(at + 32);
+        at += 64;
+    }
+
+    if (len & 32) {
+        beacon_live_sum_take(at);
+    }
+
+    if (len & 31) {
+        beacon_live_store(dst + len - BEACON_LIVE_SUM_BLOCK, last);
+        beacon_live_sum_add(last);
+    }
+
+    return ~(uint32_t) beacon_live_sum_fold(
+                           beacon_live_sum_fold(0xffffffff, one), two);
 }
 
 #endif
@@ -187,7 +180,9 @@ beacon_live_sum_copy(const beacon_live_sum_t *begin, const void *head,
     uint8_t *dst, const uint8_t *src, size_t len)
 {
 #if (BEACON_LIVE_SUM_AVX2)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("sse4.2")) {
+    if (len >= BEACON_LIVE_SUM_BLOCK && __builtin_cpu_supports("avx2")
+        && __builtin_cpu_supports("sse4.2"))
+    {
         return beacon_live_sum_avx2(begin, head, dst, src, len);
     }
 #endif
