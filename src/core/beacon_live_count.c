@@ -54,6 +54,7 @@ beacon_live_count_step(beacon_live_writer_t *w, beacon_live_own_counts_t *own,
     }
 
     beacon_live_undo_save(w, &site->step, sizeof(site->step));
+    beacon_live_begin(&site->serial);
 
     if (ahead < 0) {
         ahead = BEACON_LIVE_STEPS;
@@ -72,8 +73,10 @@ beacon_live_count_step(beacon_live_writer_t *w, beacon_live_own_counts_t *own,
 }
 
 void
-beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count)
+beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count,
+    uint64_t missing)
 {
+    uint8_t                   *at;
     beacon_live_site_t        *site;
     beacon_live_step_t        *running;
     beacon_live_counts_t      *counts;
@@ -82,6 +85,8 @@ beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count)
     counts = w->counts;
     own = &counts->sites[count->site];
     site = &w->seen[count->site];
+
+    beacon_live_undo_begin(w);
 
     if (count->now_ms - counts->wall_ms >= 1000 * BEACON_LIVE_STEP) {
         counts->wall = (uint32_t) (count->now_ms / 1000 / BEACON_LIVE_STEP);
@@ -93,9 +98,27 @@ beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count)
     }
 
     running = &site->steps[own->running];
-    beacon_live_undo_save(w, running, sizeof(*running));
+    at = beacon_live_undo_add_head(w->saved, w->head);
+    at = beacon_live_undo_add(at, &site->hits, 2 * sizeof(uint64_t));
+    at = beacon_live_undo_add(at, running, sizeof(*running));
+    beacon_live_undo_saved(w, at);
+
+    beacon_live_begin(&site->serial);
+    BEACON_LIVE_POINT("live.counting");
+
+    beacon_live_add(&w->head->hits, 1);
+    if (missing) {
+        beacon_live_add(&w->head->missing, missing);
+    }
+
+    beacon_live_set_mark(w, count->put->mark);
+    BEACON_LIVE_SET(site->hits, site->hits + 1);
+    BEACON_LIVE_SET(site->last_ms, count->put->time_ms);
     BEACON_LIVE_SET(running->hits, running->hits + 1);
 
     beacon_live_count_visitor(w, count, own, site);
     beacon_live_count_keys(w, own, count->site, count->put);
+
+    beacon_live_end(&site->serial);
+    BEACON_LIVE_POINT("live.counted");
 }

@@ -192,61 +192,84 @@ beacon_live_visitor_same(const beacon_live_visitor_t *slot, uint32_t page,
 /* Of a page as long as most the bytes are saved without counting them. */
 #define BEACON_LIVE_VISITOR_MOST  64
 
-static inline void
-beacon_live_visitor_page(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
-    uint32_t at, beacon_str_t page)
+/* His page changes alone: how much of it there is room for, and what stands
+   there is saved, too. */
+static inline uint8_t *
+beacon_live_undo_add_page(uint8_t *at, const beacon_live_visitor_t *slot,
+    uint32_t where, beacon_str_t *page)
 {
     size_t  room;
 
-    room = BEACON_LIVE_VISITOR_TEXT - at;
+    room = BEACON_LIVE_VISITOR_TEXT - where;
 
-    if (__builtin_expect(page.len > room, 0)) {
-        page.len = beacon_line_cut(page, room);
+    if (__builtin_expect(page->len > room, 0)) {
+        page->len = beacon_line_cut(*page, room);
     }
 
-    if (__builtin_expect(page.len <= BEACON_LIVE_VISITOR_MOST
+    if (__builtin_expect(page->len <= BEACON_LIVE_VISITOR_MOST
                          && room >= BEACON_LIVE_VISITOR_MOST, 1))
     {
-        beacon_live_undo_save(w, slot->text + at, BEACON_LIVE_VISITOR_MOST);
-
-    } else {
-        beacon_live_undo_save(w, slot->text + at, page.len);
+        return beacon_live_undo_add(at, slot->text + where,
+                                    BEACON_LIVE_VISITOR_MOST);
     }
 
-    beacon_live_copy_text(slot->text + at, page.data, page.len);
-    BEACON_LIVE_SET(slot->lens[BEACON_LIVE_PERSON_PAGE], (uint16_t) page.len);
+    return beacon_live_undo_add(at, slot->text + where, page->len);
 }
 
-/* All that changes each time stands together, and then his page. */
+/* All that changes each time stands together, and is saved. */
 static inline void
-beacon_live_visitor_again(beacon_live_writer_t *w, beacon_live_own_t *own,
-    beacon_live_visitor_t *slot, beacon_live_count_t *count, uint32_t step)
+beacon_live_visitor_now(beacon_live_visitor_t *slot,
+    const beacon_live_count_t *count, uint32_t step)
 {
-    beacon_str_t  page;
-
-    page = beacon_live_shown(count->put, BEACON_SHORT_PAGE);
-    count->before_chunk = slot->chunk;
-    count->before_offset = slot->offset;
-    count->before_seq = slot->seq;
-
-    beacon_live_undo_save(w, &slot->last_ms,
-                          offsetof(beacon_live_visitor_t, text)
-                          - offsetof(beacon_live_visitor_t, last_ms));
-
-    beacon_live_begin(&slot->serial);
     BEACON_LIVE_SET(slot->last_ms, count->put->time_ms);
     BEACON_LIVE_SET(slot->seq, count->seq);
     BEACON_LIVE_SET(slot->chunk, count->chunk);
     BEACON_LIVE_SET(slot->offset, count->offset);
     BEACON_LIVE_SET(slot->hits, slot->hits + 1);
     BEACON_LIVE_SET(slot->step, step);
+}
+
+static inline void
+beacon_live_visitor_again(beacon_live_writer_t *w, beacon_live_own_t *own,
+    beacon_live_visitor_t *slot, beacon_live_count_t *count, uint32_t step)
+{
+    uint8_t       *at, *text;
+    beacon_str_t   page;
+
+    count->before_chunk = slot->chunk;
+    count->before_offset = slot->offset;
+    count->before_seq = slot->seq;
+
+    at = beacon_live_undo_add(w->saved, &slot->last_ms,
+                              offsetof(beacon_live_visitor_t, text)
+                              - offsetof(beacon_live_visitor_t, last_ms));
 
     if (__builtin_expect(!beacon_live_visitor_same(slot, own->page, count), 0))
     {
+        beacon_live_undo_saved(w, at);
+        beacon_live_begin(&slot->serial);
+        beacon_live_visitor_now(slot, count, step);
         own->page = beacon_live_person_change(w, slot, count);
+        beacon_live_end(&slot->serial);
 
-    } else if (page.len) {
-        beacon_live_visitor_page(w, slot, own->page, page);
+        return;
+    }
+
+    page = beacon_live_shown(count->put, BEACON_SHORT_PAGE);
+    text = slot->text + own->page;
+
+    if (__builtin_expect(page.len != 0, 1)) {
+        at = beacon_live_undo_add_page(at, slot, own->page, &page);
+    }
+
+    beacon_live_undo_saved(w, at);
+    beacon_live_begin(&slot->serial);
+    beacon_live_visitor_now(slot, count, step);
+
+    if (__builtin_expect(page.len != 0, 1)) {
+        beacon_live_copy_text(text, page.data, page.len);
+        BEACON_LIVE_SET(slot->lens[BEACON_LIVE_PERSON_PAGE],
+                        (uint16_t) page.len);
     }
 
     beacon_live_end(&slot->serial);

@@ -488,11 +488,12 @@ beacon_live_shown(const beacon_live_put_t *put, unsigned text)
 }
 
 /*
- * Counts a hit that is about to be committed.  The undo area is open; the
- * site's serial is odd: its hits and last_ms are changed already, steps, lists
- * and nkeys are this function's.  This function can't fail.
+ * Counts a hit that is about to be committed, and what is missing before it:
+ * all that the head, its site, its visitor and its keys say of it.  The undo
+ * area is open from here on.  This function can't fail.
  */
-void beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count);
+void beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count,
+    uint64_t missing);
 
 /* At open, when sites and chunks are whole: fills the tables of visitors and
    keys, makes lists and what is free.  SYS: no memory. */

@@ -172,6 +172,7 @@ beacon_live_commit_last(beacon_live_writer_t *w, uint32_t chunk,
     BEACON_LIVE_POINT("live.after_commit");
 }
 
+/* head: in the chunk, or what goes there. */
 static inline void
 beacon_live_hit_head(beacon_live_hit_t *head, const beacon_live_count_t *count)
 {
@@ -181,22 +182,22 @@ beacon_live_hit_head(beacon_live_hit_t *head, const beacon_live_count_t *count)
     put = count->put;
     shown = put->shown;
 
-    head->time_ms = put->time_ms;
-    head->line_len = (uint32_t) put->line.len;
-    head->more_len = 0;
-    head->visitor = count->visitor;
-    head->before_chunk = count->before_chunk;
-    head->before_offset = count->before_offset;
-    head->reserved = 0;
-    head->before_seq = count->before_seq;
-    head->ip = shown->ip;
-    memcpy(head->texts, shown->texts, sizeof(head->texts));
+    BEACON_LIVE_SET(head->time_ms, put->time_ms);
+    BEACON_LIVE_SET(head->line_len, (uint32_t) put->line.len);
+    BEACON_LIVE_SET(head->more_len, (uint32_t) count->more);
+    BEACON_LIVE_SET(head->visitor, count->visitor);
+    BEACON_LIVE_SET(head->before_chunk, count->before_chunk);
+    BEACON_LIVE_SET(head->before_offset, count->before_offset);
+    BEACON_LIVE_SET(head->reserved, 0);
+    BEACON_LIVE_SET(head->before_seq, count->before_seq);
+    beacon_live_copy(&head->ip, &shown->ip, sizeof(head->ip));
+    beacon_live_copy(head->texts, shown->texts, sizeof(head->texts));
 
-    if (count->more) {
-        head->more_len = (uint32_t) count->more;
-        head->texts[BEACON_SHORT_VISITOR] = (beacon_line_text_t) {
-            head->line_len, head->more_len
-        };
+    if (__builtin_expect(count->more != 0, 0)) {
+        BEACON_LIVE_SET(head->texts[BEACON_SHORT_VISITOR].offset,
+                        (uint32_t) put->line.len);
+        BEACON_LIVE_SET(head->texts[BEACON_SHORT_VISITOR].len,
+                        (uint32_t) count->more);
     }
 }
 
@@ -206,46 +207,41 @@ beacon_live_whole_write(beacon_live_writer_t *w,
     const beacon_live_count_t *count)
 {
     size_t                    more;
-    uint8_t                  *at;
+    uint8_t                  *at, *to;
     const uint8_t            *text;
+    beacon_live_hit_t        *head;
     beacon_live_sum_t         begin;
+    beacon_live_fragment_t    fragment;
     const beacon_live_put_t  *put;
-
-    struct {
-        beacon_live_fragment_t  fragment;
-        beacon_live_hit_t       head;
-    } hit;
 
     put = count->put;
     more = count->more;
     at = (uint8_t *) beacon_live_chunk_at(&w->live, count->chunk)
          + count->offset;
+    head = (void *) (at + sizeof(fragment));
+    to = (uint8_t *) (head + 1);
 
-    hit.fragment.length = BEACON_LIVE_LENGTH(sizeof(hit.head) + put->line.len
-                                             + more);
-    hit.fragment.site = count->site;
-    hit.fragment.bytes = (uint16_t) (sizeof(hit.head) + put->line.len + more);
-    hit.fragment.first = 1;
-    hit.fragment.last = 1;
-    hit.fragment.seq = count->seq;
-    beacon_live_hit_head(&hit.head, count);
+    fragment.length = BEACON_LIVE_LENGTH(sizeof(*head) + put->line.len + more);
+    fragment.site = count->site;
+    fragment.bytes = (uint16_t) (sizeof(*head) + put->line.len + more);
+    fragment.first = 1;
+    fragment.last = 1;
+    fragment.seq = count->seq;
+    beacon_live_hit_head(head, count);
 
     text = put->line.data;
-    begin = beacon_live_sum(&hit.fragment, w->chunk[count->chunk].serial);
+    begin = beacon_live_sum(&fragment, w->chunk[count->chunk].serial);
 
-    if (more) {
-        text = at + sizeof(hit);
-        beacon_live_copy(at + sizeof(hit), put->line.data, put->line.len);
-        beacon_live_copy(at + sizeof(hit) + put->line.len, put->visitor.data,
-                         more);
+    if (__builtin_expect(more != 0, 0)) {
+        text = to;
+        beacon_live_copy(to, put->line.data, put->line.len);
+        beacon_live_copy(to + put->line.len, put->visitor.data, more);
     }
 
-    hit.fragment.check = beacon_live_sum_copy(&begin, &hit.head,
-                                              at + sizeof(hit), text,
-                                              put->line.len + more);
-    beacon_live_copy(at, &hit, sizeof(hit));
-    beacon_live_commit_last(w, count->chunk,
-                            count->offset + hit.fragment.length);
+    fragment.check = beacon_live_sum_copy(&begin, head, to, text,
+                                          put->line.len + more);
+    beacon_live_copy(at, &fragment, sizeof(fragment));
+    beacon_live_commit_last(w, count->chunk, count->offset + fragment.length);
 }
 
 /* One that does not fit into what is left of a chunk. */
@@ -309,36 +305,6 @@ beacon_live_site_hit(beacon_live_writer_t *w, uint32_t site)
         beacon_live_lru_unlink(w->listed, site);
         beacon_live_lru_push(w->listed, site);
     }
-}
-
-/* All that is known of the site and changes with the hit. */
-static inline void
-beacon_live_hit_count(beacon_live_writer_t *w, beacon_live_count_t *count,
-    uint64_t missing)
-{
-    beacon_live_site_t  *s;
-
-    s = &w->seen[count->site];
-
-    beacon_live_undo_begin(w);
-    beacon_live_head_save(w);
-    beacon_live_undo_save(w, &s->hits, 2 * sizeof(uint64_t));
-
-    beacon_live_begin(&s->serial);
-    BEACON_LIVE_POINT("live.counting");
-
-    beacon_live_add(&w->head->hits, 1);
-    if (missing) {
-        beacon_live_add(&w->head->missing, missing);
-    }
-
-    beacon_live_set_mark(w, count->put->mark);
-    BEACON_LIVE_SET(s->hits, s->hits + 1);
-    BEACON_LIVE_SET(s->last_ms, count->put->time_ms);
-    beacon_live_count(w, count);
-
-    beacon_live_end(&s->serial);
-    BEACON_LIVE_POINT("live.counted");
 }
 
 static beacon_rc_t
@@ -429,7 +395,7 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
     }
 
     own->bytes += hit.left;
-    beacon_live_hit_count(w, &count, missing);
+    beacon_live_count(w, &count, missing);
 
     if (__builtin_expect(whole, 1)) {
         beacon_live_whole_write(w, &count);

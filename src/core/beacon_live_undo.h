@@ -14,9 +14,12 @@
 static inline void
 beacon_live_undo_begin(beacon_live_writer_t *w)
 {
-    w->saved = (uint8_t *) (w->undo + 1);
-    atomic_store_explicit(&w->undo->chunk, 0, memory_order_relaxed);
-    atomic_store_explicit(&w->undo->site, 0, memory_order_relaxed);
+    beacon_live_undo_t  *undo;
+
+    undo = w->undo;
+    w->saved = (uint8_t *) (undo + 1);
+    atomic_store_explicit(&undo->chunk, 0, memory_order_relaxed);
+    atomic_store_explicit(&undo->site, 0, memory_order_relaxed);
     beacon_live_in_order();
 }
 
@@ -36,21 +39,38 @@ beacon_live_undo_clear(beacon_live_writer_t *w)
  *
  * The undo area is emptied at the hit's commit; nobody else does it.
  */
-static inline void
-beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr, size_t len)
+static inline void beacon_live_undo_save(beacon_live_writer_t *w,
+    const void *ptr, size_t len);
+
+/* The same of several things, one after the other from w->saved on, before
+   the first of them changes: each returns where the next one goes, and there
+   they are saved. */
+static inline uint8_t *
+beacon_live_undo_add(uint8_t *at, const void *ptr, size_t len)
 {
     beacon_live_undo_entry_t  *entry;
 
-    entry = (void *) w->saved;
+    entry = (void *) at;
     BEACON_LIVE_SET(entry->where, (uintptr_t) ptr);
     BEACON_LIVE_SET(entry->len, len);
     beacon_live_copy_text(entry + 1, ptr, len);
-    w->saved += sizeof(*entry) + ((len + 7) & ~(size_t) 7);
 
+    return at + sizeof(*entry) + ((len + 7) & ~(size_t) 7);
+}
+
+static inline void
+beacon_live_undo_saved(beacon_live_writer_t *w, uint8_t *at)
+{
+    w->saved = at;
     beacon_live_in_order();
-    atomic_store_explicit(&w->undo->end, (uintptr_t) w->saved,
-                          memory_order_relaxed);
+    atomic_store_explicit(&w->undo->end, (uintptr_t) at, memory_order_relaxed);
     beacon_live_in_order();
+}
+
+static inline void
+beacon_live_undo_save(beacon_live_writer_t *w, const void *ptr, size_t len)
+{
+    beacon_live_undo_saved(w, beacon_live_undo_add(w->saved, ptr, len));
 }
 
 /* At open, before all else is looked at; 1: something was undone. */
@@ -76,13 +96,13 @@ beacon_live_add(_Atomic uint64_t *n, uint64_t more)
 }
 
 /* All words of the head that a hit or gap changes. */
-static inline void
-beacon_live_head_save(beacon_live_writer_t *w)
+static inline uint8_t *
+beacon_live_undo_add_head(uint8_t *at, const beacon_live_head_t *head)
 {
-    beacon_live_undo_save(w, &w->head->hits,
-                          offsetof(beacon_live_head_t, mark)
-                          + sizeof(uint64_t)
-                          - offsetof(beacon_live_head_t, hits));
+    return beacon_live_undo_add(at, &head->hits,
+                                offsetof(beacon_live_head_t, mark)
+                                + sizeof(uint64_t)
+                                - offsetof(beacon_live_head_t, hits));
 }
 
 static inline void

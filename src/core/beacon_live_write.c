@@ -26,7 +26,7 @@ beacon_live_missed(beacon_live_writer_t *w, uint32_t site, uint64_t n,
     own->last += n;
 
     beacon_live_undo_begin(w);
-    beacon_live_head_save(w);
+    beacon_live_undo_saved(w, beacon_live_undo_add_head(w->saved, w->head));
 
     beacon_live_add(&w->head->missing, n);
     beacon_live_set_mark(w, mark);
