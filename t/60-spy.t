@@ -170,6 +170,13 @@ ok(wait_until(lambda: sorted(
 is_(env.unbalanced(), [], 'the books balance')
 for sub in (one, two, three):
     sub.close()
+ok(feed_until(env, lambda spy: spy.get('subscribers') == 0), 'they go')
+one = Subscriber('tcp://127.0.0.1:%d' % port, bind=True)
+ok(subscribed(env), 'a master who comes again is counted once')
+env.get('/px.gif?site=shop&fan=again')
+ok(wait_until(lambda: one.got(1) and one.hits[-1].line['args']
+              == {'site': 'shop', 'fan': 'again'}), 'and gets hits')
+one.close()
 ok(env.reload(), 'and a reload after that')
 
 done_testing()

@@ -153,9 +153,14 @@ beacond_spy_reset(beacond_spy_t *spy, const char *why)
     spy->pause_ns = 0;
 }
 
+typedef struct {
+    uint32_t  subscriptions;
+    uint32_t  topics;
+} beacond_spy_added_t;
+
 /* A subscription begins with 1, its end with 0. */
 static void
-beacond_spy_news(beacond_spy_t *spy)
+beacond_spy_news(beacond_spy_t *spy, beacond_spy_added_t *added)
 {
     static const char  all[] = "\1hit/";
 
@@ -170,6 +175,8 @@ beacond_spy_news(beacond_spy_t *spy)
         }
 
         if (n > 0 && news[0] == 1) {
+            added->subscriptions++;
+            added->topics += (uint32_t) n;
             spy->subscriptions++;
             spy->topics += (uint32_t) n;
             spy->narrow |= n >= (int) sizeof(all)
@@ -187,9 +194,36 @@ beacond_spy_news(beacond_spy_t *spy)
     }
 }
 
+/*
+ * libzmq keeps the subscriptions of a peer that we connect to while he is away,
+ * and he tells them again when he is back: of the first who comes, what was
+ * counted before is not to be counted twice.
+ */
+static void
+beacond_spy_peers(beacond_spy_t *spy, const beacond_spy_added_t *added)
+{
+    uint32_t  before = spy->subscribers;
+
+    spy->subscribers = beacond_zmq_count(&spy->watch);
+
+    if (spy->endpoints.nconnect == 0 || before > 0 || spy->subscribers == 0) {
+        return;
+    }
+
+    if (spy->subscriptions > added->subscriptions) {
+        spy->subscriptions = added->subscriptions;
+    }
+
+    if (spy->topics > added->topics) {
+        spy->topics = added->topics;
+    }
+}
+
 void
 beacond_spy_turn(beacond_spy_t *spy)
 {
+    beacond_spy_added_t  added = { 0, 0 };
+
     spy->now = beacond_clock_ns();
     beacond_zmq_turn(spy->zmq);
     beacond_spy_open(spy);
@@ -198,8 +232,8 @@ beacond_spy_turn(beacond_spy_t *spy)
         return;
     }
 
-    beacond_spy_news(spy);
-    spy->subscribers = beacond_zmq_count(&spy->watch);
+    beacond_spy_news(spy, &added);
+    beacond_spy_peers(spy, &added);
     spy->narrow &= spy->subscribers > 0;
 
     if (beacond_spy_queued_bytes(spy) > BEACOND_SPY_BYTES) {
