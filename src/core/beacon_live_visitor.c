@@ -271,10 +271,20 @@ beacon_live_trail_read(const beacon_live_t *live, uint32_t site, uint64_t seq,
                                      &fragment, hit, bytes);
 }
 
+static int
+beacon_live_trail_his(const beacon_live_visitor_t *slot,
+    const beacon_live_info_t *info, const beacon_live_person_t *person)
+{
+    return slot->site == info->index
+           && slot->lens[BEACON_LIVE_PERSON_ID] == person->id.len
+           && memcmp(slot->text, person->id.data, person->id.len) == 0;
+}
+
 /*
  * The visitor's slot, copied, with a newest hit that is there: what is counted
  * is committed in a moment; where the writer was stopped in between, it is the
- * hit before, if he had one.  0: he is here no more.
+ * hit before, if he had one: else the slot was another's, or free, and seq is
+ * 0.  Returns 0: he is here no more.
  */
 static int
 beacon_live_trail_slot(const beacon_live_t *live,
@@ -286,9 +296,7 @@ beacon_live_trail_slot(const beacon_live_t *live,
     for (tries = 0; tries < BEACON_LIVE_TRIES; tries++) {
 
         if (beacon_live_person_read(live, person->index, info->index, slot)
-            != BEACON_OK
-            || slot->lens[BEACON_LIVE_PERSON_ID] != person->id.len
-            || memcmp(slot->text, person->id.data, person->id.len) != 0)
+            != BEACON_OK || !beacon_live_trail_his(slot, info, person))
         {
             return 0;
         }
@@ -301,6 +309,10 @@ beacon_live_trail_slot(const beacon_live_t *live,
     (void) beacon_live_undo_view(live,
                                  beacon_live_visitor_slot(live, person->index),
                                  slot, sizeof(*slot));
+
+    if (!beacon_live_trail_his(slot, info, person)) {
+        slot->seq = 0;
+    }
 
     return 1;
 }
@@ -326,7 +338,7 @@ beacon_live_trail(const beacon_live_t *live, const beacon_live_info_t *info,
     chunk = slot.chunk;
     offset = slot.offset;
 
-    while (*n < room
+    while (*n < room && seq != 0
            && beacon_live_trail_read(live, info->index, seq, chunk, offset,
                                      &hit)
               == BEACON_OK

@@ -444,6 +444,61 @@ test_list(void)
     live_remove(&l);
 }
 
+/* Who takes another's slot has no hit yet while his first one is counted. */
+static void
+people_ask_new(const char *name)
+{
+    uint32_t              n;
+    uint64_t              seqs[100];
+    live_t               *l;
+    beacon_live_info_t    info;
+    beacon_live_person_t  p;
+
+    l = people_amid.l;
+    info = live_site(l, "shop");
+    n = 100;
+
+    if (beacon_live_visitor(&l->live, &info, live_str("new"), &p) == BEACON_OK)
+    {
+        people_amid.asked++;
+        people_amid.wrong += beacon_live_trail(&l->live, &info, &p, seqs, &n)
+                             != BEACON_OK || n > 1
+                             || (n == 1 && seqs[0] != p.seq);
+
+        if (n > 0 && seqs[0] != p.seq) {
+            printf("# at %s: hit %llu\n", name, (unsigned long long) seqs[0]);
+        }
+    }
+}
+
+static void
+test_evicting(void)
+{
+    char      id[32];
+    live_t    l;
+    uint32_t  i, max;
+
+    live_make(&l, BEACON_LIVE_SIZE_MIN);
+    max = l.live.is.visitors_max - 1;
+    memset(&people_amid, 0, sizeof(people_amid));
+    people_amid.l = &l;
+
+    for (i = 0; i < 2 * max; i++) {
+        snprintf(id, sizeof(id), "v%u", i % max);
+        people_put(&l, id, "/x", PEOPLE_START + i);
+    }
+
+    beacon_live_point = people_ask_new;
+    people_put(&l, "new", "/x", PEOPLE_START + i);
+    beacon_live_point = NULL;
+    people_ask_new("end");
+    ok(people_amid.asked > 4 && people_amid.wrong == 0,
+       "who_takes_another_s_slot_does_not_take_his_hits_(%u)",
+       people_amid.asked);
+
+    live_remove(&l);
+}
+
 /* Ten times as many as there is room for. */
 static void
 test_eviction(void)
@@ -524,6 +579,7 @@ main(void)
     test_cut();
     test_long_ids();
     test_list();
+    test_evicting();
     test_eviction();
 
     return done_testing();
