@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define BEACON_LANES    2
+#define BEACON_ALL_LANES  4             /* the ring's: one may be busy */
 #define BEACON_WAIT     2000            /* times 10 ms */
 
 static char           beacon_dir[64], beacon_out[64];
@@ -214,7 +215,7 @@ beacon_fixture_begin(void)
 
     memset(&geometry, 0, sizeof(geometry));
     geometry.lane_size = 65536;
-    geometry.lanes = 4;
+    geometry.lanes = BEACON_ALL_LANES;
     geometry.prefix = geometry.conf = "/x";
     geometry.uid = (uid_t) -1;
     geometry.gid = (gid_t) -1;

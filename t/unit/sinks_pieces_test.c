@@ -28,7 +28,7 @@ static struct {
     _Atomic unsigned     parked;
     _Atomic unsigned     unpark;        /* to be done */
     _Atomic bool         down;          /* takes nothing */
-    uint8_t              done[BEACON_LANES][BEACON_HITS];
+    uint8_t              done[BEACON_ALL_LANES][BEACON_HITS];
 } beacon_test;
 
 static beacon_rc_t

@@ -9,8 +9,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* The fixture's ring has more than it claims at once: one may be busy. */
-#define BEACON_ALL_LANES  4
 #define BEACON_ORDINALS   20000
 
 /* What a hit may have been for it. */
