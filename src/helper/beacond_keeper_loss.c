@@ -3,7 +3,7 @@
 #include "beacond_parts.h"
 
 #define BEACOND_UNREADY  (5000 * BEACOND_MS)
-#define BEACOND_FRESH    (250 * BEACOND_MS)     /* for one that has loaded */
+#define BEACOND_FRESH    (250 * BEACOND_MS)     /* for one that has begun */
 #define BEACOND_ASLEEP   (1000 * BEACOND_MS)    /* a turn is much shorter */
 
 /* The furthest that another durable sink has acknowledged. */
@@ -131,7 +131,7 @@ beacond_keeper_lose(beacond_engine_t *engine, beacond_sinker_t *sinker,
  * One that builds a batch is not to lose what will be in it, and done in a
  * moment; but not where it reads from a spool that is stuck: that batch is
  * then built in vain.  Nor one that has just begun, on a ring that filled while
- * there was no helper.
+ * there was no helper; what it has not been shown yet, it may have.
  */
 static bool
 beacond_keeper_loses(const beacond_sinker_t *sinker, uint64_t now)
@@ -144,9 +144,12 @@ beacond_keeper_loses(const beacond_sinker_t *sinker, uint64_t now)
         return false;
     }
 
-    return sinker->mode == BEACOND_STARTING
-           ? now - sinker->progress_ns > BEACOND_UNREADY
-           : now - sinker->fresh_ns > BEACOND_FRESH;
+    if (sinker->mode == BEACOND_STARTING) {
+        return now - sinker->progress_ns > BEACOND_UNREADY;
+    }
+
+    return now - sinker->fresh_ns > (sinker->showing ? BEACOND_UNREADY
+                                                     : BEACOND_FRESH);
 }
 
 /*

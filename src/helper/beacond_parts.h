@@ -206,8 +206,10 @@ struct beacond_sink_engine_s {
     uint64_t            flags[BEACOND_FLAGS_MAX];
     uint64_t            progress_ns;    /* last ack, or nothing to do */
     uint64_t            crowded_ns;     /* since when a lane is nearly full */
-    uint64_t            fresh_ns;       /* when it began, or all of us did
-                                           after a stop */
+    bool                showing;        /* loaded, and not yet shown all that
+                                           is behind its checkpoint */
+    uint64_t            fresh_ns;       /* when that, or it, began; or all of
+                                           us did after a stop */
     uint64_t            errors;
     uint64_t            last_success_ns;
     char                more[1024];

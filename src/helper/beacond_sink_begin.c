@@ -255,5 +255,10 @@ beacond_sinker_begin(beacond_sinker_t *sinker)
 
     sinker->sink.ops->recover(&sinker->sink, NULL);
 
+    pthread_mutex_lock(&engine->mutex);
+    sinker->showing = false;
+    sinker->fresh_ns = beacond_clock_ns();
+    pthread_mutex_unlock(&engine->mutex);
+
     return true;
 }

@@ -398,6 +398,7 @@ beacond_sinker_load(beacond_sinker_t *sinker, const char *text, size_t len)
 
     beacond_load_readers(sinker);
 
+    sinker->showing = sinker->sink.ops->recover != NULL;
     sinker->fresh_ns = beacond_clock_ns();
     sinker->progress_ns = sinker->crowded_ns = sinker->fresh_ns;
     sinker->mode = sinker->sink.ops->durable || sinker->sink.ops->resumes

@@ -28,6 +28,8 @@ static struct {
     _Atomic unsigned     parked;
     _Atomic unsigned     unpark;        /* to be done */
     _Atomic bool         down;          /* takes nothing */
+    _Atomic unsigned     show_ms;       /* for each batch that it is shown */
+    _Atomic uint64_t     shown_lost;    /* by the books, when it has been */
     uint8_t              done[BEACON_ALL_LANES][BEACON_HITS];
 } beacon_test;
 
@@ -50,6 +52,23 @@ beacon_test_load(beacond_sink_t *sink, beacond_checkpoint_t *checkpoint)
     if (beacon_test.text != NULL) {
         checkpoint->text = strdup(beacon_test.text);
         checkpoint->len = beacon_test.len;
+    }
+
+    return BEACON_OK;
+}
+
+static beacon_rc_t
+beacon_test_recover(beacond_sink_t *sink, const beacond_batch_t *batch)
+{
+    beacon_books_t  *books;
+
+    (void) sink;
+    usleep(beacon_test.show_ms * 1000);
+
+    if (batch == NULL) {
+        books = calloc(1, sizeof(beacon_books_t));
+        beacon_test.shown_lost = beacon_books(books) ? books->sinks[1].lost : 1;
+        free(books);
     }
 
     return BEACON_OK;
@@ -139,6 +158,7 @@ static const beacond_sink_ops_t  beacon_sink_pieces = {
     .create = beacon_test_create,
     .destroy = beacon_test_destroy,
     .load = beacon_test_load,
+    .recover = beacon_test_recover,
     .batch = beacon_test_batch,
     .flush = beacon_pieces_flush,
     .retry_ms = 10
@@ -340,6 +360,66 @@ beacon_lost(void)
     beacon_end();
 }
 
+/* Hits until a lane has hardly room for more; none has to wait. */
+static int
+beacon_fill(void)
+{
+    int               good = 1;
+    uint32_t          lane;
+    uint64_t          used = 0;
+    beacon_ring_t    *ring;
+    beacon_cursor_t   tail, reclaimed;
+
+    if (beacon_ring_attach(beacon_dir, beacon_epoch, 1, &ring, NULL)
+        != BEACON_OK)
+    {
+        return 0;
+    }
+
+    while (good && used < 65536 / 8 * 7) {
+        good = beacon_push(10);
+
+        for (lane = 0; lane < BEACON_ALL_LANES; lane++) {
+            beacon_lane_tail(ring, lane, &tail);
+            beacon_lane_reclaimed(ring, lane, &reclaimed);
+
+            if (used < tail.offset - reclaimed.offset) {
+                used = tail.offset - reclaimed.offset;
+            }
+        }
+    }
+
+    beacon_ring_detach(ring);
+
+    return good;
+}
+
+/* One that is being shown what is behind its checkpoint takes nothing yet. */
+static void
+beacon_shown(void)
+{
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    beacon_begin();
+    beacon_test.down = true;
+    engine = beacon_engine(beacon_all, 0);
+    ok(engine != NULL && beacon_push(200) && beacon_settled("one", &sink)
+       && sink.done == 200, "one has hits that the other has not");
+    beacond_engine_destroy(engine);
+
+    ok(beacon_fill(), "the ring fills while there is no helper");
+    beacon_test.down = false;
+    beacon_test.show_ms = 500;
+    beacon_test.shown_lost = 1;
+    engine = beacon_engine(beacon_all, 0);
+    ok(engine != NULL && beacon_settled("two", &sink)
+       && beacon_test.shown_lost == 0,
+       "one_that_is_shown_what_it_has_not_does_not_lose_it_meanwhile");
+    beacond_engine_destroy(engine);
+    beacon_end();
+}
+
 static void
 beacon_parked(void)
 {
@@ -376,6 +456,7 @@ main(void)
     beacon_apart();
     beacon_holes();
     beacon_lost();
+    beacon_shown();
     beacon_parked();
 
     return done_testing();
