@@ -419,6 +419,7 @@ beacond_keeper_turn(beacond_engine_t *engine)
 
     pthread_mutex_lock(&engine->mutex);
     engine->hasty = false;          /* but for what readers tell meanwhile */
+    (void) beacond_keeper_now(engine);
     beacond_lanes_tails(engine);
     pthread_mutex_unlock(&engine->mutex);
 

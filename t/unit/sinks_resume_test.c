@@ -7,7 +7,10 @@
 #include "engine_fixture.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #define BEACON_ORDINALS   20000
 
@@ -376,12 +379,22 @@ beacon_stops(void)
 static void
 beacon_overtaken(void)
 {
+    int                   i;
     beacond_engine_t     *engine;
     beacon_books_sink_t   sink;
 
     beacon_live.refuse = beacon_main.refuse = 1;
+    beacon_live.ends[0] = UINT64_MAX;
     engine = beacon_start(1);
-    ok(engine != NULL && beacon_push(6000), "a_spool_goes_on_for_all");
+
+    /* while it is behind it would get them from the spool */
+
+    for (i = 0; i < BEACON_WAIT && beacon_live.ends[0] == UINT64_MAX; i++) {
+        usleep(10000);
+    }
+
+    ok(engine != NULL && i < BEACON_WAIT && beacon_push(6000),
+       "a_spool_goes_on_for_all");
     beacon_main.refuse = beacon_live.refuse = 0;
     ok(beacon_settled("one", &sink) && sink.lost == 0
        && beacon_main.hits == beacon_pushed, "the_durable_one_has_all");
@@ -452,6 +465,62 @@ beacon_lends(void)
     beacond_engine_destroy(engine);
 }
 
+static double
+beacon_seconds(void)
+{
+    struct timespec  now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+
+    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
+/* All of this process stands still for 6 s, more than one that gets nothing
+   done is waited for. */
+static void
+beacon_stop_all(void)
+{
+    int    status;
+    pid_t  pid;
+
+    pid = fork();
+
+    if (pid == 0) {
+        kill(getppid(), SIGSTOP);
+        sleep(6);
+        kill(getppid(), SIGCONT);
+        _exit(0);
+    }
+
+    waitpid(pid, &status, 0);
+}
+
+/* The time that all were stopped costs it nothing. */
+static void
+beacon_stopped(void)
+{
+    double                awake;
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    beacon_live.refuse = 1;
+    engine = beacon_start(0);
+    ok(engine != NULL && beacon_push(60) && beacon_settled("one", &sink),
+       "the durable one has hits");
+    beacond_engine_destroy(engine);
+
+    awake = beacon_seconds();
+    engine = beacon_start(0);
+    ok(engine != NULL && beacon_settled("one", &sink) && beacon_push(60)
+       && beacon_settled("one", &sink), "and more, of which the other lags");
+    beacon_stop_all();
+    awake = beacon_seconds() - awake - 6;
+    beacon_live.refuse = 0;
+    ok(beacon_settled("two", &sink) && (sink.lost == 0 || awake > 4),
+       "who_lags_when_all_are_stopped_has_lost_nothing_then");
+    beacond_engine_destroy(engine);
+}
+
 int
 main(void)
 {
@@ -467,6 +536,12 @@ main(void)
     memset(&beacon_live, 0, sizeof(beacon_live));
     memset(&beacon_main, 0, sizeof(beacon_main));
     beacon_overtaken();
+    beacon_end();
+
+    beacon_fixture_begin();
+    memset(&beacon_live, 0, sizeof(beacon_live));
+    memset(&beacon_main, 0, sizeof(beacon_main));
+    beacon_stopped();
     beacon_end();
 
     return done_testing();
