@@ -52,7 +52,8 @@ class Faults:
         self.to_helper(signal.SIGKILL)
 
     def hup_helper(self):
-        self.to_helper(signal.SIGHUP)
+        """One that has said hello: others do not know it yet, and die."""
+        self.env.kill_helper(signal.SIGHUP)
 
     def stop_helper(self):
         """And what comes meanwhile, its death too."""

@@ -104,7 +104,7 @@ beacond_lanes_attach_one(beacond_engine_t *engine, beacon_ring_t *ring,
     }
 }
 
-static uint32_t
+uint32_t
 beacond_lanes_free(const beacond_engine_t *engine)
 {
     uint32_t  i, n = 0;

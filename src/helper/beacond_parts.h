@@ -331,6 +331,8 @@ beacond_lane_t *beacond_lanes_find(beacond_engine_t *engine, uint64_t epoch,
     uint32_t number, uint32_t *index);
 beacond_lane_t *beacond_lanes_add(beacond_engine_t *engine, uint64_t epoch,
     uint32_t number);                                   /* locked */
+uint32_t beacond_lanes_free(
+    const beacond_engine_t *engine);                    /* admin held */
 void beacond_lanes_scan(beacond_engine_t *engine);      /* admin held */
 void beacond_lanes_retire(beacond_engine_t *engine);    /* admin held */
 void beacond_lanes_detach(beacond_engine_t *engine);    /* at the end */

@@ -7,28 +7,85 @@
 
 #define BEACOND_STUCK     (1000 * BEACOND_MS)
 
+/* Lanes that a spool brings and the table has not. */
 typedef struct {
-    beacond_engine_t  *engine;
-    bool               full;    /* no room in the table */
-} beacond_spooler_found_t;
+    beacond_engine_t      *engine;
+    uint32_t               n;
+    beacond_spool_lane_t   lanes[BEACOND_LANES];
+} beacond_spooler_new_t;
+
+static void
+beacond_spooler_count(void *data, const beacond_spool_lane_t *held)
+{
+    uint32_t                i;
+    beacond_spooler_new_t  *new = data;
+
+    if (beacond_lanes_find(new->engine, held->epoch, held->lane, NULL) != NULL)
+    {
+        return;
+    }
+
+    for (i = 0; i < new->n && i < BEACOND_LANES; i++) {
+        if (new->lanes[i].epoch == held->epoch
+            && new->lanes[i].lane == held->lane)
+        {
+            return;
+        }
+    }
+
+    if (i < BEACOND_LANES) {
+        new->lanes[i] = *held;
+    }
+
+    new->n++;
+}
+
+/* Has the table room for all of its lanes? */
+static beacon_rc_t
+beacond_spooler_fits(beacond_engine_t *engine, beacond_spool_t *spool,
+    beacon_err_t *err)
+{
+    bool                    fits;
+    beacond_spooler_new_t  *new;
+
+    new = malloc(sizeof(beacond_spooler_new_t));
+
+    if (new == NULL) {
+        beacon_err(err, "out of memory");
+        return BEACON_SYS;
+    }
+
+    new->engine = engine;
+    new->n = 0;
+
+    pthread_mutex_lock(&engine->mutex);
+    beacond_spool_each(spool, beacond_spooler_count, new);
+    fits = new->n <= beacond_lanes_free(engine);
+    pthread_mutex_unlock(&engine->mutex);
+
+    free(new);
+
+    if (!fits) {
+        beacon_err(err, "the spool %s holds more lanes than there is room "
+                   "for: with those of the rings %d", spool->dir,
+                   BEACOND_LANES);
+        return BEACON_INVALID;
+    }
+
+    return BEACON_OK;
+}
 
 /* What the spool holds of a lane, segment by segment. */
 static void
 beacond_spooler_found(void *data, const beacond_spool_lane_t *held)
 {
-    beacond_lane_t           *lane;
-    beacond_spooler_found_t  *found = data;
+    beacond_lane_t    *lane;
+    beacond_engine_t  *engine = data;
 
-    lane = beacond_lanes_find(found->engine, held->epoch, held->lane, NULL);
+    lane = beacond_lanes_find(engine, held->epoch, held->lane, NULL);
 
     if (lane == NULL) {
-        lane = beacond_lanes_add(found->engine, held->epoch, held->lane);
-
-        if (lane == NULL) {
-            found->full = true;
-            return;
-        }
-
+        lane = beacond_lanes_add(engine, held->epoch, held->lane);
         lane->floor = lane->spool_from = held->from;
     }
 
@@ -253,20 +310,19 @@ beacond_spooler_change(beacond_engine_t *engine, beacond_spool_t *spool)
     engine->spooling = engine->spool_full = engine->spool_leaving = false;
 }
 
-/* What the new one brings along. */
-static beacon_rc_t
+/* What the new one brings along: there is room for it. */
+static void
 beacond_spooler_enter(beacond_engine_t *engine)
 {
-    bool                     had[BEACOND_LANES];
-    uint32_t                 i;
-    beacond_spool_t         *spool = engine->spool;
-    beacond_spooler_found_t  found = { engine, false };
+    bool              had[BEACOND_LANES];
+    uint32_t          i;
+    beacond_spool_t  *spool = engine->spool;
 
     for (i = 0; i < BEACOND_LANES; i++) {
         had[i] = engine->lanes[i].used;
     }
 
-    beacond_spool_each(spool, beacond_spooler_found, &found);
+    beacond_spool_each(spool, beacond_spooler_found, engine);
     engine->corrupt += spool->corrupt;
     engine->set_aside += spool->set_aside;
     engine->cursors = beacond_spooler_load(spool->dir);
@@ -274,8 +330,6 @@ beacond_spooler_enter(beacond_engine_t *engine)
     if (engine->keeping) {
         beacond_spooler_join(engine, had);
     }
-
-    return found.full ? BEACON_FULL : BEACON_OK;
 }
 
 /*
@@ -304,15 +358,19 @@ beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
                                 conf->spool_min_free, &spool, err);
     }
 
+    if (rc == BEACON_OK && spool != NULL) {
+        rc = beacond_spooler_fits(engine, spool, err);
+    }
+
     if (rc == BEACON_OK) {
         rc = beacond_spooler_leave(engine, err);
-
-        if (rc != BEACON_OK && spool != NULL) {
-            beacond_spool_close(spool);
-        }
     }
 
     if (rc != BEACON_OK) {
+        if (spool != NULL) {
+            beacond_spool_close(spool);
+        }
+
         return rc;
     }
 
@@ -320,14 +378,12 @@ beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
 
     pthread_mutex_lock(&engine->mutex);
     beacond_spooler_change(engine, spool);
-    rc = spool != NULL ? beacond_spooler_enter(engine) : BEACON_OK;
-    pthread_mutex_unlock(&engine->mutex);
 
-    if (rc != BEACON_OK) {
-        beacon_err(err, "the spool %s holds more lanes than %d", conf->spool,
-                   BEACOND_LANES);
-        return BEACON_INVALID;
+    if (spool != NULL) {
+        beacond_spooler_enter(engine);
     }
+
+    pthread_mutex_unlock(&engine->mutex);
 
     return BEACON_OK;
 }
