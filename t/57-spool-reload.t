@@ -3,6 +3,7 @@
 they lack of them, once.  Or one that is empty, to sinks that have read another
 before."""
 
+import glob
 import os
 import shutil
 import signal
@@ -105,6 +106,8 @@ def lag(rig, what):
     is_([sink['lost'] for sink in rig.books()['sinks'].values()], [0, 0],
         '%s: nothing is lost' % what)
     ok(wait_until(lambda: not journals(rig)), '%s: the spool drains' % what)
+    ok(wait_until(lambda: not glob.glob(rig.spool + '/log.checkpoint*')),
+       '%s: and has no copy of a checkpoint' % what)
     ok(wait_until(lambda: not removed(rig)),
        '%s: nobody has its files open any more' % what)
 

@@ -232,6 +232,7 @@ struct beacond_slog_s {
     size_t                   text_size;
     beacond_checkpoint_t     engine;    /* as last written or loaded */
     int64_t                  spooled_ms;        /* copy made; 0: never */
+    char                     copy[PATH_MAX];    /* it; "": there is none */
 
     /* recovery */
     beacond_slog_ids_t       ids;
@@ -401,7 +402,8 @@ bool beacond_slog_checkpoint(beacond_slog_t *slog, uint64_t seq);
 /* At the end, without the engine: lists only what is not covered. */
 void beacond_slog_checkpoint_last(beacond_slog_t *slog);
 
-/* The spool's copy of the last one, if it wants one and has none. */
+/* The spool's copy of the last one, if it wants one and has none; away with it
+   when the spool is empty. */
 void beacond_slog_checkpoint_keep(beacond_slog_t *slog);
 
 /* Writes text to dir/<name>.checkpoint. */

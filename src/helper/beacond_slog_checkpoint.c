@@ -1,6 +1,6 @@
 /*
  * The checkpoint: <ring>/<name>.checkpoint, and a copy in the spool's
- * directory while the sink reads from there (a ring may go with its tmpfs).
+ * directory while there are hits in it (a ring may go with its tmpfs).
  *
  *     beacon log checkpoint 1
  *     counts <possible duplicates> <overflow> <reopened> <unsynced> <errors>
@@ -272,17 +272,31 @@ static void
 beacond_slog_checkpoint_spool(beacond_slog_t *slog, const char *dir,
     size_t len)
 {
-    char         path[PATH_MAX];
     beacon_rc_t  rc;
 
-    snprintf(path, sizeof(path), "%s/%s.checkpoint", dir, slog->sink->name);
-    rc = beacond_sink_copy(slog->sink, path, slog->text, len);
+    snprintf(slog->copy, sizeof(slog->copy), "%s/%s.checkpoint", dir,
+             slog->sink->name);
+    rc = beacond_sink_copy(slog->sink, slog->copy, slog->text, len);
 
     if (rc == BEACON_OK) {
         slog->spooled_ms = slog->now;
 
     } else if (rc == BEACON_SYS) {
         beacond_slog_error(slog, "checkpoint", dir, errno);
+    }
+}
+
+/* Of an empty spool nothing will be found again; one that is left there would
+   send a start without the ring's through all that was written since. */
+static void
+beacond_slog_checkpoint_drop(beacond_slog_t *slog)
+{
+    slog->spooled_ms = 0;
+
+    if (slog->copy[0] != '\0'
+        && beacond_sink_copy(slog->sink, slog->copy, NULL, 0) != BEACON_AGAIN)
+    {
+        slog->copy[0] = '\0';
     }
 }
 
@@ -294,7 +308,7 @@ beacond_slog_checkpoint_copy(beacond_slog_t *slog, size_t len)
     beacond_slog_file_t  *file;
 
     if (dir == NULL) {
-        slog->spooled_ms = 0;
+        beacond_slog_checkpoint_drop(slog);
         return;
     }
 
@@ -392,13 +406,18 @@ beacond_slog_checkpoint_keep(beacond_slog_t *slog)
     size_t       len;
     const char  *dir;
 
-    if (slog->spooled_ms || slog->engine.text == NULL) {
+    if (slog->engine.text == NULL) {
         return;
     }
 
     dir = beacond_sink_spool_dir(slog->sink);
 
     if (dir == NULL) {
+        beacond_slog_checkpoint_drop(slog);
+        return;
+    }
+
+    if (slog->spooled_ms) {
         return;
     }
 
