@@ -1,14 +1,13 @@
 /*
- * librdkafka's producer.  Only this file and beacond_kafka_properties.c include
- * its header.
+ * librdkafka's producer.  Only this file, beacond_kafka_letters.c and
+ * beacond_kafka_properties.c include its header.
  */
 
 #include "beacond_kafka_producer.h"
-#include "beacond_kafka_producer.h"
+#include "beacond_kafka_letters.h"
 #include "beacond_kafka_properties.h"
 #include "beacond_log.h"
 #include "beacond_point.h"
-#include "beacon_render.h"
 
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
@@ -33,8 +32,7 @@ struct beacond_producer_s {
     beacond_producer_ops_t       ops;
     bool                         fatal;
     char                         reason[256];
-    rd_kafka_headers_t         **spare;         /* of messages that came back */
-    uint32_t                     nspare;        /* the last one is the newest */
+    beacond_letters_t            letters;
     rd_kafka_vu_t                vus[BEACOND_VUS];      /* of the message that
                                                            is sent */
     void                       (*done)(void *data);
@@ -79,43 +77,23 @@ beacond_producer_failed(beacond_producer_t *producer)
     return producer->fatal;
 }
 
-/*
- * A message's headers are five pieces of memory, which differ from those of
- * any other in the id alone: with a quarter of the instructions of sending,
- * they were made and freed for each.  So they are kept; used again newest
- * first, as those may still be in the cache.
- */
-static void
-beacond_producer_keep(beacond_producer_t *producer,
-    const rd_kafka_message_t *rkm)
-{
-    rd_kafka_headers_t  *headers;
-
-    if (producer->nspare < producer->conf->window
-        && rd_kafka_message_detach_headers((rd_kafka_message_t *) rkm,
-                                           &headers)
-           == RD_KAFKA_RESP_ERR_NO_ERROR)
-    {
-        producer->spare[producer->nspare++] = headers;
-    }
-}
-
 static void
 beacond_producer_report(rd_kafka_t *rk, const rd_kafka_message_t *rkm,
     void *opaque)
 {
     beacond_report_e     what = beacond_producer_what(rkm->err);
+    beacond_letter_t    *letter = rkm->_private;
     beacond_producer_t  *producer = opaque;
 
     (void) rk;
     BEACOND_POINT("kafka.report");
-    beacond_producer_keep(producer, rkm);
+    beacond_letters_back(&producer->letters, letter, rkm);
 
     if (what != BEACOND_DELIVERED && beacond_producer_failed(producer)) {
         what = BEACOND_PURGED;
     }
 
-    producer->ops.report(producer->ops.data, rkm->_private, what,
+    producer->ops.report(producer->ops.data, letter->opaque, what,
                          rkm->err ? rd_kafka_err2str(rkm->err) : "");
 }
 
@@ -209,11 +187,7 @@ beacond_producer_vus(rd_kafka_vu_t *vus)
 static void
 beacond_producer_free(beacond_producer_t *producer)
 {
-    while (producer->nspare > 0) {
-        rd_kafka_headers_destroy(producer->spare[--producer->nspare]);
-    }
-
-    free(producer->spare);
+    beacond_letters_dispose(&producer->letters);
     free(producer);
 }
 
@@ -235,9 +209,8 @@ beacond_producer_create(const beacond_conf_kafka_t *conf,
     producer->conf = conf;
     producer->ops = *ops;
     beacond_producer_vus(producer->vus);
-    producer->spare = calloc(conf->window, sizeof(rd_kafka_headers_t *));
 
-    if (producer->spare == NULL) {
+    if (beacond_letters_init(&producer->letters, conf->window) != BEACON_OK) {
         beacon_err(err, "out of memory");
         beacond_producer_free(producer);
         return NULL;
@@ -321,73 +294,6 @@ beacond_producer_release(void *topic)
 
 /* Sending. */
 
-static size_t
-beacond_producer_id(const beacond_message_t *message, const uint8_t **id)
-{
-    const uint8_t  *end;
-
-    *id = message->value + BEACON_LINE_ID;
-    end = message->len > BEACON_LINE_ID
-          ? memchr(*id, '"', message->len - BEACON_LINE_ID) : NULL;
-
-    return end != NULL ? (size_t) (end - *id) : 0;
-}
-
-/* NULL: no memory. */
-static rd_kafka_headers_t *
-beacond_producer_headers_new(const uint8_t *id, size_t len)
-{
-    rd_kafka_headers_t  *headers;
-
-    static const char  version[] = "beacon-version";
-    static const char  type[] = "content-type";
-    static const char  json[] = "application/json";
-
-    headers = rd_kafka_headers_new(3);
-
-    if (headers == NULL) {
-        return NULL;
-    }
-
-    rd_kafka_header_add(headers, "beacon-id", sizeof("beacon-id") - 1, id,
-                        (ssize_t) len);
-    rd_kafka_header_add(headers, version, sizeof(version) - 1, "1", 1);
-    rd_kafka_header_add(headers, type, sizeof(type) - 1, json,
-                        sizeof(json) - 1);
-
-    return headers;
-}
-
-/* Those of a message that came back, with another id where that is as long: the
-   library's own copy, in memory that is no constant, is written over. */
-static rd_kafka_headers_t *
-beacond_producer_headers(beacond_producer_t *producer,
-    const beacond_message_t *message)
-{
-    size_t               size, len;
-    const char          *name;
-    const void          *value;
-    const uint8_t       *id;
-    rd_kafka_headers_t  *headers;
-
-    len = beacond_producer_id(message, &id);
-
-    if (producer->nspare > 0) {
-        headers = producer->spare[--producer->nspare];
-
-        if (rd_kafka_header_get_all(headers, 0, &name, &value, &size)
-            == RD_KAFKA_RESP_ERR_NO_ERROR && size == len && value != NULL)
-        {
-            memcpy((void *) value, id, len);
-            return headers;
-        }
-
-        rd_kafka_headers_destroy(headers);
-    }
-
-    return beacond_producer_headers_new(id, len);
-}
-
 static beacon_rc_t
 beacond_producer_refused(beacond_producer_t *producer,
     rd_kafka_resp_err_t code)
@@ -416,21 +322,24 @@ beacond_producer_send_of(beacond_producer_t *producer, void *topic,
 {
     rd_kafka_vu_t        *vus = producer->vus;
     rd_kafka_error_t     *error;
-    rd_kafka_headers_t   *headers = beacond_producer_headers(producer, also);
+    beacond_letter_t     *letter;
     rd_kafka_resp_err_t   code;
 
-    if (headers == NULL) {
+    letter = beacond_letters_get(&producer->letters, also);
+
+    if (letter == NULL) {
         return BEACON_FULL;
     }
 
+    letter->opaque = opaque;
     vus[BEACOND_VU_TOPIC].u.rkt = topic;
     vus[BEACOND_VU_VALUE].u.mem.ptr = (void *) message->value;
     vus[BEACOND_VU_VALUE].u.mem.size = message->len;
     vus[BEACOND_VU_KEY].u.mem.ptr = (void *) also->key;
     vus[BEACOND_VU_KEY].u.mem.size = also->key_len;
     vus[BEACOND_VU_TIME].u.i64 = message->time_ms;
-    vus[BEACOND_VU_OPAQUE].u.ptr = opaque;
-    vus[BEACOND_VU_HEADERS].u.headers = headers;
+    vus[BEACOND_VU_OPAQUE].u.ptr = letter;
+    vus[BEACOND_VU_HEADERS].u.headers = letter->headers;
 
     error = rd_kafka_produceva(producer->rk, vus, BEACOND_VUS);
 
@@ -438,7 +347,7 @@ beacond_producer_send_of(beacond_producer_t *producer, void *topic,
         return BEACON_OK;
     }
 
-    producer->spare[producer->nspare++] = headers;
+    beacond_letters_put(&producer->letters, letter);
     code = rd_kafka_error_code(error);
     rd_kafka_error_destroy(error);
     *reason = rd_kafka_err2str(code);

@@ -1,0 +1,168 @@
+/* Letters: the headers of messages, which go from one to the next. */
+
+#include "beacond_kafka_letters.h"
+#include "beacond_prefetch.h"
+#include "beacon_render.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdlib.h>
+#include <string.h>
+
+beacon_rc_t
+beacond_letters_init(beacond_letters_t *letters, uint32_t n)
+{
+    letters->nspare = 0;
+    letters->all = calloc(n, sizeof(beacond_letter_t));
+    letters->spare = calloc(n, sizeof(beacond_letter_t *));
+
+    if (letters->all == NULL || letters->spare == NULL) {
+        return BEACON_SYS;
+    }
+
+    while (n > 0) {
+        beacond_letters_put(letters, &letters->all[--n]);
+    }
+
+    return BEACON_OK;
+}
+
+void
+beacond_letters_dispose(beacond_letters_t *letters)
+{
+    beacond_letter_t  *letter;
+
+    while (letters->nspare > 0) {
+        letter = letters->spare[--letters->nspare];
+
+        if (letter->headers != NULL) {
+            rd_kafka_headers_destroy(letter->headers);
+        }
+    }
+
+    free(letters->spare);
+    free(letters->all);
+}
+
+static size_t
+beacond_letter_id(const beacond_message_t *message, const uint8_t **id)
+{
+    const uint8_t  *end;
+
+    *id = message->value + BEACON_LINE_ID;
+    end = message->len > BEACON_LINE_ID
+          ? memchr(*id, '"', message->len - BEACON_LINE_ID) : NULL;
+
+    return end != NULL ? (size_t) (end - *id) : 0;
+}
+
+/* New headers, if there is memory. */
+static void
+beacond_letter_write(beacond_letter_t *letter, const uint8_t *id, size_t len)
+{
+    const char          *name;
+    const void          *value;
+    rd_kafka_headers_t  *headers;
+
+    static const char  version[] = "beacon-version";
+    static const char  type[] = "content-type";
+    static const char  json[] = "application/json";
+
+    letter->id = NULL;
+    letter->headers = headers = rd_kafka_headers_new(3);
+
+    if (headers == NULL) {
+        return;
+    }
+
+    rd_kafka_header_add(headers, "beacon-id", sizeof("beacon-id") - 1, id,
+                        (ssize_t) len);
+    rd_kafka_header_add(headers, version, sizeof(version) - 1, "1", 1);
+    rd_kafka_header_add(headers, type, sizeof(type) - 1, json,
+                        sizeof(json) - 1);
+
+    /* the library's own copy, in memory that is no constant */
+
+    if (rd_kafka_header_get_all(headers, 0, &name, &value, &letter->size)
+        == RD_KAFKA_RESP_ERR_NO_ERROR)
+    {
+        letter->id = (void *) value;
+    }
+}
+
+/* The newest.  Brings into the cache what those to come will need: letters four
+   before their turn, what they point to two before. */
+BEACOND_TO_WRITE static beacond_letter_t *
+beacond_letters_take(beacond_letters_t *letters)
+{
+    uint32_t                 n = letters->nspare;
+    const beacond_letter_t  *next;
+
+    if (n > 4) {
+        next = letters->spare[n - 3];
+        __builtin_prefetch(letters->spare[n - 5], 1);
+        __builtin_prefetch(next->headers);
+        __builtin_prefetch(next->id, 1);
+    }
+
+    letters->nspare -= n > 0;
+
+    return n > 0 ? letters->spare[n - 1] : NULL;
+}
+
+beacond_letter_t *
+beacond_letters_get(beacond_letters_t *letters,
+    const beacond_message_t *message)
+{
+    size_t             len;
+    const uint8_t     *id;
+    beacond_letter_t  *letter = beacond_letters_take(letters);
+
+    if (letter == NULL) {
+        return NULL;
+    }
+
+    len = beacond_letter_id(message, &id);
+
+    if (letter->headers != NULL && letter->id != NULL && letter->size == len) {
+        memcpy(letter->id, id, len);
+        return letter;
+    }
+
+    if (letter->headers != NULL) {
+        rd_kafka_headers_destroy(letter->headers);
+    }
+
+    beacond_letter_write(letter, id, len);
+
+    if (letter->headers == NULL) {
+        beacond_letters_put(letters, letter);
+        return NULL;
+    }
+
+    return letter;
+}
+
+void
+beacond_letters_put(beacond_letters_t *letters, beacond_letter_t *letter)
+{
+    letters->spare[letters->nspare++] = letter;
+}
+
+void
+beacond_letters_back(beacond_letters_t *letters, beacond_letter_t *letter,
+    const rd_kafka_message_t *rkm)
+{
+    rd_kafka_headers_t  *headers;
+
+    if (rd_kafka_message_detach_headers((rd_kafka_message_t *) rkm, &headers)
+        == RD_KAFKA_RESP_ERR_NO_ERROR)
+    {
+        letter->id = headers == letter->headers ? letter->id : NULL;
+        letter->headers = headers;
+
+    } else {
+        letter->headers = NULL;
+    }
+
+    beacond_letters_put(letters, letter);
+}
