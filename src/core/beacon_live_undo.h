@@ -64,7 +64,11 @@ beacon_live_undo_saved(beacon_live_writer_t *w, uint8_t *at)
     w->saved = at;
     beacon_live_in_order();
     atomic_store_explicit(&w->undo->end, (uintptr_t) at, memory_order_relaxed);
-    beacon_live_in_order();
+
+    /* pairs with the acquire fence in beacon_live_undo_view(): who sees what
+       changes from here on sees it saved, too */
+
+    atomic_thread_fence(memory_order_release);
 }
 
 static inline void
