@@ -64,7 +64,7 @@ env = environment(
     + kafka_conf(kafka.plain, 't.$beacon_site.%Y', max_topics=3,
                  name='topics'))
 
-VISITORS = ['v%d' % n for n in range(40)] + ['x' * 64, 'é', 'a b']
+VISITORS = ['v%d' % n for n in range(40)] + ['x' * 64, 'é', 'a b', 'y' * 100]
 with env.client() as client:
     for n, visitor in enumerate(VISITORS):
         vid = visitor.replace('é', '%C3%A9').replace(' ', '+')
@@ -93,8 +93,9 @@ is_([record.timestamp for record in records],
     [milliseconds(record.hit()['time']) for record in records],
     "its timestamp is the hit's time")
 is_([record.key for record in records],
-    [record.hit().get('visitor') for record in records],
-    'its key is the visitor, none where there is none')
+    [visitor and visitor[:64] for visitor
+     in (record.hit().get('visitor') for record in records)],
+    'its key is the visitor, or 64 bytes of it, none where there is none')
 
 keyed = {record.key: record.partition for record in records if record.key}
 java = kafka.ask('produce', topic='java', keys=list(keyed))
