@@ -247,10 +247,25 @@ for n in range(3000):
         text[random.randrange(len(text))] = random.randrange(256)
     pub.send_multipart([b'hit/shop/', b'web7 %s %d v' % (FEED, n + 100),
                         bytes(text)])
+TABS = PLAIN[:-1] + ',"data":{"a":\t\r\n[1,\t2]}}'
+send(1, TABS, feed=b'00000000000000a5')
 send(1, PLAIN, feed=b'00000000000000a4', visitor=b'end')
 ok(tail.told(' end ', 'lines'), '3,000 mutated hits do it no harm')
 ok(not any(re.search(rb'[\x00-\x1f\x7f]', line) for line in tail.lines),
    'nor the terminal')
+ok(wait_until(lambda: any(b'"data":' in line for line in raw.lines)),
+   'JSON with tabs between its tokens')
+
+
+def valid(line):
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+is_([line for line in list(raw.lines) + list(brief.lines)
+     if not valid(line)], [], 'is JSON still, as all of it')
 for each in (tail, raw, brief):
     is_(each.stop(), 0, 'it ends well')
 pub.close()

@@ -293,13 +293,13 @@ beacond_tail_print(beacond_tail_t *tail, beacon_str_t line,
         return;
 
     case BEACOND_TAIL_JSON:
-        beacond_print(stdout, line.data, line.len);
+        beacond_print_json(stdout, line.data, line.len);
         break;
 
     case BEACOND_TAIL_SHORT:
         beacon_line_view(parts, &view);
         n = beacon_line_short(parts, &view, visitor, tail->text);
-        beacond_print(stdout, tail->text, n);
+        beacond_print_json(stdout, tail->text, n);
         break;
     }
 

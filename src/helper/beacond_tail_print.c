@@ -63,6 +63,22 @@ beacond_print(FILE *file, const uint8_t *text, size_t len)
     fwrite(plain, 1, (size_t) (end - plain), file);
 }
 
+void
+beacond_print_json(FILE *file, const uint8_t *text, size_t len)
+{
+    const uint8_t  *p, *end = text + len, *plain = text;
+
+    for (p = text; p < end; p++) {
+        if (*p < ' ') {
+            beacond_print(file, plain, (size_t) (p - plain));
+            putc(' ', file);
+            plain = p + 1;
+        }
+    }
+
+    beacond_print(file, plain, (size_t) (end - plain));
+}
+
 /* One word of the line: spaces in it would look like more of them. */
 static void
 beacond_print_word(FILE *file, beacon_str_t s, size_t max)

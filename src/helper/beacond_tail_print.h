@@ -15,6 +15,10 @@
  */
 void beacond_print(FILE *file, const uint8_t *text, size_t len);
 
+/* The same of JSON, in one line: blanks between its tokens, as a body has them,
+   are spaces. */
+void beacond_print_json(FILE *file, const uint8_t *text, size_t len);
+
 /* Time, site, page, visitor, country and referrer; "-" for what is absent. */
 void beacond_print_hit(FILE *file, const beacon_line_parts_t *parts,
     beacon_str_t visitor);
