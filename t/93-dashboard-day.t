@@ -94,7 +94,7 @@ def filled():
     return rows() == 500
 
 
-page.wait(filled, 'a feed that is full, as it is after ten minutes', 60)
+page.wait(filled, 'a feed that is full, as it is after ten minutes', 300)
 read, busy = watched(50, count(15, 60))
 diag('50 hits/s: %.0f bytes/s, %.1f %% of a core (goal 2)'
      % (read, 100 * busy))
