@@ -4,6 +4,7 @@
  */
 
 #include "beacond_kafka_producer.h"
+#include "beacond_kafka_calm.h"
 #include "beacond_kafka_letters.h"
 #include "beacond_kafka_properties.h"
 #include "beacond_log.h"
@@ -162,6 +163,7 @@ beacond_producer_conf(beacond_producer_t *producer, bool alone,
     rd_kafka_conf_set_dr_msg_cb(rc, beacond_producer_report);
     rd_kafka_conf_set_error_cb(rc, beacond_producer_error);
     rd_kafka_conf_set_log_cb(rc, beacond_producer_log);
+    beacond_calm(rc);
 
     if (producer->ops.stats != NULL) {
         rd_kafka_conf_set_stats_cb(rc, beacond_producer_stats);
