@@ -45,6 +45,32 @@ ok(rig.told('zone_fallbacks', bool), 'which is counted')
 rig.stop()
 rig.remove()
 
+# ---- other names in each reload's template, more than there is room for
+
+rig = Rig()
+rig.start()
+ok(rig.up(), 'a helper runs')
+for i in range(24):
+    rig.push(200, wait=False, field='A,B', rate=2000)
+    rig.path = '%d-$beacon_arg_a%d-$beacon_arg_b%d-%s.jsonl' % (
+        i, i, i, '$beacon_field_zone' if i % 3 else 'none')
+    rig.reload()
+ok(rig.pushed() and rig.wait(), 'hits of 24 templates with 49 names are done')
+is_(rig.error_text().count('the old configuration stays'), 0,
+    'each is taken: names that no sink has are forgotten')
+rig.check('each hit is in one of their files')
+is_([name for name in rig.files() for _, n in rig.numbers(name)
+     if not name.endswith(('none.jsonl', 'all.jsonl',
+                           'AB'[n % 2] + '.jsonl'))], [],
+    'and in the one of its values')
+rig.sinks = [{'type': 'log', 'name': 'log', 'at': 'test:5',
+              'path': os.path.join(rig.logs, ''.join(
+                  '$beacon_arg_c%d' % i for i in range(33)) + '.jsonl')}]
+ok(rig.reload() and 'the old configuration stays' in rig.error_text(),
+   'one with 33 is refused')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
+
 # ---- many sites
 
 rig = Rig(path='$beacon_site.jsonl', max_files=20)

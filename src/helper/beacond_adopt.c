@@ -314,6 +314,10 @@ beacond_engine_configure(beacond_engine_t *engine, beacond_conf_t *conf,
 
     pthread_mutex_lock(&engine->admin);
 
+    pthread_mutex_lock(&engine->mutex);
+    engine->names_new = 0;
+    pthread_mutex_unlock(&engine->mutex);
+
     rc = beacond_engine_make(engine, conf, made, err);
 
     if (rc == BEACON_OK) {

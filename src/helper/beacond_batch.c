@@ -88,7 +88,6 @@ beacond_pool_get(beacond_pool_t *pool)
     batch->nhits = batch->nlines = batch->nspans = 0;
     batch->lines_len = 0;
     batch->values_start = batch->arena_size;
-    batch->nvalues = 0;
     batch->has_flags = 0;
     atomic_store_explicit(&batch->refs, 1, memory_order_relaxed);
 
@@ -133,6 +132,9 @@ beacond_batch_unref(beacond_batch_t *batch)
             batch->arena_size = BEACOND_BATCH_ARENA;
         }
     }
+
+    beacond_names_unref(batch->names);
+    batch->names = NULL;
 
     pthread_mutex_lock(&pool->mutex);
     batch->next = pool->free;

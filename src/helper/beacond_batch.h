@@ -13,6 +13,7 @@
 
 #include "beacon_render.h"
 #include "beacon_ring.h"
+#include "beacond_names.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -82,7 +83,7 @@ struct beacond_batch_s {
     size_t            lines_len;
     size_t            values_start;
     size_t            arena_size;
-    uint32_t          nvalues;  /* of each line */
+    beacond_names_t  *names;    /* whose values each line has; or NULL */
     int               has_flags;        /* some hit has one */
     beacond_pool_t   *pool;
     beacond_batch_t  *next;     /* in the pool's free list */

@@ -147,13 +147,13 @@ beacond_build_values(beacond_puller_t *puller, beacond_batch_t *batch,
     const beacond_schema_t *schema, beacon_str_t id)
 {
     size_t        n, len = 0;
-    uint8_t       block[BEACOND_VARS * BEACOND_VALUE_SPACE];
+    uint8_t       block[BEACOND_NAMES_MAX * BEACOND_VALUE_SPACE];
     uint32_t      i;
     beacon_str_t  name;
 
-    for (i = 0; i < batch->nvalues; i++) {
-        name.data = (const uint8_t *) puller->engine->vars[i];
-        name.len = strlen(puller->engine->vars[i]);
+    for (i = 0; i < batch->names->n; i++) {
+        name.data = (const uint8_t *) batch->names->names[i];
+        name.len = strlen(batch->names->names[i]);
         n = beacon_template_value(name, &puller->hit,
                                   schema ? &schema->schema : NULL, id,
                                   block + len + 1);
@@ -230,7 +230,7 @@ beacond_build_add(beacond_puller_t *puller, beacond_pull_t *pull,
         line->hit = batch->nhits;
         line->values = 0;
 
-        if (batch->nvalues > 0) {
+        if (batch->names != NULL) {
             id.data = batch->arena + batch->lines_len + BEACON_LINE_ID;
             id.len = line->line.id_len;
             line->values = beacond_build_values(puller, batch, schema, id);
@@ -255,7 +255,8 @@ beacond_build_room(beacond_puller_t *puller, const beacon_schema_t *names,
     size_t  room, bound, values;
 
     room = batch->values_start - batch->lines_len;
-    values = 64 + batch->nvalues * BEACOND_VALUE_SPACE;
+    values = 64 + (batch->names != NULL ? batch->names->n : 0)
+                  * BEACOND_VALUE_SPACE;
 
     if (beacon_render_bound_fast(payload_len) + values <= room) {
         return BEACON_OK;

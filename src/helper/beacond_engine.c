@@ -68,16 +68,13 @@ beacond_engine_free(beacond_engine_t *engine)
         beacond_schemas_destroy(engine->schemas);
     }
 
-    for (i = 0; i < engine->nvars; i++) {
-        free(engine->vars[i]);
-    }
-
     for (i = 0; i < engine->nold; i++) {
         beacond_conf_destroy(engine->old[i]);
     }
 
     beacond_pool_dispose(&engine->pool);
     beacond_pool_dispose(&engine->passing);
+    beacond_names_unref(engine->names);
     pthread_cond_destroy(&engine->work);
     pthread_cond_destroy(&engine->rest);
     pthread_cond_destroy(&engine->nap);

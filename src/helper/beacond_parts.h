@@ -25,6 +25,7 @@
 #include "beacond_clock.h"
 #include "beacond_engine.h"
 #include "beacond_log.h"
+#include "beacond_names.h"
 #include "beacond_point.h"
 #include "beacond_ranges.h"
 #include "beacond_schemas.h"
@@ -43,7 +44,6 @@
 #define BEACOND_OWN         8           /* batches to catch up with, a sink */
 #define BEACOND_AHEAD_MAX   1024        /* intervals of a lane, in a
                                            checkpoint */
-#define BEACOND_VARS        32
 #define BEACOND_VALUE_SPACE (1 + BEACON_TEMPLATE_VALUE_MAX)
 
 /* A ring file that is mapped. */
@@ -180,7 +180,8 @@ struct beacond_sink_engine_s {
                                            there is one */
     beacon_err_t        why;            /* it could not be */
     beacond_log_limit_t make_limit;
-    uint32_t            vars;           /* batches must carry so many values */
+    uint32_t            names;          /* its own, a bit for each place */
+    uint64_t            names_turn;     /* of the first table that will do */
 
     beacond_mode_e      mode;
     beacond_batch_t    *queue[BEACOND_QUEUE];
@@ -269,8 +270,8 @@ struct beacond_engine_s {
                                            in an op; admin's */
     uint32_t             nleaving;
 
-    char                *vars[BEACOND_VARS];
-    uint32_t             nvars;
+    beacond_names_t     *names;         /* NULL: none yet */
+    uint32_t             names_new;     /* of sinks that are being made */
 
     beacond_reader_t    *readers;
     uint32_t             nreaders;

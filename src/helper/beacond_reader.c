@@ -203,7 +203,7 @@ beacond_reader_turn(beacond_reader_t *reader)
         return -1;
     }
 
-    batch->nvalues = engine->nvars;
+    batch->names = beacond_names_ref(engine->names);
     pthread_mutex_unlock(&engine->mutex);
 
     beacond_build_ring(&reader->puller, batch);

@@ -332,33 +332,50 @@ beacond_sink_spool_give(beacond_sink_t *sink, uint64_t n)
     pthread_mutex_unlock(&engine->mutex);
 }
 
-static int
-beacond_sink_var(beacond_engine_t *engine, beacon_str_t name)
+/* The places that sinks have a use for, those that are being made too. */
+static uint32_t
+beacond_sink_used(const beacond_engine_t *engine, uint32_t used)
 {
-    char      *copy;
-    uint32_t   i;
+    uint32_t  i;
 
-    for (i = 0; i < engine->nvars; i++) {
-        if (strlen(engine->vars[i]) == name.len
-            && memcmp(engine->vars[i], name.data, name.len) == 0)
-        {
-            return (int) i;
+    used |= engine->names_new;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        used |= engine->sinks[i]->names;
+    }
+
+    for (i = 0; i < engine->nleaving; i++) {
+        used |= engine->leaving[i]->names;
+    }
+
+    return used;
+}
+
+static int
+beacond_sink_name(beacond_sinker_t *sinker, beacon_str_t name)
+{
+    int                index;
+    beacond_names_t   *next;
+    beacond_engine_t  *engine = sinker->engine;
+
+    index = beacond_names_find(engine->names, name);
+
+    if (index < 0) {
+        next = beacond_names_add(engine->names,
+                                 beacond_sink_used(engine, sinker->names),
+                                 name, &index);
+        if (next == NULL) {
+            return -1;
         }
+
+        beacond_names_unref(engine->names);
+        engine->names = next;
     }
 
-    if (i == BEACOND_VARS) {
-        return -1;
-    }
+    sinker->names |= 1U << index;
+    engine->names_new |= 1U << index;
 
-    copy = strndup((const char *) name.data, name.len);
-    if (copy == NULL) {
-        return -1;
-    }
-
-    engine->vars[i] = copy;
-    engine->nvars = i + 1;
-
-    return (int) i;
+    return index;
 }
 
 beacon_rc_t
@@ -374,15 +391,15 @@ beacond_sink_template(beacond_sink_t *sink, beacon_template_t *tmpl)
     pthread_mutex_lock(&engine->mutex);
 
     for (i = 0; i < n && index >= 0; i++) {
-        index = beacond_sink_var(engine, beacon_template_var(tmpl, i));
+        index = beacond_sink_name(sinker, beacon_template_var(tmpl, i));
 
         if (index >= 0) {
             beacon_template_bind(tmpl, i, (uint32_t) index);
-
-            if ((uint32_t) index >= sinker->vars) {
-                sinker->vars = (uint32_t) index + 1;
-            }
         }
+    }
+
+    if (n > 0 && engine->names != NULL) {
+        sinker->names_turn = engine->names->turn;
     }
 
     pthread_mutex_unlock(&engine->mutex);
@@ -397,7 +414,7 @@ beacond_line_value(const beacond_batch_t *batch, const beacond_line_t *line,
     beacon_str_t    value = beacon_string("_");
     const uint8_t  *p;
 
-    if (i >= batch->nvalues) {
+    if (batch->names == NULL || i >= batch->names->n) {
         return value;
     }
 

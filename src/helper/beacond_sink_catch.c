@@ -206,7 +206,7 @@ beacond_sinker_build(beacond_sinker_t *sinker, beacon_cursor_t *at)
     puller->building = !journal;
     puller->busy = true;
     puller->busy_ns = beacond_clock_ns();
-    batch->nvalues = engine->nvars;
+    batch->names = beacond_names_ref(engine->names);
     pthread_mutex_unlock(&engine->mutex);
 
     if (journal) {

@@ -92,7 +92,9 @@ beacond_sinker_offer(beacond_sinker_t *sinker, beacond_batch_t *batch)
         return false;
     }
 
-    if (sinker->queued == BEACOND_QUEUE || batch->nvalues < sinker->vars) {
+    if (sinker->queued == BEACOND_QUEUE
+        || (batch->names != NULL ? batch->names->turn : 0) < sinker->names_turn)
+    {
         if (sinker->sink.ops->durable) {
             beacond_sinker_behind(sinker);
 
