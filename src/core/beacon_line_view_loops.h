@@ -288,7 +288,7 @@ beacon_line_campaign(const uint8_t *query, const uint8_t *end)
     };
 
     best = sizeof(names) / sizeof(names[0]);
-    found = (beacon_str_t) { 0, NULL };
+    found = (beacon_str_t) { 0, query };
 
     for (p = query; p < end; p = next + 1) {
         next = beacon_line_either(p, end, beacon_block_of('&'),
