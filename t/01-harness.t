@@ -62,6 +62,15 @@ done_testing()
 ok(code == 0, 'reload and upgrade are waited for') or diag(output)
 
 code, output = run('''
+from beacon_fault import mount_tmpfs
+mount_tmpfs(env, env.shm, '1m')
+mount_tmpfs(env, env.root + '/below', '1m')
+done_testing()
+''')
+ok(code == 0, 'what a test mounts on its directories, or below, goes too') \
+    or diag(output)
+
+code, output = run('''
 subprocess.Popen(['setsid', 'sleep', '60'], start_new_session=True)
 done_testing()
 ''')

@@ -66,11 +66,11 @@ def _family(directories):
 
 
 def clean(directories):
-    """Unmounts what is mounted there, removes them."""
+    """Unmounts what is mounted on them or below, removes them."""
     with open('/proc/self/mounts', encoding='utf-8') as file:
         mounts = [line.split()[1] for line in file]
     for point in reversed(mounts):
-        if any(point.startswith(directory + '/')
+        if any((point + '/').startswith(directory + '/')
                for directory in directories):
             subprocess.run(['umount', '-l', point], check=False)
     for directory in directories:
