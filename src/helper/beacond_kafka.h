@@ -17,8 +17,10 @@
  *     beacond_kafka_stats.c      librdkafka's statistics, for the status
  *     beacond_kafka_room.c       what they may take of the spool's size
  *     beacond_kafka_disk.c       who reads and writes those files; how: _job.c
- *     beacond_kafka_producer.c   all that is librdkafka, with
- *     beacond_kafka_properties.c its properties
+ *     beacond_kafka_former.c     files of sinks that are configured no more
+ *     beacond_kafka_producer.c   all that is librdkafka, with _letters.c:
+ *                                messages' headers; _properties.c; _calm.c:
+ *                                how its threads wait
  *
  * A line becomes a message (beacond_kafka_msg_t), which stands for its hit
  * until the hit is acknowledged to the engine, in one of these states:

@@ -1,6 +1,6 @@
 /*
- * librdkafka's producer.  Only this file, beacond_kafka_letters.c and
- * beacond_kafka_properties.c include its header.
+ * librdkafka's producer.  Only this file, beacond_kafka_letters.c,
+ * beacond_kafka_properties.c and beacond_kafka_calm.c include its header.
  */
 
 #include "beacond_kafka_producer.h"
