@@ -73,20 +73,13 @@ beacond_kafka_load_dir(beacond_kafka_t *kafka, const json_t *root)
     }
 }
 
-static void
-beacond_kafka_gone_path(const beacond_kafka_t *kafka, char *path)
-{
-    snprintf(path, BEACOND_DISK_PATH, "%s/%s.gone", kafka->sink->conf->dir,
-             kafka->sink->name);
-}
-
 void
 beacond_kafka_gone_told(beacond_kafka_t *kafka)
 {
-    char  path[BEACOND_DISK_PATH];
+    char  path[PATH_MAX];
 
     if (kafka->gone) {
-        beacond_kafka_gone_path(kafka, path);
+        beacond_sink_gone(kafka->sink, path);
         (void) unlink(path);
         kafka->gone = false;
     }
@@ -97,16 +90,18 @@ beacond_kafka_gone_told(beacond_kafka_t *kafka)
 static beacon_rc_t
 beacond_kafka_load_missing(beacond_kafka_t *kafka, uint64_t waiting)
 {
+    char  path[PATH_MAX];
+
     if (!kafka->missing) {
         return BEACON_OK;
     }
 
     if (!kafka->gone) {
+        beacond_sink_gone(kafka->sink, path);
         beacond_kafka_error(kafka, &kafka->file_limit, "of %llu parked hits "
                             "and dead letters some are missing in %s: it waits "
-                            "for them, or for %s/%s.gone",
-                            (unsigned long long) waiting, kafka->dir,
-                            kafka->sink->conf->dir, kafka->sink->name);
+                            "for them, or for %s",
+                            (unsigned long long) waiting, kafka->dir, path);
         return BEACON_AGAIN;
     }
 
@@ -152,7 +147,7 @@ static beacon_rc_t
 beacond_kafka_load_files(beacond_kafka_t *kafka, const json_t *root,
     bool strict)
 {
-    char         path[BEACOND_DISK_PATH];
+    char         path[PATH_MAX];
     uint64_t     waiting, gone;
     beacon_rc_t  rc;
 
@@ -161,7 +156,7 @@ beacond_kafka_load_files(beacond_kafka_t *kafka, const json_t *root,
                                                                    "lineage"))
                      & BEACOND_PARKED_LINEAGE;
     beacond_kafka_load_dir(kafka, root);
-    beacond_kafka_gone_path(kafka, path);
+    beacond_sink_gone(kafka->sink, path);
     kafka->gone = kafka->parked_due = access(path, F_OK) == 0;
     kafka->missing = waiting > 0 && !beacond_kafka_holds(kafka, kafka->dir);
 

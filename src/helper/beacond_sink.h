@@ -32,7 +32,9 @@
 #include "beacon_template.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 typedef struct beacond_sink_s      beacond_sink_t;
 typedef struct beacond_sink_ops_s  beacond_sink_ops_t;
@@ -233,6 +235,17 @@ bool beacond_sink_ending(beacond_sink_t *sink);
 
 /* Is the helper to stop?  Nothing comes that would be worth waiting for. */
 bool beacond_sink_stopping(beacond_sink_t *sink);
+
+/*
+ * <ring>/<name>.gone, by which somebody says that what is missing of a sink's
+ * files will not come back; PATH_MAX bytes.  This function can't fail: a ring's
+ * path is short.
+ */
+static inline void
+beacond_sink_gone(const beacond_sink_t *sink, char *path)
+{
+    snprintf(path, PATH_MAX, "%s/%s.gone", sink->conf->dir, sink->name);
+}
 
 /*
  * A sink's own files in the spool's directory are part of its size: takes n

@@ -436,10 +436,6 @@ beacon_rc_t beacond_slog_load_file(beacond_slog_t *slog,
 
 /* beacond_slog_load.c, beacond_slog_recover.c */
 
-/* <ring>/<name>.gone, by which somebody says that listed files whose disk is
-   not there will not come back; PATH_MAX bytes.  false: it is too long. */
-bool beacond_slog_gone(const beacond_slog_t *slog, char *path);
-
 beacon_rc_t beacond_slog_load(beacond_slog_t *slog,
     beacond_checkpoint_t *checkpoint);
 beacon_rc_t beacond_slog_recover(beacond_slog_t *slog,

@@ -13,16 +13,6 @@
 
 #define BEACOND_SLOG_TEXT_MAX  (256 * 1024 * 1024)
 
-/* Where somebody says that what is missing will not come back.  false: such a
-   path is too long. */
-bool
-beacond_slog_gone(const beacond_slog_t *slog, char *path)
-{
-    return (size_t) snprintf(path, PATH_MAX, "%s/%s.gone",
-                             slog->sink->conf->dir, slog->sink->name)
-           < PATH_MAX;
-}
-
 /* A whole checkpoint, terminated; NULL: there is none, or errno. */
 static char *
 beacond_slog_read(const char *dir, const char *name, size_t *len)
@@ -238,9 +228,8 @@ beacond_slog_load(beacond_slog_t *slog, beacond_checkpoint_t *checkpoint)
         return BEACON_AGAIN;
     }
 
-    if (beacond_slog_gone(slog, gone)) {
-        unlink(gone);                   /* it has served its turn */
-    }
+    beacond_sink_gone(slog->sink, gone);
+    (void) unlink(gone);                /* it has served its turn */
 
     slog->ids.left = slog->ids.n;
 

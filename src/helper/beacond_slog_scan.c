@@ -88,9 +88,10 @@ beacond_slog_away(const beacond_slog_t *slog,
         }
     }
 
+    beacond_sink_gone(slog->sink, gone);
+
     return (uint64_t) st.st_dev != entry->dev && statfs(dir, &fs) == 0
-           && fs.f_type != BEACOND_SLOG_LAYERS
-           && beacond_slog_gone(slog, gone) && access(gone, F_OK) == -1;
+           && fs.f_type != BEACOND_SLOG_LAYERS && access(gone, F_OK) == -1;
 }
 
 /*
