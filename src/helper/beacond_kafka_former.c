@@ -1,4 +1,5 @@
 #include "beacond_kafka_former.h"
+#include "beacond_kafka_parked.h"
 #include "beacond_log.h"
 
 #include <dirent.h>
@@ -120,7 +121,7 @@ beacond_former_init(beacond_former_t *former, const beacond_conf_t *conf)
     }
 }
 
-/* Does it hold anything: a file bytes, a directory files? */
+/* Does it hold anything: a file bytes, a directory topics' files? */
 static bool
 beacond_former_holds(const char *path, bool letters)
 {
@@ -140,8 +141,7 @@ beacond_former_holds(const char *path, bool letters)
     dir = S_ISDIR(st.st_mode) ? opendir(path) : NULL;
 
     while (dir != NULL && !holds && (entry = readdir(dir)) != NULL) {
-        holds = strcmp(entry->d_name, ".") != 0
-                && strcmp(entry->d_name, "..") != 0;
+        holds = beacond_parked_topic(entry->d_name);
     }
 
     if (dir != NULL) {
