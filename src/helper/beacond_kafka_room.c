@@ -69,7 +69,7 @@ beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n)
 void
 beacond_kafka_give(beacond_kafka_t *kafka, uint64_t n)
 {
-    uint64_t  keep = BEACOND_KAFKA_RESERVE;
+    uint64_t  keep;
 
     kafka->taken -= n;
 
@@ -78,7 +78,7 @@ beacond_kafka_give(beacond_kafka_t *kafka, uint64_t n)
     }
 
     kafka->reserved += n;
-    keep = kafka->taken > 0 ? keep : 0;
+    keep = kafka->taken > 0 ? BEACOND_KAFKA_RESERVE : 0;
 
     if (kafka->reserved > 2 * keep) {
         n = kafka->reserved - keep;

@@ -246,30 +246,32 @@ beacond_sink_spared(beacond_sink_t *sink, const beacond_piece_t *piece)
     return spared;
 }
 
+static uint64_t
+beacond_sinker_read(beacond_sinker_t *sinker, const uint64_t *counter)
+{
+    uint64_t  n;
+
+    pthread_mutex_lock(&sinker->engine->mutex);
+    n = *counter;
+    pthread_mutex_unlock(&sinker->engine->mutex);
+
+    return n;
+}
+
 uint64_t
 beacond_sink_done(beacond_sink_t *sink)
 {
-    uint64_t           done;
     beacond_sinker_t  *sinker = beacond_sinker(sink);
 
-    pthread_mutex_lock(&sinker->engine->mutex);
-    done = sinker->done;
-    pthread_mutex_unlock(&sinker->engine->mutex);
-
-    return done;
+    return beacond_sinker_read(sinker, &sinker->done);
 }
 
 uint64_t
 beacond_sink_parked(beacond_sink_t *sink)
 {
-    uint64_t           parked;
     beacond_sinker_t  *sinker = beacond_sinker(sink);
 
-    pthread_mutex_lock(&sinker->engine->mutex);
-    parked = sinker->parked;
-    pthread_mutex_unlock(&sinker->engine->mutex);
-
-    return parked;
+    return beacond_sinker_read(sinker, &sinker->parked);
 }
 
 bool
