@@ -42,6 +42,16 @@ def stores():
                   if len(os.path.basename(name)) == 21)
 
 
+def begun(env):
+    """A store with a hit: who asks it, a cursor behind that, its file."""
+    env.start()
+    live = Live(env)
+    ok(live.there(), 'a store')
+    live.hit(n='before')
+    ok(live.settle(), 'with a hit')
+    return live, live.cursor(), stores()
+
+
 hits()
 check('hits are in the store')
 first = stores()
@@ -71,12 +81,7 @@ env.stop()
 # ---- a store whose file somebody removes
 
 env = Env(workers=1, http='beacon_live size=8m;', server=VIEW)
-env.start()
-live = Live(env)
-ok(live.there(), 'a store')
-live.hit(n='before')
-ok(live.settle(), 'with a hit')
-cursor, first = live.cursor(), stores()
+live, cursor, first = begun(env)
 os.unlink(first[0])
 ok(wait_until(lambda: stores() not in ([], first), 20),
    'its file is removed: there is another')
@@ -108,12 +113,7 @@ env.stop()
 
 env = Env(workers=2, http='beacon_live size=16m;', server=VIEW)
 if mount_tmpfs(env, env.shm, '40m'):
-    env.start()
-    live = Live(env)
-    ok(live.there(), 'a store')
-    live.hit(n='before')
-    ok(live.settle(), 'with a hit')
-    cursor, first = live.cursor(), stores()
+    live, cursor, first = begun(env)
     env.configure(http='beacon_live size=24m;')
     ok(env.reload(), 'a reload with a larger one')
     ok(wait_until(lambda: stores() not in ([], first), 60),

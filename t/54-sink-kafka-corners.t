@@ -33,6 +33,16 @@ def rig_of(topic, log=True, properties=(), **options):
     return rig
 
 
+def parking(topic):
+    """One whose hits wait for their topic."""
+    rig = rig_of(topic)
+    rig.start()
+    rig.push(1000)
+    ok(settles(rig, done=0, parked_hits=1000, pending=1000, lost=0),
+       'hits are parked')
+    return rig
+
+
 def numbers(*topics):
     return sorted(int(record.hit()['args']['n'])
                   for record in kafka.read(*topics))
@@ -49,11 +59,7 @@ def parked(rig):
 # ---- a topic whose name begins with a dot
 
 if 'dot' in only:
-    rig = rig_of('.a-$beacon_site')
-    rig.start()
-    rig.push(1000)
-    ok(settles(rig, done=0, parked_hits=1000, lost=0),
-       'hits of a topic whose name begins with a dot are parked')
+    rig = parking('.a-$beacon_site')
     rig.kill()
     rig.start()
     ok(rig.up() and settles(rig, done=0, parked_hits=1000, pending=1000,
@@ -66,10 +72,7 @@ if 'dot' in only:
 # ---- a reload that brings another spool
 
 if 'spool' in only:
-    rig = rig_of('b-$beacon_site')
-    rig.start()
-    rig.push(1000)
-    ok(settles(rig, parked_hits=1000, lost=0), 'hits are parked')
+    rig = parking('b-$beacon_site')
     former, rig.spool = rig.spool, os.path.join(rig.top, 'spool-2')
     os.mkdir(rig.spool)
     ok(rig.reload(), 'a reload with another spool')
@@ -93,10 +96,7 @@ if 'spool' in only:
 # ---- what a reboot left in the spool is in no books
 
 if 'reboot' in only:
-    rig = rig_of('c-$beacon_site')
-    rig.start()
-    rig.push(1000)
-    ok(settles(rig, parked_hits=1000, lost=0), 'hits are parked')
+    rig = parking('c-$beacon_site')
     rig.kill()
     shutil.rmtree(rig.ring)
     os.mkdir(rig.ring)

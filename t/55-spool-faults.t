@@ -33,6 +33,20 @@ class Two(Rig):
         if not self.disk or spool and not self.journal:
             skip_all('no FUSE here')
 
+    def begin(self, count=100):
+        """Both logs run, and have some hits."""
+        self.start()
+        self.push(count)
+        ok(self.wait() and self.wait(name='slow'), 'both logs run')
+
+    def lag(self, count, spooled=0):
+        """The slow log's disk freezes: so much is in the spool for it, and
+        the other log has no need of that."""
+        self.disk.freeze()
+        self.push(count)
+        ok(wait_until(lambda: self.books()['spool'] > spooled)
+           and self.wait(), 'one lags: spooling')
+
     def fill(self):
         """Hits until there is hardly room for more; none has to wait."""
         ring = RingFile(RingFile.all(self.ring)[0])
@@ -60,13 +74,8 @@ class Two(Rig):
 # ---- frozen while it is written
 
 rig = Two()
-rig.start()
-rig.push(1000)
-ok(rig.wait() and rig.wait(name='slow'), 'both logs run')
-rig.disk.freeze()
-rig.push(4000)
-ok(wait_until(lambda: rig.books()['spool'] > 0), 'one lags: spooling')
-rig.wait()                      # the other has no need of the spool
+rig.begin(1000)
+rig.lag(4000)
 rig.journal.freeze()
 ok(rig.push(10000), 'a spool that is frozen holds up no worker for long')
 ok(rig.wait(), 'nor another log')
@@ -85,13 +94,8 @@ rig.remove()
 # ---- frozen while it is read
 
 rig = Two()
-rig.start()
-rig.push(100)
-rig.wait(name='slow')
-rig.disk.freeze()
-rig.push(30000)
-ok(wait_until(lambda: rig.books()['spool'] > 10000000), 'much is spooled')
-rig.wait()
+rig.begin()
+rig.lag(30000, spooled=10000000)
 rig.journal.freeze()
 rig.disk.freeze(False)
 ok(rig.push(10000), 'a sink that is stuck in reading it holds up no worker')
@@ -106,13 +110,8 @@ rig.remove()
 # ---- the helper is stopped meanwhile
 
 rig = Two()
-rig.start()
-rig.push(1000)
-ok(rig.wait() and rig.wait(name='slow'), 'both logs run')
-rig.disk.freeze()
-rig.push(2000)
-ok(wait_until(lambda: rig.books()['spool'] > 0), 'one lags: spooling')
-rig.wait()
+rig.begin()
+rig.lag(2000)
 rig.journal.freeze()
 began = time.monotonic()
 rig.fill()
@@ -137,13 +136,8 @@ rig.remove()
 # ---- the helper dies meanwhile
 
 rig = Two()
-rig.start()
-rig.push(100)
-rig.wait(name='slow')
-rig.disk.freeze()
-rig.push(6000)
-wait_until(lambda: rig.books()['spool'] > 1000000)
-rig.wait()
+rig.begin()
+rig.lag(6000, spooled=1000000)
 rig.journal.freeze()
 rig.push(3000)
 rig.wait()
@@ -159,9 +153,7 @@ rig.remove()
 # ---- the ring fills while there is no helper, and one lacks most of it
 
 rig = Two(lane='2m', spool=False)
-rig.start()
-rig.push(100)
-ok(rig.wait() and rig.wait(name='slow'), 'both logs run')
+rig.begin()
 rig.disk.freeze()
 rig.push(2000)
 ok(rig.wait(), 'one goes on while the other is frozen')
@@ -181,9 +173,7 @@ rig.remove()
 # ---- it fails; the lane has room for a log that had to wait for its turn
 
 rig = Two(lane='4m')
-rig.start()
-rig.push(100)
-rig.wait(name='slow')
+rig.begin()
 rig.disk.freeze()
 rig.journal.fail('fsync')
 ok(rig.push(5000) and rig.wait(), 'a spool that cannot sync stops nobody')

@@ -117,27 +117,47 @@ static struct {
     uint64_t                hits;       /* that are there already */
 } people_amid;
 
+/* A visitor, and his newest hits. */
+typedef struct {
+    beacon_rc_t           rc;
+    beacon_live_person_t  p;
+    beacon_rc_t           trail;
+    uint32_t              n;
+    uint64_t              seqs[100];
+} people_seen_t;
+
+static void
+people_look(const beacon_live_info_t *info, const char *id,
+    people_seen_t *seen)
+{
+    const beacon_live_t  *live = &people_amid.l->live;
+
+    seen->n = 100;
+    seen->rc = beacon_live_visitor(live, info, live_str(id), &seen->p);
+    seen->trail = seen->rc;
+
+    if (seen->rc == BEACON_OK) {
+        seen->trail = beacon_live_trail(live, info, &seen->p, seen->seqs,
+                                        &seen->n);
+    }
+}
+
 static void
 people_ask(const char *name)
 {
-    uint32_t              n;
-    uint64_t              seqs[100];
-    live_t               *l;
-    beacon_live_info_t    info;
-    beacon_live_person_t  p;
+    people_seen_t       seen;
+    beacon_live_info_t  info;
 
-    l = people_amid.l;
-    info = live_site(l, "shop");
-    n = 100;
+    info = live_site(people_amid.l, "shop");
+    people_look(&info, "joe", &seen);
     people_amid.asked++;
 
-    if (beacon_live_visitor(&l->live, &info, live_str("joe"), &p) != BEACON_OK
-        || beacon_live_trail(&l->live, &info, &p, seqs, &n) != BEACON_OK
-        || n < people_amid.hits || n > people_amid.hits + 1
-        || seqs[0] > beacon_live_last(&l->live, &info))
+    if (seen.trail != BEACON_OK || seen.n < people_amid.hits
+        || seen.n > people_amid.hits + 1
+        || seen.seqs[0] > beacon_live_last(&people_amid.l->live, &info))
     {
         people_amid.wrong++;
-        printf("# at %s: %u hits of %llu\n", name, n,
+        printf("# at %s: %u hits of %llu\n", name, seen.n,
                (unsigned long long) people_amid.hits);
     }
 }
@@ -448,26 +468,23 @@ test_list(void)
 static void
 people_ask_new(const char *name)
 {
-    uint32_t              n;
-    uint64_t              seqs[100];
-    live_t               *l;
-    beacon_live_info_t    info;
-    beacon_live_person_t  p;
+    people_seen_t       seen;
+    beacon_live_info_t  info;
 
-    l = people_amid.l;
-    info = live_site(l, "shop");
-    n = 100;
+    info = live_site(people_amid.l, "shop");
+    people_look(&info, "new", &seen);
 
-    if (beacon_live_visitor(&l->live, &info, live_str("new"), &p) == BEACON_OK)
+    if (seen.rc != BEACON_OK) {
+        return;
+    }
+
+    people_amid.asked++;
+
+    if (seen.trail != BEACON_OK || seen.n > 1
+        || (seen.n == 1 && seen.seqs[0] != seen.p.seq))
     {
-        people_amid.asked++;
-        people_amid.wrong += beacon_live_trail(&l->live, &info, &p, seqs, &n)
-                             != BEACON_OK || n > 1
-                             || (n == 1 && seqs[0] != p.seq);
-
-        if (n > 0 && seqs[0] != p.seq) {
-            printf("# at %s: hit %llu\n", name, (unsigned long long) seqs[0]);
-        }
+        people_amid.wrong++;
+        printf("# at %s: %u hits\n", name, seen.n);
     }
 }
 
