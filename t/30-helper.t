@@ -233,4 +233,20 @@ ok(not os.path.exists(os.path.join(env.ring, 'beacond.sock')),
 is_(sorted(int(line['args']['n']) for line in env.lines()), [1, 2, 3, 4, 5],
     'every hit was logged')
 
+# ---- a signal that comes before it is ready
+
+env = Env(level='notice')
+early = os.path.join(env.root, 'early')
+with open(early, 'w', encoding='ascii') as file:
+    file.write('#!/bin/sh\nfor name in HUP USR1; do kill -$name $$; done\n'
+               'exec %s "$@"\n' % env.helper)
+os.chmod(early, 0o755)
+env.configure(helper=early)
+env.start(ready=False)
+ok(wait_until(lambda: env.error_lines('beacond: reopening')
+              and env.error_lines('is in use')),
+   'what is sent to a helper in its first moment waits until it is ready')
+is_(env.get('/px.gif?site=shop&n=1').status, 200, 'a hit is taken')
+ok(env.wait_drained(), 'and drained')
+
 done_testing()

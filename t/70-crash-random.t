@@ -52,8 +52,7 @@ class Faults:
         self.to_helper(signal.SIGKILL)
 
     def hup_helper(self):
-        """One that has said hello: others do not know it yet, and die."""
-        self.env.kill_helper(signal.SIGHUP)
+        self.to_helper(signal.SIGHUP)
 
     def stop_helper(self):
         """And what comes meanwhile, its death too."""

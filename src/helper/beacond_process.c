@@ -20,6 +20,26 @@
 /* For a log that takes no lines. */
 #define BEACOND_FLUSH_MS    100
 
+static void
+beacond_process_taken(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGQUIT);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGUSR1);
+}
+
+void
+beacond_process_block(void)
+{
+    sigset_t  set;
+
+    beacond_process_taken(&set);
+    pthread_sigmask(SIG_SETMASK, &set, NULL);
+}
+
 beacon_rc_t
 beacond_process_init(bool supervised, int *signals, beacon_err_t *err)
 {
@@ -39,15 +59,7 @@ beacond_process_init(bool supervised, int *signals, beacon_err_t *err)
         setrlimit(RLIMIT_NOFILE, &rl);
     }
 
-    /* before there are threads, so that none of them takes these */
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGQUIT);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGUSR1);
-    pthread_sigmask(SIG_SETMASK, &set, NULL);
-
+    beacond_process_taken(&set);
     *signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 
     if (*signals < 0) {

@@ -8,8 +8,17 @@
 #include <stdbool.h>
 
 /*
- * umask, descriptors that are not ours, their limit, signals: TERM, INT, QUIT,
- * HUP and USR1 are blocked and come through *signals, a signalfd.
+ * Blocks TERM, INT, QUIT, HUP and USR1, before anything takes time: until the
+ * signalfd is there they wait.  A manager execs the helper with these blocked
+ * already; under a service manager, whoever sends one while the loader is
+ * still at work ends this process.  Before there are threads, so that none of
+ * them takes these.
+ */
+void beacond_process_block(void);
+
+/*
+ * umask, descriptors that are not ours, their limit, and *signals, a signalfd
+ * through which the blocked signals come.
  * supervised: BEACOND_SUPERVISOR_FD stays open.
  */
 beacon_rc_t beacond_process_init(bool supervised, int *signals,

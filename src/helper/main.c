@@ -533,6 +533,7 @@ main(int argc, char *argv[])
         return beacond_check(b.options.file);
     }
 
+    beacond_process_block();
     beacond_point_init();
     rc = beacond_start(&b);
 

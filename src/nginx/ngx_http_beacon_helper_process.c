@@ -79,10 +79,12 @@ ngx_http_beacon_helper_exec(ngx_http_beacon_main_conf_t *bmcf,
     char *const argv[], ngx_socket_t s)
 {
     int               fd;
-    sigset_t          none;
+    sigset_t          set;
     ngx_int_t         i;
     struct rlimit     rl;
     struct sigaction  sa;
+
+    static const int  taken[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1 };
 
     (void) setsid();
 
@@ -118,8 +120,17 @@ ngx_http_beacon_helper_exec(ngx_http_beacon_main_conf_t *bmcf,
         }
     }
 
-    (void) sigemptyset(&none);
-    (void) sigprocmask(SIG_SETMASK, &none, NULL);
+    /*
+     * Those that the helper takes stay blocked, and wait until it does: by
+     * default they would end it in its first milliseconds.
+     */
+    (void) sigemptyset(&set);
+
+    for (i = 0; i < (ngx_int_t) (sizeof(taken) / sizeof(taken[0])); i++) {
+        (void) sigaddset(&set, taken[i]);
+    }
+
+    (void) sigprocmask(SIG_SETMASK, &set, NULL);
 
     if (ngx_http_beacon_helper_user(bmcf) == NGX_OK) {
         (void) execve(argv[0], argv, environ);
