@@ -157,7 +157,9 @@ beacond_seqs_next(beacond_seqs_t *seqs, beacon_str_t edge, beacon_str_t site)
     e = beacond_seqs_edge(seqs, edge);
 
     if (seqs->last != NULL && beacond_seqs_is(seqs->last, e, site)) {
-        return beacond_seqs_again(seqs);
+        beacond_seqs_more(seqs, 1);
+        seqs->last->last = seqs->now;
+        return seqs->last;
     }
 
     hash = beacond_seqs_hash(seqs, e, site);

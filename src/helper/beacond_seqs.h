@@ -62,17 +62,14 @@ void beacond_seqs_dispose(beacond_seqs_t *seqs);
 const beacond_seq_t *beacond_seqs_next(beacond_seqs_t *seqs,
     beacon_str_t edge, beacon_str_t site);
 
-/* One more of the site that was asked for last. */
-static inline const beacond_seq_t *
-beacond_seqs_again(beacond_seqs_t *seqs)
+/* So many more of the site that was asked for last. */
+static inline void
+beacond_seqs_more(beacond_seqs_t *seqs, uint32_t n)
 {
     beacond_seq_t  *seq = seqs->last;
 
-    seq->recent = 1;
-    seq->last = seqs->now;
-    seq->seq++;
-
-    return seq;
+    seq->recent |= n > 0;
+    seq->seq += n;
 }
 
 /* How many have a number; takes the lock. */

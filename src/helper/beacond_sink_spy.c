@@ -164,74 +164,116 @@ beacond_spy_edge(const uint8_t *text, const beacon_line_t *line)
     return edge;
 }
 
-/* What stands from the quote before the edge to the one behind the site: the
-   same as in the line before, as a rule. */
+/* Of at least eight bytes; most have not many more, and memcmp() would take
+   longer to be called. */
 static inline bool
-beacond_spy_alike(const uint8_t *text, const beacon_line_t *line,
-    beacon_str_t last)
+beacond_spy_same(const uint8_t *a, const uint8_t *b, size_t len)
 {
-    size_t  end = line->site_offset + line->site_len + 1;
+    size_t    i = len - sizeof(uint64_t);
+    uint64_t  x, y;
 
-    return last.len > 0 && last.len < end
-           && memcmp(text + end - last.len, last.data, last.len) == 0;
+    for ( ;; ) {
+        memcpy(&x, a + i, sizeof(x));
+        memcpy(&y, b + i, sizeof(y));
+
+        if (x != y) {
+            return false;
+        }
+
+        if (i == 0) {
+            return true;
+        }
+
+        i = i > sizeof(x) ? i - sizeof(x) : 0;
+    }
 }
 
-/* numbers: NULL where nobody wants to know. */
-static void
-beacond_spy_number(beacond_spy_t *spy, const beacond_batch_t *batch,
-    beacond_spy_number_t *numbers)
+/* How many lines from this one on have what stands in it between the quote
+   before the edge and the one behind the site. */
+static uint32_t
+beacond_spy_alike(const beacond_batch_t *batch, uint32_t first,
+    const uint8_t *quote)
 {
-    uint32_t              i;
-    beacon_str_t          site, edge = beacon_string(""), last = edge;
-    const uint8_t        *text;
-    const beacon_line_t  *line;
-    const beacond_seq_t  *seq;
+    size_t                 len, end;
+    uint32_t               i;
+    const uint8_t         *text;
+    const beacond_line_t  *line = &batch->lines[first];
+
+    text = batch->arena + line->offset;
+    end = line->line.site_offset + line->line.site_len + 1;
+    len = (size_t) (text + end - quote);
+
+    for (i = first + 1; i < batch->nlines; i++) {
+        line = &batch->lines[i];
+        end = line->line.site_offset + line->line.site_len + 1;
+
+        if (end <= len
+            || !beacond_spy_same(batch->arena + line->offset + end - len,
+                                 quote, len))
+        {
+            break;
+        }
+    }
+
+    return i - first;
+}
+
+/* Returns how many runs there are; runs: NULL where nobody wants them. */
+static uint32_t
+beacond_spy_number(beacond_spy_t *spy, const beacond_batch_t *batch,
+    beacond_spy_run_t *runs)
+{
+    uint32_t               i, n, nruns = 0;
+    beacon_str_t           site, edge;
+    const uint8_t         *text;
+    beacond_spy_run_t     *run;
+    const beacond_seq_t   *seq;
+    const beacond_line_t  *line;
 
     pthread_mutex_lock(&spy->seqs.mutex);
     spy->seqs.now = (uint32_t) (beacond_clock_ns() / BEACOND_SPY_SECOND);
 
-    for (i = 0; i < batch->nlines; i++) {
-        text = batch->arena + batch->lines[i].offset;
-        line = &batch->lines[i].line;
+    for (i = 0; i < batch->nlines; i += n) {
+        line = &batch->lines[i];
+        text = batch->arena + line->offset;
+        edge = beacond_spy_edge(text, &line->line);
+        site.data = text + line->line.site_offset;
+        site.len = line->line.site_len;
+        seq = beacond_seqs_next(&spy->seqs, edge, site);
+        n = edge.data > text ? beacond_spy_alike(batch, i, edge.data - 1) : 1;
 
-        if (beacond_spy_alike(text, line, last)) {
-            seq = beacond_seqs_again(&spy->seqs);
-
-        } else {
-            edge = beacond_spy_edge(text, line);
-            site.data = text + line->site_offset;
-            site.len = line->site_len;
-            seq = beacond_seqs_next(&spy->seqs, edge, site);
-            last.data = edge.data > text ? edge.data - 1 : text;
-            last.len = edge.data > text
-                       ? (size_t) (site.data + site.len + 1 - last.data) : 0;
+        if (runs != NULL) {
+            run = &runs[nruns++];
+            run->edge = edge;
+            run->at = seq->edge;
+            run->feed = seq->feed;
+            run->seq = seq->seq;
+            run->first = i;
+            run->n = n;
         }
 
-        if (numbers != NULL) {
-            numbers[i].edge = edge;
-            numbers[i].at = seq->edge;
-            numbers[i].feed = seq->feed;
-            numbers[i].seq = seq->seq;
-        }
+        beacond_seqs_more(&spy->seqs, n - 1);
     }
 
     pthread_mutex_unlock(&spy->seqs.mutex);
+
+    return nruns;
 }
 
 static beacon_rc_t
 beacond_sink_spy_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 {
-    uint32_t        i;
+    uint32_t        i, nruns = 0;
     beacond_spy_t  *spy = sink->data;
 
     beacond_spy_turn(spy);
 
     if (spy->counting) {
-        beacond_spy_number(spy, batch, spy->numbers);
+        nruns = beacond_spy_number(spy, batch, spy->runs);
     }
 
-    for (i = 0; i < batch->nlines && beacond_spy_wanted(spy); i++) {
-        beacond_spy_hit(spy, batch, &batch->lines[i], &spy->numbers[i]);
+    for (i = 0; i < nruns && beacond_spy_wanted(spy); i++) {
+        beacond_spy_hits(spy, batch, &spy->runs[i]);
     }
 
     if (i > 0) {

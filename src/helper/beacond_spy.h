@@ -57,13 +57,15 @@
 
 typedef struct beacond_spy_chunk_s  beacond_spy_chunk_t;
 
-/* A hit's place in its feed. */
+/* Lines of one edge and site that follow each other in a batch. */
 typedef struct {
     beacon_str_t  edge;
     uint8_t       at;                   /* edge's, in the feed */
     uint64_t      feed;
-    uint64_t      seq;
-} beacond_spy_number_t;
+    uint64_t      seq;                  /* the first's */
+    uint32_t      first;                /* index in the batch's lines[] */
+    uint32_t      n;
+} beacond_spy_run_t;
 
 /* Can a subscriber's queue be full?  Is one? */
 typedef enum {
@@ -85,6 +87,7 @@ typedef struct {
     uint32_t               bound;       /* bits: of endpoints.bind, and */
     uint32_t               connected;   /*   .connect */
     uint64_t               now;
+    uint64_t               heard_ns;    /* when subscribers were last heard */
     uint64_t               retry_ns;    /* when to bind again */
     uint64_t               pause_ns;
     uint32_t               subscribers;
@@ -95,7 +98,7 @@ typedef struct {
 
     _Atomic bool           counting;    /* somebody subscribed once */
     beacond_seqs_t         seqs;
-    beacond_spy_number_t   numbers[BEACOND_BATCH_HITS];
+    beacond_spy_run_t      runs[BEACOND_BATCH_HITS];
     uint32_t               beat;        /* heartbeats of this second so far */
     uint64_t               beat_ns;     /* when it began */
     uint64_t               all_ns;      /* until when all sites have them */
@@ -109,10 +112,12 @@ typedef struct {
     uint64_t               given_bytes; /*   bytes of chunks, ever; and what */
     _Atomic uint64_t       freed;       /*   I/O threads are done with */
     _Atomic uint64_t       freed_bytes;
-    beacond_spy_number_t   last;        /* that went out; its head but for */
-    uint8_t                prefix[BEACON_SPY_HEAD];     /* the visitor, with */
-    size_t                 prefix_len;                  /* what is the same */
-    size_t                 head_len;                    /* for the feed */
+    uint64_t               feed;        /* the last number that went out, */
+    uint64_t               seq;         /*   of this edge in the feed; */
+    uint8_t                at;          /*   its head but for the visitor, */
+    uint8_t                head[BEACON_SPY_HEAD];
+    size_t                 prefix_len;  /*   with what a feed has in common */
+    size_t                 head_len;
     _Atomic uint64_t       missed;      /* a reader adds to it */
     uint64_t               sent;
     uint64_t               dropped;
@@ -156,8 +161,8 @@ beacond_spy_queued_bytes(const beacond_spy_t *spy)
    what is free, once no I/O thread has any */
 void beacond_spy_drop(beacond_spy_t *spy);
 void beacond_spy_release(beacond_spy_t *spy);
-void beacond_spy_hit(beacond_spy_t *spy, const beacond_batch_t *batch,
-    const beacond_line_t *line, const beacond_spy_number_t *number);
+void beacond_spy_hits(beacond_spy_t *spy, const beacond_batch_t *batch,
+    const beacond_spy_run_t *run);
 void beacond_spy_stat(beacond_spy_t *spy, const beacon_spy_head_t *head);
 
 #endif /* BEACOND_SPY_H */

@@ -11,6 +11,7 @@
 
 #define BEACOND_SPY_WIDE    64          /* bytes that are copied at once */
 #define BEACOND_SPY_SPARE   64          /* chunks that are kept */
+#define BEACOND_SPY_HOT     __attribute__((always_inline))
 
 /* Feed and number, with what stands around them. */
 #define BEACOND_SPY_NUMBER  (1 + BEACON_SPY_FEED + 1 + 20 + 1)
@@ -130,17 +131,13 @@ beacond_spy_again(beacond_spy_t *spy)
     return chunk;
 }
 
-/* The chunk to write so many bytes to; alone: to nothing else.  NULL: no
+/* A new chunk to write so many bytes to; alone: nothing else.  NULL: no
    memory. */
 static beacond_spy_chunk_t *
-beacond_spy_chunk(beacond_spy_t *spy, size_t need, bool alone)
+beacond_spy_fresh(beacond_spy_t *spy, size_t need, bool alone)
 {
     size_t                room;
-    beacond_spy_chunk_t  *chunk = spy->chunk;
-
-    if (chunk != NULL && chunk->room - chunk->used >= need && !alone) {
-        return chunk;
-    }
+    beacond_spy_chunk_t  *chunk;
 
     beacond_spy_drop(spy);
     room = need < BEACOND_SPY_CHUNK && !alone ? BEACOND_SPY_CHUNK : need;
@@ -164,6 +161,19 @@ beacond_spy_chunk(beacond_spy_t *spy, size_t need, bool alone)
     spy->chunk = chunk;
 
     return chunk;
+}
+
+/* The chunk to write so many bytes to, or NULL. */
+static inline beacond_spy_chunk_t *
+beacond_spy_chunk(beacond_spy_t *spy, size_t need)
+{
+    beacond_spy_chunk_t  *chunk = spy->chunk;
+
+    if (chunk != NULL && chunk->room - chunk->used >= need && !spy->narrow) {
+        return chunk;
+    }
+
+    return beacond_spy_fresh(spy, need, spy->narrow);
 }
 
 static void
@@ -278,7 +288,7 @@ beacond_spy_stat(beacond_spy_t *spy, const beacon_spy_head_t *head)
     uint8_t              *p;
     beacond_spy_chunk_t  *chunk;
 
-    chunk = beacond_spy_chunk(spy, sizeof("stat//") + head->site.len
+    chunk = beacond_spy_fresh(spy, sizeof("stat//") + head->site.len
                                    + head->edge.len + BEACOND_SPY_NUMBER,
                               true);
 
@@ -340,57 +350,65 @@ beacond_spy_json(const beacond_spy_t *spy, const uint8_t *text,
     return dst + len - line->ip_len;
 }
 
-/* Makes the text of a number, and what stands before it unless it is the last
-   one's. */
+/* What is the same in all of the run, unless it was in the last one, too. */
 static void
-beacond_spy_prefix(beacond_spy_t *spy, const beacond_spy_number_t *number)
+beacond_spy_begin(beacond_spy_t *spy, const beacond_spy_run_t *run)
 {
     beacon_spy_head_t  head;
 
-    head.stat = 0;
-    head.edge = number->edge;
-    head.feed = number->feed;
-    head.seq = number->seq;
-
-    if (number->feed != spy->last.feed || number->at != spy->last.at
-        || spy->prefix_len == 0)
-    {
-        spy->prefix_len = beacon_spy_prefix(&head, spy->prefix);
+    if (run->feed == spy->feed && run->at == spy->at && spy->prefix_len > 0) {
+        return;
     }
 
-    spy->head_len = spy->prefix_len
-                    + beacon_spy_rest(&head, spy->prefix + spy->prefix_len);
+    head.edge = run->edge;
+    head.feed = run->feed;
+    spy->feed = run->feed;
+    spy->at = run->at;
+    spy->seq = run->seq;                /* not the one before the first */
+    spy->prefix_len = beacon_spy_prefix(&head, spy->head);
+    spy->head_len = spy->prefix_len;
 }
 
-/* As a rule the number is the one behind the last hit's, and often differs by
-   its last digit alone. */
-static inline uint8_t *
-beacond_spy_head(beacond_spy_t *spy, const beacond_spy_number_t *number,
-    beacon_str_t visitor, uint8_t *dst)
+/* Adds one to the number that stands before the head's last space; false: it
+   has no digit more. */
+static inline bool
+beacond_spy_up(beacond_spy_t *spy)
 {
-    size_t  digit = spy->head_len - 2;
+    uint8_t  *digit = spy->head + spy->head_len - 2;
 
-    if (number->seq == spy->last.seq + 1 && number->feed == spy->last.feed
-        && number->at == spy->last.at && spy->prefix_len > 0
-        && spy->prefix[digit] != '9')
-    {
-        spy->prefix[digit]++;
-
-    } else {
-        beacond_spy_prefix(spy, number);
+    while (*digit == '9') {
+        *digit-- = '0';
     }
 
-    spy->last = *number;
-    dst = beacond_spy_copy(dst, spy->prefix, spy->head_len);
+    return (*digit)++ != ' ';
+}
+
+/* As a rule the number is the one behind the last hit's. */
+static inline uint8_t *
+beacond_spy_head(beacond_spy_t *spy, uint64_t seq, beacon_str_t visitor,
+    uint8_t *dst)
+{
+    beacon_spy_head_t  head;
+
+    if (seq != spy->seq + 1 || !beacond_spy_up(spy)) {
+        head.stat = 0;
+        head.seq = seq;
+        spy->head[spy->prefix_len - 1] = ' ';
+        spy->head_len = spy->prefix_len
+                        + beacon_spy_rest(&head, spy->head + spy->prefix_len);
+    }
+
+    spy->seq = seq;
+    dst = beacond_spy_copy(dst, spy->head, spy->head_len);
 
     return beacond_spy_copy(dst, visitor.data, visitor.len);
 }
 
 /* Topic, head and line, one behind the other; 64 bytes behind a line may be
    loaded, and are free behind what is written. */
-void
+static inline BEACOND_SPY_HOT bool
 beacond_spy_hit(beacond_spy_t *spy, const beacond_batch_t *batch,
-    const beacond_line_t *line, const beacond_spy_number_t *number)
+    const beacond_line_t *line, uint64_t seq)
 {
     uint8_t              *topic, *head, *json, *end, hash[BEACOND_SPY_WIDE];
     beacon_str_t          visitor;
@@ -399,17 +417,16 @@ beacond_spy_hit(beacond_spy_t *spy, const beacond_batch_t *batch,
 
     if (line->line.len > BEACON_SPY_MAX) {
         spy->large++;
-        return;
+        return false;
     }
 
     visitor = beacond_spy_visitor(spy, text, &line->line, hash);
     chunk = beacond_spy_chunk(spy, sizeof("hit//") + line->line.site_len
-                                   + number->edge.len + BEACOND_SPY_NUMBER
-                                   + visitor.len + line->line.len
-                                   + BEACOND_SPY_WIDE, spy->narrow);
+                                   + BEACON_SPY_HEAD + visitor.len
+                                   + line->line.len + BEACOND_SPY_WIDE);
     if (chunk == NULL) {
         spy->dropped++;
-        return;
+        return false;
     }
 
     topic = chunk->data + chunk->used;
@@ -417,7 +434,7 @@ beacond_spy_hit(beacond_spy_t *spy, const beacond_batch_t *batch,
     head = beacond_spy_copy(topic + 4, text + line->line.site_offset,
                             line->line.site_len);
     *head++ = '/';
-    json = beacond_spy_head(spy, number, visitor, head);
+    json = beacond_spy_head(spy, seq, visitor, head);
     end = beacond_spy_json(spy, text, &line->line, json);
     chunk->used += (size_t) (end - topic);
 
@@ -428,6 +445,23 @@ beacond_spy_hit(beacond_spy_t *spy, const beacond_batch_t *batch,
         beacond_spy_reset(spy, zmq_strerror(errno));
     }
 
-    spy->sent++;
     spy->dropped += spy->queues == BEACOND_SPY_FULL;
+
+    return true;
+}
+
+void
+beacond_spy_hits(beacond_spy_t *spy, const beacond_batch_t *batch,
+    const beacond_spy_run_t *run)
+{
+    uint32_t               i, sent = 0;
+    const beacond_line_t  *lines = &batch->lines[run->first];
+
+    beacond_spy_begin(spy, run);
+
+    for (i = 0; i < run->n && beacond_spy_wanted(spy); i++) {
+        sent += beacond_spy_hit(spy, batch, &lines[i], run->seq + i);
+    }
+
+    spy->sent += sent;
 }

@@ -12,6 +12,7 @@
 #define BEACOND_SPY_LONGEST    1024     /* bytes of what subscribers send */
 #define BEACOND_SPY_WAIT       1000     /* of those, a peer, until read */
 #define BEACOND_SPY_NEWS       10000    /* subscriptions in one turn */
+#define BEACOND_SPY_HEAR       (15 * BEACOND_MS)
 
 static void
 beacond_spy_error(beacond_spy_t *spy)
@@ -219,14 +220,14 @@ beacond_spy_peers(beacond_spy_t *spy, const beacond_spy_added_t *added)
     }
 }
 
-void
-beacond_spy_turn(beacond_spy_t *spy)
+static void
+beacond_spy_hear(beacond_spy_t *spy)
 {
     beacond_spy_added_t  added = { 0, 0 };
 
-    spy->now = beacond_clock_ns();
     beacond_zmq_turn(spy->zmq);
     beacond_spy_open(spy);
+    spy->heard_ns = spy->now;
 
     if (spy->socket == NULL) {
         return;
@@ -236,13 +237,26 @@ beacond_spy_turn(beacond_spy_t *spy)
     beacond_spy_peers(spy, &added);
     spy->narrow &= spy->subscribers > 0;
 
-    if (beacond_spy_queued_bytes(spy) > BEACOND_SPY_BYTES) {
-        beacond_spy_reset(spy, "what subscribers have not read takes too "
-                          "much memory");
-
-    } else if (spy->subscriptions > BEACOND_SPY_SUBSCRIPTIONS
-               || spy->topics > BEACOND_SPY_TOPICS)
+    if (spy->subscriptions > BEACOND_SPY_SUBSCRIPTIONS
+        || spy->topics > BEACOND_SPY_TOPICS)
     {
         beacond_spy_reset(spy, "there are too many subscriptions");
+    }
+}
+
+void
+beacond_spy_turn(beacond_spy_t *spy)
+{
+    spy->now = beacond_clock_ns();
+
+    if (spy->now - spy->heard_ns >= BEACOND_SPY_HEAR) {
+        beacond_spy_hear(spy);
+    }
+
+    if (beacond_spy_queued_bytes(spy) > BEACOND_SPY_BYTES
+        && spy->socket != NULL)
+    {
+        beacond_spy_reset(spy, "what subscribers have not read takes too "
+                          "much memory");
     }
 }
