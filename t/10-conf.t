@@ -405,5 +405,13 @@ bad('beacon_ring %s disk=on;\n' % shared + LOG, PIXEL,
     "holds files that are not a ring's", shared,
     'a ring is not put among the files of others')
 is_(os.stat(shared).st_uid, owner, 'whose directory it stays')
+os.unlink(os.path.join(shared, 'theirs'))
+for name in ('ring.0123456789abcdef', 'live.places', 'beacon.json',
+             'log.checkpoint', 'spy.sock', 'log.gone', 'kafka.dead',
+             'kafka.parked', 'kafka.parked.hits.aside'):
+    with open(os.path.join(shared, name), 'w'):
+        pass
+good('beacon_ring %s disk=on;\nbeacon_helper external;\n' % shared + LOG,
+     PIXEL, 'but among its own, and those of its sinks')
 
 done_testing()

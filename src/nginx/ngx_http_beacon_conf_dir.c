@@ -11,7 +11,8 @@ static ngx_uint_t ngx_http_beacon_conf_ours(const char *name);
 static ngx_int_t ngx_http_beacon_conf_parent(ngx_conf_t *cf, ngx_str_t *name);
 
 
-/* A name that Beacon gives to what it keeps in the ring's directory. */
+/* A name that Beacon gives to what it keeps in the ring's directory, or tells
+   people to make there. */
 
 static ngx_uint_t
 ngx_http_beacon_conf_ours(const char *name)
@@ -23,13 +24,24 @@ ngx_http_beacon_conf_ours(const char *name)
         "beacond.", "visitor.key"
     };
 
+    /* behind a sink's name */
+    static const char  *parts[] = {
+        ".checkpoint", ".sock", ".gone", ".parked", ".dead"
+    };
+
     for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
         if (ngx_strncmp(name, starts[i], ngx_strlen(starts[i])) == 0) {
             return 1;
         }
     }
 
-    return strstr(name, ".checkpoint") != NULL || strstr(name, ".sock") != NULL;
+    for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (ngx_strstr(name, parts[i]) != NULL) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
