@@ -174,6 +174,13 @@ is_((none, gone, cursor), (0, gap, end),
 ok(1 < pages < 20, 'in pages of what a request may scan')
 is_(live.json('/v1/shop/hits?args.e=never')['next'], end,
     'without a cursor, in one')
+page = live.json('/v1/shop/hits?limit=1&since=%s.0' % end[:16])
+is_((len(page['hits']), page['gap'] > 0, page['gap'] + 1),
+    (1, True, sequence(page['next'])),
+    'from before the first hit on, those that went are a gap')
+page = live.json('/v1/shop/hits?limit=0&since=%s.0' % end[:16])
+is_((page['next'], page['gap'], page['more']), (end[:16] + '.0', 0, True),
+    'limit=0 gives that cursor back, too')
 live.hit(n='last', e='rare')
 live.settle()
 page = live.json('/v1/shop/hits?args.e=rare')
@@ -187,11 +194,14 @@ with live.stream('/v1/shop/stream?since=' + start) as stream:
     is_((event.event, live.api.against('Gap', event.json())), ('gap', []),
         'a stream tells of the gap first')
     resume = event.id
-    got = len(stream.take(sequence(end) - sequence(start) - gap))
-    is_((got + gap, stream.last_id), (sequence(end) - sequence(start), end),
+    hits = stream.take(sequence(end) - sequence(start) - gap)
+    is_((len(hits) + gap, stream.last_id),
+        (sequence(end) - sequence(start), end),
         'and has all that is there')
 with live.stream('/v1/shop/stream?since=' + resume) as stream:
-    is_(stream.next().event, 'message', 'behind the gap there is none')
+    event = stream.next()
+    is_((event.event, event.id), ('message', hits[0].id),
+        'behind the gap there is none, and no hit is left out')
 
 # ---- a flood of queries that read much
 

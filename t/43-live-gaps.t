@@ -60,6 +60,24 @@ for query, gap, what in (
 is_(live.json('/v1/shop/hits?args.n=2&limit=1')['gap'], 0,
     'those behind the page are of the next one')
 
+def hole():
+    """What a poll is told of a hole that comes while it waits; None: its time
+    was over before."""
+    end = last() + 2
+    with env.client() as client:
+        client.send(client.format('/live/v1/shop/hits?wait=25&since='
+                                  + live.cursor()))
+        live.cursor()                   # what is answered behind it
+        feed.skip('shop', 2)
+        wait_until(lambda: feed.beat('shop') or last() == end, 20)
+        if not wait_until(lambda: client.closed() or client.buffer, 15):
+            return 'nothing'
+        answer = client.response().json()
+        return answer['gap'] and (answer['hits'], answer['gap'])
+
+
+is_(wait_until(hole, 60), ([], 2), 'who waits is told of a hole at once')
+
 # ---- an edge that restarts with an older clock
 
 was = None

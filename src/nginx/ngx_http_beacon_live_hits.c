@@ -54,6 +54,13 @@ ngx_http_beacon_live_hits(ngx_http_beacon_live_ctx_t *ctx)
     }
 
     if (args->limit == 0) {
+
+        if (args->given & BEACON_LIVE_SINCE) {
+            /* nothing is read, and what 0 is too late for not told */
+            ctx->scan.since = args->since;
+            ctx->missed = 0;
+        }
+
         return ngx_http_beacon_live_hits_end(ctx, 0);
     }
 
