@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Corners of parking: names that begin with a dot, a spool that a reload
-changes, what the books say behind a reboot; many dead letters."""
+changes, what the books say behind a reboot, more topics than the status has
+room for; many dead letters."""
 
 import os
 import shutil
@@ -14,19 +15,22 @@ from beacon_kafka_fault import ends, settles    # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
 
 kafka = Cluster().start()
-only = os.environ.get('ONLY', 'dot spool reboot letters').split()
+only = os.environ.get('ONLY', 'dot spool reboot many letters').split()
 
 
-def rig_of(topic):
-    rig = Rig(spool=True, lane='16m')
+def rig_of(topic, log=True, properties=(), **options):
+    rig = Rig(spool=True, lane='16m', **options)
     rig.sinks = [
         {'type': 'log', 'name': 'log', 'at': 'test:1',
          'path': os.path.join(rig.logs, rig.path)},
         {'type': 'kafka', 'name': 'kafka', 'at': 'test:5',
          'brokers': kafka.plain, 'topic': topic, 'window': 400,
          'key': '$beacon_arg_n', 'properties': [
-             {'name': 'compression.codec', 'value': 'none',
-              'at': 'test:6'}]}]
+             {'name': name, 'value': value, 'at': 'test:6'}
+             for name, value in (('compression.codec', 'none'),
+                                 *properties)]}]
+    if not log:
+        del rig.sinks[0]
     return rig
 
 
@@ -70,14 +74,14 @@ if 'dot' in only:
 
 if 'spool' in only:
     rig = parking('b-$beacon_site')
-    rig.spool = os.path.join(rig.top, 'spool-2')
+    former, rig.spool = rig.spool, os.path.join(rig.top, 'spool-2')
     os.mkdir(rig.spool)
     ok(rig.reload(), 'a reload with another spool')
     rig.says('old configuration stays', 'is not taken while they are in it')
     kafka.create('b-s0')
     ok(settles(rig, done=1000, pending=0, lost=0), 'they are delivered')
     ok(wait_until(lambda: rig.reload() and ' is in use' in rig.error_text(),
-                  20, 0.2), 'then it is')     # said of a reload alone
+                  20, 0.2), 'then it is')
     rig.push(1000, sites=2)
     ok(settles(rig, done=1500, parked_hits=500, lost=0),
        'hits of another topic are parked')
@@ -120,6 +124,25 @@ if 'reboot' in only:
     rig.balance('the books balance')
     kafka.create('c-s1')
     ok(settles(rig, done=1100, pending=0, lost=0), 'until it is delivered')
+    ends(rig)
+
+# ---- more topics are parked than the status has room for
+
+if 'many' in only:
+    rig = rig_of('m-$beacon_site')
+    rig.start()
+    rig.push(1000, sites=40)
+    ok(settles(rig, done=0, parked_hits=1000, lost=0),
+       'hits of forty topics are parked')
+    sink = rig.sink('kafka')
+    is_(sink['topics_parked'], 40, 'which the status counts')
+    ok(0 < len(sink['parked']) < 40, 'some are named')
+    is_(sink['last_success_ns'], 0, 'no hit has arrived: that is no success')
+    kafka.create('m-s0')
+    ok(settles(rig, done=25, pending=975, lost=0), 'one of them is there')
+    ok(wait_until(lambda: rig.sink('kafka')['last_success_ns'], 10),
+       'its hits have arrived: that is one')
+    is_(rig.sink('kafka')['topics_parked'], 39, 'one less is parked')
     ends(rig)
 
 # ---- many dead letters, and a long one

@@ -160,11 +160,26 @@ beacond_kafka_forget(beacond_kafka_t *kafka, uint64_t *n)
     kafka->strangers -= some;
 }
 
+/* Was anything delivered?  What is parked, dead or lost was not. */
+static bool
+beacond_kafka_delivered(const beacond_settled_t *settled)
+{
+    size_t  i;
+
+    for (i = 0; i < settled->npieces; i++) {
+        if (settled->pieces[i]->fate == BEACOND_DONE) {
+            return true;
+        }
+    }
+
+    return settled->unparked_done > 0;
+}
+
 /* Writes what is told, and acknowledges it. */
 static void
 beacond_kafka_conclude(beacond_kafka_t *kafka, bool force)
 {
-    bool                   fewer;
+    bool                   fewer, delivered;
     beacon_rc_t            rc;
     beacond_settled_t      settled = { kafka->pieces, 0, 0, 0 };
     beacond_checkpoint_t   engine;
@@ -176,6 +191,7 @@ beacond_kafka_conclude(beacond_kafka_t *kafka, bool force)
     beacond_kafka_forget(kafka, &kafka->unparked_lost);
     settled.npieces = beacond_kafka_gather(kafka, force);
     settled.unparked_done = kafka->unparked;
+    delivered = beacond_kafka_delivered(&settled);
     settled.unparked_lost = kafka->unparked_lost;
     kafka->ended_ns = kafka->now;
 
@@ -214,7 +230,7 @@ beacond_kafka_conclude(beacond_kafka_t *kafka, bool force)
     kafka->copy_due = true;
     beacond_kafka_gone_told(kafka);
 
-    if (settled.npieces > 0 || settled.unparked_done > 0) {
+    if (delivered) {
         kafka->sink->last_success_ns = beacond_clock_date();
     }
 }

@@ -139,25 +139,25 @@ beacond_status_brokers(const beacond_kafka_t *kafka)
     return object;
 }
 
-static json_t *
-beacond_status_topics(const beacond_kafka_t *kafka,
-    beacond_topic_state_e state)
+/* How many, and the first of them: for all there may be no room. */
+static void
+beacond_status_topics(const beacond_kafka_t *kafka, json_t *object,
+    beacond_topic_state_e state, const char *name, const char *number)
 {
-    json_t                       *object = json_object();
+    json_t                       *list = json_object();
+    uint64_t                      n = 0;
     const beacond_kafka_topic_t  *topic;
 
-    for (topic = kafka->topics; topic != NULL
-         && json_object_size(object) < BEACOND_STATS_PARKED;
-         topic = topic->next)
-    {
-        if (topic->state == state) {
-            json_object_set_new(object, topic->name, json_pack("{s:I,s:s}",
+    for (topic = kafka->topics; topic != NULL; topic = topic->next) {
+        if (topic->state == state && n++ < BEACOND_STATS_PARKED) {
+            json_object_set_new(list, topic->name, json_pack("{s:I,s:s}",
                 "hits", (json_int_t) topic->waiting + topic->held,
                 "reason", topic->reason));
         }
     }
 
-    return object;
+    beacond_status_number(object, number, n);
+    json_object_set_new(object, name, list);
 }
 
 /* There is only so much room: the longest list gives up what it can. */
@@ -203,10 +203,10 @@ beacond_kafka_status(beacond_kafka_t *kafka, json_t *object)
     beacond_status_number(object, "brokers_known", kafka->nall);
     json_object_set_new(object, "rtt_ms", beacond_status_ms(kafka->rtt_ms));
     json_object_set_new(object, "brokers", beacond_status_brokers(kafka));
-    json_object_set_new(object, "parked",
-                        beacond_status_topics(kafka, BEACOND_TOPIC_PARKED));
-    json_object_set_new(object, "failing",
-                        beacond_status_topics(kafka, BEACOND_TOPIC_FAILING));
+    beacond_status_topics(kafka, object, BEACOND_TOPIC_PARKED, "parked",
+                          "topics_parked");
+    beacond_status_topics(kafka, object, BEACOND_TOPIC_FAILING, "failing",
+                          "topics_failing");
 
     if (kafka->error[0] != '\0'
         && now - kafka->error_ns < BEACOND_STATS_ERROR)

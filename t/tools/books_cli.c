@@ -41,11 +41,13 @@ main(int argc, char **argv)
     for (i = 0; i < books->nsinks; i++) {
         sink = &books->sinks[i];
         printf("%s\"%s\":{\"done\":%llu,\"lost\":%llu,\"pending\":%llu,"
-               "\"errors\":%llu%s}", i ? "," : "", sink->name,
+               "\"errors\":%llu,\"last_success_ns\":%llu%s}", i ? "," : "",
+               sink->name,
                (unsigned long long) sink->done,
                (unsigned long long) sink->lost,
                (unsigned long long) sink->pending,
-               (unsigned long long) sink->errors, sink->more);
+               (unsigned long long) sink->errors,
+               (unsigned long long) sink->last_success_ns, sink->more);
     }
 
     printf("}}\n");
