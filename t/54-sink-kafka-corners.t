@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Corners of parking: names that begin with a dot, a spool that a reload
 changes, what the books say behind a reboot, more topics than the status has
-room for; many dead letters."""
+room for; a cluster that is configured no more; many dead letters."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from beacon_kafka_fault import ends, settles    # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
 
 kafka = Cluster().start()
-only = os.environ.get('ONLY', 'dot spool reboot many letters').split()
+only = os.environ.get('ONLY', 'dot spool reboot many removed letters').split()
 
 
 def rig_of(topic, log=True, properties=(), **options):
@@ -144,6 +144,35 @@ if 'many' in only:
        'its hits have arrived: that is one')
     is_(rig.sink('kafka')['topics_parked'], 39, 'one less is parked')
     ends(rig)
+
+# ---- a cluster that is configured no more while hits wait for it
+
+if 'removed' in only:
+    for how in ('a reload', 'a start'):
+        rig = rig_of('r-$beacon_site')
+        rig.sinks[1]['brokers'] = '127.0.0.1:1'
+        rig.start()
+        rig.push(3000)
+        ok(rig.wait() and wait_until(
+            lambda: rig.sink('kafka').get('pending') == 3000, 10),
+           'hits wait for a cluster that is away')
+        if how == 'a start':
+            rig.kill()
+        del rig.sinks[1]
+        if how == 'a start':
+            rig.start()
+        else:
+            ok(rig.reload(), 'a reload without it')
+        rig.says('"kafka" is configured no more: of the 3000 hits that waited',
+                 '%s without it tells how many hits go' % how)
+        rig.push(100)
+        ok(rig.wait(), 'the log goes on')
+        rig.kill()
+        rig.start()
+        ok(rig.up(), 'another helper')
+        is_(rig.error_text().count('configured no more: of'), 1,
+            'does not tell it again')
+        ends(rig)
 
 # ---- many dead letters, and a long one
 

@@ -324,7 +324,10 @@ beacond_engine_configure(beacond_engine_t *engine, beacond_conf_t *conf,
         rc = beacond_engine_adopt(engine, conf, made, err);
     }
 
-    if (rc != BEACON_OK) {
+    if (rc == BEACON_OK) {
+        beacond_books_former(engine);
+
+    } else {
         for (i = 0; i < BEACON_BOOKS_SINKS; i++) {
             if (made[i] != NULL) {
                 beacond_sinker_destroy(made[i]);

@@ -43,6 +43,40 @@ beacond_books_start(beacond_engine_t *engine)
 }
 
 static bool
+beacond_books_configured(const beacond_conf_t *conf, const char *name)
+{
+    size_t  i;
+
+    for (i = 0; i < conf->nsinks; i++) {
+        if (strcmp(conf->sinks[i].name, name) == 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+void
+beacond_books_former(const beacond_engine_t *engine)
+{
+    uint32_t                    i;
+    const beacon_books_sink_t  *sink;
+
+    for (i = 0; i < engine->books.nsinks; i++) {
+        sink = &engine->books.sinks[i];
+
+        if (sink->durable && sink->pending > 0
+            && !beacond_books_configured(engine->conf, sink->name))
+        {
+            beacond_log(BEACOND_WARN, "sink \"%s\" is configured no more: of "
+                        "the %llu hits that waited for it, parked ones and "
+                        "dead letters are kept, others are not", sink->name,
+                        (unsigned long long) sink->pending);
+        }
+    }
+}
+
+static bool
 beacond_books_counted(const beacon_books_t *books, uint64_t epoch,
     uint32_t lane)
 {

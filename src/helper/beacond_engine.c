@@ -230,6 +230,7 @@ beacond_engine_create(beacond_conf_t *conf, beacon_counters_t *counters,
         goto failed;
     }
 
+    beacond_books_former(engine);
     beacond_live_without(conf);
 
     if (beacond_engine_run(engine) != BEACON_OK) {

@@ -480,6 +480,11 @@ bool beacond_pass(beacond_engine_t *engine, uint32_t index,
 void beacond_books_start(beacond_engine_t *engine);
 void beacond_books_gone(beacond_engine_t *engine);
 void beacond_books_make(beacond_engine_t *engine);
+
+/* Of sinks in the last books that are configured no more: what waits for them
+   goes, which is told. */
+void beacond_books_former(const beacond_engine_t *engine);
+
 beacon_rc_t beacond_spooler_open(beacond_engine_t *engine,
     const beacond_conf_t *conf, beacon_err_t *err);
 beacon_rc_t beacond_spooler_start(beacond_engine_t *engine);
