@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """Corners of parking: names that begin with a dot, a spool that a reload
 changes, what the books say behind a reboot, more topics than the status has
-room for; a cluster that is configured no more; many dead letters."""
+room for; a cluster that is configured no more; many dead letters, and edited
+ones."""
 
 import os
 import shutil
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -15,7 +17,8 @@ from beacon_kafka_fault import ends, settles    # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
 
 kafka = Cluster().start()
-only = os.environ.get('ONLY', 'dot spool reboot many removed letters').split()
+only = os.environ.get('ONLY', 'dot spool reboot many removed '
+                      'letters edited').split()
 
 
 def rig_of(topic, log=True, properties=(), **options):
@@ -194,6 +197,53 @@ if 'letters' in only:
     size = os.path.getsize(path)
     if not ok(read < 3 * size, 'by reading them about once'):
         diag('%d bytes of %d' % (read, size))
+    ends(rig)
+
+# ---- dead letters that somebody has edited, and more that come meanwhile
+
+
+def retry(rig):
+    done = subprocess.run(
+        [os.path.join(BUILD, 'beacond'), 'dead-letter', 'retry', '-c',
+         os.path.join(rig.ring, 'beacon.json')], timeout=60, text=True,
+        stdout=subprocess.PIPE)
+    return done.returncode, done.stdout
+
+
+if 'edited' in only:
+    kafka.create('e', max__message__bytes=1000)
+    rig = rig_of('e')
+    rig.start()
+    rig.push(50, size=3000)
+    ok(settles(rig, dead_letters=50, pending=50, lost=0), 'letters wait')
+    path = os.path.join(rig.spool, 'kafka.dead')
+    with open(path, 'r+b') as file:
+        lines = file.read().split(b'\n')
+        for n, topic in enumerate((b'../e', b'', b'..', b'e' * 250, b'e f')):
+            lines[n] = lines[n].replace(b'"topic":"e"',
+                                        b'"topic":"%s"' % topic)
+        lines[5] = b'{"sent":0,"topic":"e","value":}'
+        lines[6] = b'{"sent":0,"topic":7,"value":{}}'
+        lines[7] = lines[7][:200]
+        file.seek(0)
+        file.truncate()
+        file.write(b'\n'.join(lines))
+    kafka.ask('config', topic='e', name='max.message.bytes', value='100000')
+    is_(retry(rig), (1, 'kafka: 42 delivered, 8 wait\n'),
+        'a retry sends all but those that somebody has spoilt')
+    is_(numbers('e'), list(range(8, 50)), 'each once')
+    kafka.ask('config', topic='e', name='max.message.bytes', value='1000')
+    pusher = rig.push(200000, wait=False, rate=1000, size=3000)
+    ok(wait_until(lambda: rig.sink('kafka').get('dead_letters', 0) > 50, 60),
+       'letters come and come')
+    told = rig.error_text().count('have been tried again')
+    retry(rig)
+    ok(wait_until(lambda: rig.error_text().count('have been tried again')
+                  > told, 60) and pusher.poll() is None,
+       'a retry ends all the same')
+    pusher.kill()
+    pusher.wait()
+    rig.pushers.remove(pusher)
     ends(rig)
 
 done_testing()

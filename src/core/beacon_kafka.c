@@ -157,6 +157,21 @@ beacon_kafka_topic_byte(uint8_t c)
            || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
 }
 
+bool
+beacon_kafka_topic_name(beacon_str_t name)
+{
+    size_t  i;
+
+    for (i = 0; i < name.len; i++) {
+        if (!beacon_kafka_topic_byte(name.data[i])) {
+            return false;
+        }
+    }
+
+    return name.len > 0 && name.len <= BEACON_KAFKA_TOPIC_MAX
+           && (name.len > 2 || memcmp(name.data, "..", name.len) != 0);
+}
+
 beacon_rc_t
 beacon_kafka_topic(const beacon_template_t *tmpl, beacon_err_t *err)
 {

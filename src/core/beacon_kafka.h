@@ -32,6 +32,9 @@ beacon_rc_t beacon_kafka_brokers(beacon_str_t text, beacon_err_t *err);
 beacon_rc_t beacon_kafka_topic(const beacon_template_t *tmpl,
     beacon_err_t *err);
 
+/* Is it a topic's name? */
+bool beacon_kafka_topic_name(beacon_str_t name);
+
 /* Properties that delivery, order or memory rest on, aliases included. */
 bool beacon_kafka_owned(beacon_str_t name);
 

@@ -302,6 +302,8 @@ struct beacond_kafka_s {
     uint64_t                 dead_end;
     uint64_t                 dead;      /* letters that wait */
     uint64_t                 dead_place;
+    uint64_t                 dead_until;        /* what comes meanwhile is not
+                                           tried again */
     uint64_t                 dead_ns;   /* looked for a wish to try again */
     uint32_t                 dead_out;
     uint64_t                 dead_sent[BEACOND_KAFKA_LETTERS];  /* places that

@@ -49,7 +49,18 @@ beacond_dead_head(const char *line, size_t len)
     return root;
 }
 
-/* The message in a line; the value's bytes stand in it. */
+/* One that can be: of another, a producer never hears. */
+static bool
+beacond_dead_topic(const json_t *topic)
+{
+    beacon_str_t  name = { json_string_length(topic),
+                           (const uint8_t *) json_string_value(topic) };
+
+    return name.data != NULL && beacon_kafka_topic_name(name);
+}
+
+/* The message in a line; the value's bytes stand in it.  NULL: somebody has
+   edited it. */
 static json_t *
 beacond_dead_message(const char *line, size_t len, beacond_message_t *message)
 {
@@ -60,18 +71,24 @@ beacond_dead_message(const char *line, size_t len, beacond_message_t *message)
     static const char  name[] = ",\"value\":";
 
     value = strstr(line, name);
-    root = value != NULL ? beacond_dead_head(line, (size_t) (value - line))
-                         : NULL;
 
-    if (json_string_value(json_object_get(root, "topic")) == NULL) {
+    if (value == NULL) {
+        return NULL;
+    }
+
+    root = beacond_dead_head(line, (size_t) (value - line));
+
+    if (!beacond_dead_topic(json_object_get(root, "topic"))) {
         json_decref(root);
         return NULL;
     }
 
     value += sizeof(name) - 1;
 
-    if (line + len < value + 2) {
-        json_decref(root);      /* somebody has edited it */
+    if (line + len < value + sizeof("{}}") || *value != '{'
+        || memcmp(line + len - 3, "}}\n", 3) != 0)
+    {
+        json_decref(root);
         return NULL;
     }
 
@@ -106,7 +123,7 @@ beacond_dead_send(beacond_kafka_t *kafka, const char *line, size_t len)
     }
 
     name = json_string_value(json_object_get(root, "topic"));
-    topic = strlen(name) <= BEACON_KAFKA_TOPIC_MAX && beacond_kafka_alone(kafka)
+    topic = beacond_kafka_alone(kafka)
             ? beacond_kafka_topic_named(kafka, name, strlen(name), true)
             : NULL;
 
@@ -339,6 +356,7 @@ beacond_kafka_dead_turn(beacond_kafka_t *kafka)
 
     if (!kafka->dead_retry) {
         kafka->dead_retry = beacond_dead_wished(kafka);
+        kafka->dead_until = kafka->dead_end;
         kafka->dead_place = 0;
     }
 
@@ -347,13 +365,13 @@ beacond_kafka_dead_turn(beacond_kafka_t *kafka)
     }
 
     while (sent && kafka->dead_out < BEACOND_KAFKA_LETTERS
-           && kafka->dead_place < kafka->dead_end)
+           && kafka->dead_place < kafka->dead_until)
     {
         line = beacond_dead_read(kafka, kafka->dead_place, &len, &again);
 
         if (line == NULL) {
             kafka->dead_place = again ? kafka->dead_place
-                                      : kafka->dead_end;        /* not there */
+                                      : kafka->dead_until;      /* not there */
             break;
         }
 
@@ -365,7 +383,7 @@ beacond_kafka_dead_turn(beacond_kafka_t *kafka)
         free(line);
     }
 
-    if (kafka->dead_place >= kafka->dead_end && kafka->dead_out == 0) {
+    if (kafka->dead_place >= kafka->dead_until && kafka->dead_out == 0) {
         beacond_dead_tried(kafka);
     }
 }

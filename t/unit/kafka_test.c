@@ -91,6 +91,25 @@ test_topics(void)
 }
 
 static void
+test_names(void)
+{
+    char          name[300];
+    beacon_str_t  s = { 249, (const uint8_t *) name };
+
+    memset(name, 'x', sizeof(name));
+    ok(beacon_kafka_topic_name(str("a.b_c-D9")), "a name is one");
+    ok(beacon_kafka_topic_name(str("...")), "so are three dots");
+    ok(beacon_kafka_topic_name(str(".a")), "and a dot before others");
+    ok(beacon_kafka_topic_name(s), "249 bytes are a topic's name");
+    s.len = 250;
+    ok(!beacon_kafka_topic_name(s), "250 are none");
+    ok(!beacon_kafka_topic_name(str("")), "nor is nothing");
+    ok(!beacon_kafka_topic_name(str(".")), "nor a dot");
+    ok(!beacon_kafka_topic_name(str("..")), "nor two");
+    ok(!beacon_kafka_topic_name(str("a/b")), "nor what has a slash");
+}
+
+static void
 test_properties(void)
 {
     ok(beacon_kafka_owned(str("acks")), "acks are Beacon's");
@@ -107,6 +126,7 @@ main(void)
 {
     test_brokers();
     test_topics();
+    test_names();
     test_properties();
 
     return done_testing();
