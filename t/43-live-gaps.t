@@ -122,6 +122,7 @@ def waited():
 
 
 wait_behind(was)
+waits.next(0)
 
 
 def more():

@@ -274,5 +274,22 @@ if 'bytes' in only:
     ok(settles(rig, seconds=20, done=1200),
        'a missing topic of large hits does not stop the other for 30 s')
     ends(rig)
+    rig = rig_of('c-', window=10000, lane='16m')
+    rig.start()
+    pusher = rig.push(4000, wait=False, size=60000)
+    most = 0
+
+    def all_parked():
+        global most
+        sink = rig.sink('kafka')
+        most = max(most, sink.get('in_flight', 0))
+        return sink.get('parked_hits') == 4000
+
+    ok(wait_until(all_parked, 60, 0.05), 'one alone is parked')
+    # 64 MiB held, and as much in librdkafka's queue
+    if not ok(most * 60000 <= 2.2 * (64 << 20),
+              'no more than 64 MiB of it are held meanwhile'):
+        diag('%d of 4000 hits' % most)
+    ends(rig)
 
 done_testing()

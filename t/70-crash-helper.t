@@ -4,6 +4,7 @@ faster than it can drain."""
 
 import os
 import random
+import signal
 import sys
 import time
 

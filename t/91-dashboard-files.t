@@ -3,6 +3,7 @@
 sizes, at whatever address they stand."""
 
 import gzip
+import json
 import os
 import re
 import sys

@@ -5,6 +5,7 @@ through beacon_test."""
 import glob
 import json
 import os
+import pwd
 import random
 import re
 import shutil

@@ -14,6 +14,7 @@ in whole lines.
 """
 
 import atexit
+import glob
 import json
 import os
 import re
@@ -23,7 +24,8 @@ import subprocess
 import tempfile
 import time
 
-from beacon_test import BUILD, Env, diag, like, ok, slow, wait_until
+from beacon_test import (BUILD, Env, diag, like, ok, proc, slow,
+                         wait_until)
 
 HITS = 'n'
 SHIM = os.path.join(os.path.dirname(__file__), 'fault_shim.c')
@@ -72,6 +74,7 @@ class FaultDisk:
                        stderr=subprocess.DEVNULL)
         self.server.terminate()
         self.server.wait()
+
 
 
 class Rig:
