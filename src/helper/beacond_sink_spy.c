@@ -164,28 +164,22 @@ beacond_spy_edge(const uint8_t *text, const beacon_line_t *line)
     return edge;
 }
 
-/* Of at least eight bytes; most have not many more, and memcmp() would take
-   longer to be called. */
+/* Most are of 16 to 32 bytes, where memcmp() takes longer to be called. */
 static inline bool
 beacond_spy_same(const uint8_t *a, const uint8_t *b, size_t len)
 {
-    size_t    i = len - sizeof(uint64_t);
-    uint64_t  x, y;
+    uint64_t  x[4], y[4];
 
-    for ( ;; ) {
-        memcpy(&x, a + i, sizeof(x));
-        memcpy(&y, b + i, sizeof(y));
-
-        if (x != y) {
-            return false;
-        }
-
-        if (i == 0) {
-            return true;
-        }
-
-        i = i > sizeof(x) ? i - sizeof(x) : 0;
+    if (len < 16 || len > 32) {
+        return memcmp(a, b, len) == 0;
     }
+
+    memcpy(x, a, 16);
+    memcpy(y, b, 16);
+    memcpy(x + 2, a + len - 16, 16);
+    memcpy(y + 2, b + len - 16, 16);
+
+    return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3])) == 0;
 }
 
 /* How many lines from this one on have what stands in it between the quote

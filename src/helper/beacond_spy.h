@@ -105,6 +105,10 @@ typedef struct {
 
     beacond_spy_queues_t   queues;
     beacond_spy_chunk_t   *chunk;       /* that is being filled; NULL: none */
+    uint8_t               *next;        /* where, and how much more */
+    ptrdiff_t              left;        /*   it takes: < 1: none */
+    uint8_t               *topic;       /* the run's, in there; */
+    size_t                 topic_len;   /*   0: not yet */
     beacond_spy_chunk_t   *ready;       /* to be filled next */
     _Atomic(beacond_spy_chunk_t *)  spare;      /* I/O threads are done with */
     _Atomic uint32_t       spares;      /* of both */

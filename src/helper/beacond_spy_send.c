@@ -24,8 +24,6 @@ struct beacond_spy_chunk_s {
     beacond_spy_t        *spy;
     beacond_spy_chunk_t  *next;         /* among those that are free */
     size_t                size;         /* of it all */
-    size_t                room;         /* of data */
-    size_t                used;
     uint32_t              messages;
     _Atomic uint32_t      refs;
     uint8_t               data[];
@@ -39,7 +37,7 @@ beacond_spy_keep(beacond_spy_t *spy, beacond_spy_chunk_t *chunk)
 {
     beacond_spy_chunk_t  *head;
 
-    if (chunk->room != BEACOND_SPY_CHUNK
+    if (chunk->size != sizeof(beacond_spy_chunk_t) + BEACOND_SPY_CHUNK
         || atomic_load_explicit(&spy->spares, memory_order_relaxed)
            >= BEACOND_SPY_SPARE)
     {
@@ -88,6 +86,7 @@ beacond_spy_drop(beacond_spy_t *spy)
 
     if (chunk != NULL) {
         spy->chunk = NULL;
+        spy->left = 0;
         beacond_spy_unref(chunk, BEACOND_SPY_REFS - chunk->messages);
     }
 }
@@ -153,27 +152,30 @@ beacond_spy_fresh(beacond_spy_t *spy, size_t need, bool alone)
 
     chunk->spy = spy;
     chunk->size = sizeof(beacond_spy_chunk_t) + room;
-    chunk->room = room;
-    chunk->used = 0;
     chunk->messages = 0;
     atomic_init(&chunk->refs, BEACOND_SPY_REFS);
     spy->given_bytes += chunk->size;
     spy->chunk = chunk;
+    spy->next = chunk->data;
+    spy->left = alone ? 0 : (ptrdiff_t) room;
+    spy->topic_len = 0;
 
     return chunk;
 }
 
-/* The chunk to write so many bytes to, or NULL. */
-static inline beacond_spy_chunk_t *
-beacond_spy_chunk(beacond_spy_t *spy, size_t need)
+/* Is there room for so many bytes, or can it be made? */
+static inline bool
+beacond_spy_room(beacond_spy_t *spy, size_t need)
 {
-    beacond_spy_chunk_t  *chunk = spy->chunk;
+    return (ptrdiff_t) need <= spy->left
+           || beacond_spy_fresh(spy, need, spy->narrow) != NULL;
+}
 
-    if (chunk != NULL && chunk->room - chunk->used >= need && !spy->narrow) {
-        return chunk;
-    }
-
-    return beacond_spy_fresh(spy, need, spy->narrow);
+static inline void
+beacond_spy_written(beacond_spy_t *spy, uint8_t *end)
+{
+    spy->left -= end - spy->next;
+    spy->next = end;
 }
 
 static void
@@ -296,10 +298,9 @@ beacond_spy_stat(beacond_spy_t *spy, const beacon_spy_head_t *head)
         return;
     }
 
-    p = chunk->data + chunk->used;
+    p = chunk->data;
     n = beacon_spy_topic(1, head->site, p);
     len = beacon_spy_head(head, p + n);
-    chunk->used += n + len;
 
     if (!beacond_spy_first(spy, p, n) || !beacond_spy_last(spy, p + n, len)) {
         beacond_spy_reset(spy, zmq_strerror(errno));
@@ -336,18 +337,23 @@ static inline uint8_t *
 beacond_spy_json(const beacond_spy_t *spy, const uint8_t *text,
     const beacon_line_t *line, uint8_t *dst)
 {
-    size_t  rest, len = line->len - 1;
+    size_t  rest, len = line->len - 1, ip = line->ip_offset;
 
     if (spy->ip || line->ip_len == 0) {
         memcpy(dst, text, len);
         return dst + len;
     }
 
-    rest = line->ip_offset + line->ip_len;
-    memcpy(dst, text, line->ip_offset);
-    memcpy(dst + line->ip_offset, text + rest, len - rest);
+    rest = len - ip - line->ip_len;
 
-    return dst + len - line->ip_len;
+    if (ip <= 2 * BEACOND_SPY_WIDE && rest >= BEACOND_SPY_WIDE) {
+        memcpy(dst, text, 2 * BEACOND_SPY_WIDE);
+
+    } else {
+        memcpy(dst, text, ip);
+    }
+
+    return (uint8_t *) mempcpy(dst + ip, text + len - rest, rest);
 }
 
 /* What is the same in all of the run, unless it was in the last one, too. */
@@ -355,6 +361,8 @@ static void
 beacond_spy_begin(beacond_spy_t *spy, const beacond_spy_run_t *run)
 {
     beacon_spy_head_t  head;
+
+    spy->topic_len = 0;
 
     if (run->feed == spy->feed && run->at == spy->at && spy->prefix_len > 0) {
         return;
@@ -404,41 +412,50 @@ beacond_spy_head(beacond_spy_t *spy, uint64_t seq, beacon_str_t visitor,
     return beacond_spy_copy(dst, visitor.data, visitor.len);
 }
 
-/* Topic, head and line, one behind the other; 64 bytes behind a line may be
-   loaded, and are free behind what is written. */
-static inline BEACOND_SPY_HOT bool
-beacond_spy_hit(beacond_spy_t *spy, const beacond_batch_t *batch,
-    const beacond_line_t *line, uint64_t seq)
+/* A run's stands once in a chunk. */
+static inline void
+beacond_spy_topic(beacond_spy_t *spy, const uint8_t *text,
+    const beacon_line_t *line)
 {
-    uint8_t              *topic, *head, *json, *end, hash[BEACOND_SPY_WIDE];
-    beacon_str_t          visitor;
-    const uint8_t        *text = batch->arena + line->offset;
-    beacond_spy_chunk_t  *chunk;
+    beacon_str_t  site = { line->site_len, text + line->site_offset };
 
-    if (line->line.len > BEACON_SPY_MAX) {
+    if (spy->topic_len == 0) {
+        spy->topic = spy->next;
+        spy->topic_len = beacon_spy_topic(0, site, spy->topic);
+        beacond_spy_written(spy, spy->topic + spy->topic_len);
+    }
+}
+
+/* Head and line, one behind the other; 64 bytes behind a line may be loaded,
+   and are free behind what is written. */
+static inline BEACOND_SPY_HOT bool
+beacond_spy_hit(beacond_spy_t *spy, const uint8_t *text,
+    const beacon_line_t *line, uint64_t seq)
+{
+    uint8_t       *head, *json, *end, hash[BEACOND_SPY_WIDE];
+    beacon_str_t   visitor;
+
+    if (line->len > BEACON_SPY_MAX) {
         spy->large++;
         return false;
     }
 
-    visitor = beacond_spy_visitor(spy, text, &line->line, hash);
-    chunk = beacond_spy_chunk(spy, sizeof("hit//") + line->line.site_len
-                                   + BEACON_SPY_HEAD + visitor.len
-                                   + line->line.len + BEACOND_SPY_WIDE);
-    if (chunk == NULL) {
+    visitor = beacond_spy_visitor(spy, text, line, hash);
+
+    if (!beacond_spy_room(spy, BEACON_SPY_TOPIC + BEACON_SPY_HEAD + visitor.len
+                               + line->len + BEACOND_SPY_WIDE))
+    {
         spy->dropped++;
         return false;
     }
 
-    topic = chunk->data + chunk->used;
-    memcpy(topic, "hit/", 4);
-    head = beacond_spy_copy(topic + 4, text + line->line.site_offset,
-                            line->line.site_len);
-    *head++ = '/';
+    beacond_spy_topic(spy, text, line);
+    head = spy->next;
     json = beacond_spy_head(spy, seq, visitor, head);
-    end = beacond_spy_json(spy, text, &line->line, json);
-    chunk->used += (size_t) (end - topic);
+    end = beacond_spy_json(spy, text, line, json);
+    beacond_spy_written(spy, end);
 
-    if (!beacond_spy_first(spy, topic, (size_t) (head - topic))
+    if (!beacond_spy_first(spy, spy->topic, spy->topic_len)
         || !beacond_spy_frame(spy, head, (size_t) (json - head))
         || !beacond_spy_last(spy, json, (size_t) (end - json)))
     {
@@ -454,13 +471,16 @@ void
 beacond_spy_hits(beacond_spy_t *spy, const beacond_batch_t *batch,
     const beacond_spy_run_t *run)
 {
-    uint32_t               i, sent = 0;
-    const beacond_line_t  *lines = &batch->lines[run->first];
+    uint64_t               seq = run->seq, sent = 0;
+    const beacond_line_t  *line, *end;
 
     beacond_spy_begin(spy, run);
+    line = &batch->lines[run->first];
+    end = line + run->n;
 
-    for (i = 0; i < run->n && beacond_spy_wanted(spy); i++) {
-        sent += beacond_spy_hit(spy, batch, &lines[i], run->seq + i);
+    for ( /* void */ ; line < end && spy->socket != NULL; line++) {
+        sent += beacond_spy_hit(spy, batch->arena + line->offset, &line->line,
+                                seq++);
     }
 
     spy->sent += sent;

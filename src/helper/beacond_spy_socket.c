@@ -237,6 +237,10 @@ beacond_spy_hear(beacond_spy_t *spy)
     beacond_spy_peers(spy, &added);
     spy->narrow &= spy->subscribers > 0;
 
+    if (spy->narrow) {
+        spy->left = 0;
+    }
+
     if (spy->subscriptions > BEACOND_SPY_SUBSCRIPTIONS
         || spy->topics > BEACOND_SPY_TOPICS)
     {
