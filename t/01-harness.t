@@ -2,7 +2,6 @@
 """The harness is tested itself: a test that leaves something behind, or whose
 nginx complains, must fail, and clean up."""
 
-import glob
 import os
 import re
 import subprocess

@@ -216,9 +216,11 @@ if os.geteuid() == 0 and subprocess.run(MOUNT, check=False).returncode == 0:
     conf.bad('%s size=60m;' % spool[:-1], 'is full', 'beacon_spool',
              'also if it wants less than a segment')
     conf.good('%s size=30m;' % spool[:-1], 'unless there is room for that')
-    with open(disk + '/it/journal.0', 'wb') as file:
-        file.write(b'x')
-    conf.good(spool, 'one that is full of what is spooled is accepted')
+    for name in ('journal.0', 'kafka.dead', 'kafka.parked'):
+        with open(os.path.join(disk, 'it', name), 'wb') as file:
+            file.write(b'x')
+        conf.good(spool, 'one that is full of %s is accepted' % name)
+        os.unlink(file.name)
     subprocess.run(['mount', '-o', 'remount,ro', disk], check=True)
     conf.bad(spool, 'is on a file system that is read-only', 'beacon_spool',
              'on a read-only one it is refused')
@@ -227,6 +229,6 @@ if os.geteuid() == 0 and subprocess.run(MOUNT, check=False).returncode == 0:
              'also where its directory is yet to be made')
     subprocess.run(['umount', disk], check=True)
 else:
-    skip('no mount here', 7)
+    skip('no mount here', 9)
 
 done_testing()

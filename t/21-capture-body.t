@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """POST: bodies of every kind, framing and size."""
 
-import json
 import os
 import socket
 import subprocess

@@ -262,7 +262,7 @@ like(log, r'(?m)^/page \[-\]\[\]\[\]$', 'a location without beacon has none')
 
 # ---- a full ring
 
-full, full_ring = capture_env(ring_options='lane_size=64k', server='''
+full, _ = capture_env(ring_options='lane_size=64k', server='''
     location = /vid { beacon gif; beacon_site shop; beacon_cookie vid;
                       beacon_visitor $beacon_cookie; }
 ''')

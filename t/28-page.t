@@ -195,8 +195,7 @@ def page(port, target, **options):
     return re.sub(rb'\r\nDate: [^\r]*', b'', raw)
 
 
-def same(target, times=1, name='', query='?site=shop', recorded=True,
-         **options):
+def same(target, times=1, name='', query='?site=shop', **options):
     """The page is the same with beacon on; times hits are recorded."""
     what = name or target
     count.since()

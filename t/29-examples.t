@@ -69,7 +69,6 @@ is_(sorted(h['site'] for h in hits(2)), ['other', 'shop'],
 # ---- rollout.conf
 
 port = ports['rollout.conf']
-captured = set()
 for i in range(300):
     address = '192.0.2.%d' % (i % 250)
     agent = 'agent %d' % i

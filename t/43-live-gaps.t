@@ -122,7 +122,6 @@ def waited():
 
 
 wait_behind(was)
-waits.next(0)
 
 
 def more():

@@ -4,7 +4,6 @@
 import json
 import os
 import stat
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))

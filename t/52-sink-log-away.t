@@ -27,7 +27,9 @@ def die(rig):
 
 
 def umount(point):
-    return subprocess.run(['umount', point]).returncode == 0
+    """Also where the helper just looks at what is there."""
+    return wait_until(lambda: subprocess.run(
+        ['umount', point], stderr=subprocess.DEVNULL).returncode == 0)
 
 
 def log(spool=True):

@@ -5,7 +5,6 @@ headers, topics; and what the status says of it."""
 import datetime
 import json
 import os
-import re
 import signal
 import stat
 import sys

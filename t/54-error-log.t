@@ -88,7 +88,7 @@ class Mute(Rig):
         return wait_until(lambda: 'DISPLACED' in self.ask())
 
     def adopt(self):
-        name = self.configure()
+        self.configure()
         return 'ADOPTED' in self.ask('ADOPT %d' % self.generation)
 
     def quarrel(self, times):

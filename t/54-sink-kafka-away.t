@@ -3,7 +3,6 @@
 waited for, or lost and counted, but never taken for delivered; and nobody else
 is concerned."""
 
-import json
 import os
 import shutil
 import sys

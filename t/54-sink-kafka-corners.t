@@ -21,19 +21,16 @@ only = os.environ.get('ONLY', 'dot spool reboot many removed '
                       'letters edited').split()
 
 
-def rig_of(topic, log=True, properties=(), **options):
-    rig = Rig(spool=True, lane='16m', **options)
+def rig_of(topic):
+    rig = Rig(spool=True, lane='16m')
     rig.sinks = [
         {'type': 'log', 'name': 'log', 'at': 'test:1',
          'path': os.path.join(rig.logs, rig.path)},
         {'type': 'kafka', 'name': 'kafka', 'at': 'test:5',
          'brokers': kafka.plain, 'topic': topic, 'window': 400,
          'key': '$beacon_arg_n', 'properties': [
-             {'name': name, 'value': value, 'at': 'test:6'}
-             for name, value in (('compression.codec', 'none'),
-                                 *properties)]}]
-    if not log:
-        del rig.sinks[0]
+             {'name': 'compression.codec', 'value': 'none',
+              'at': 'test:6'}]}]
     return rig
 
 
@@ -77,14 +74,14 @@ if 'dot' in only:
 
 if 'spool' in only:
     rig = parking('b-$beacon_site')
-    former, rig.spool = rig.spool, os.path.join(rig.top, 'spool-2')
+    rig.spool = os.path.join(rig.top, 'spool-2')
     os.mkdir(rig.spool)
     ok(rig.reload(), 'a reload with another spool')
     rig.says('old configuration stays', 'is not taken while they are in it')
     kafka.create('b-s0')
     ok(settles(rig, done=1000, pending=0, lost=0), 'they are delivered')
     ok(wait_until(lambda: rig.reload() and ' is in use' in rig.error_text(),
-                  20, 0.2), 'then it is')
+                  20, 0.2), 'then it is')     # said of a reload alone
     rig.push(1000, sites=2)
     ok(settles(rig, done=1500, parked_hits=500, lost=0),
        'hits of another topic are parked')

@@ -191,7 +191,7 @@ def fatal():
     rig.start()
     rig.push(1000)
     ok(rig.wait(name='kafka'), 'fatal errors: hits flow before')
-    deaths = made = 0
+    deaths = 0
     for n in range(count(6, 60)):
         told = rig.error_text().count('a new producer is made')
         mock.ask('push', Mock.PRODUCE, *[Mock.OUT_OF_ORDER] * 4)
@@ -201,7 +201,6 @@ def fatal():
             ok(wait_until(lambda: rig.error_text().count(
                 'a new producer is made') > told, 20, 0.002),
                'a fatal error, %d' % n)
-            made += 1
         time.sleep(random.random() * 0.3)
         rig.kill()
         deaths += 1

@@ -5,7 +5,6 @@ subscribers, and what a reload, a death and a new start do to it."""
 import json
 import os
 import re
-import signal
 import stat
 import sys
 

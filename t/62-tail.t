@@ -253,7 +253,8 @@ send(1, PLAIN, feed=b'00000000000000a4', visitor=b'end')
 ok(tail.told(' end ', 'lines'), '3,000 mutated hits do it no harm')
 ok(not any(re.search(rb'[\x00-\x1f\x7f]', line) for line in tail.lines),
    'nor the terminal')
-ok(wait_until(lambda: any(b'"data":' in line for line in raw.lines)),
+ok(wait_until(lambda: any(b'"data":' in line for line in raw.lines)
+              and any(b'"visitor":"end"' in line for line in brief.lines)),
    'JSON with tabs between its tokens')
 
 

@@ -239,10 +239,10 @@ ok(wait_until(lambda: master.store().hits() == 1, 20),
 ok(wait_until(lambda: 'last_error' not in master.status(), 10), 'all is well')
 is_(master.stop(), 0, 'the master ends')
 remove(master)
+os.unlink(path)
 
 # ---- more edges than there are descriptors
 
-path = os.path.join('/tmp', 'beacon-test-%d.sock' % os.getpid())
 master = Master(bind=['ipc://' + path])
 master.start(nofile=200)
 ok(master.up() and wait_until(lambda: os.path.exists(path), 10),

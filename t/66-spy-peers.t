@@ -9,7 +9,6 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))
 from beacon_test import *
-from beacon_spy import Subscriber
 from beacon_collect import Feed, Master, remove
 from beacon_spy_rig import MB, SpyRig, flood, lure
 

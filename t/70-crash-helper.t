@@ -4,7 +4,6 @@ faster than it can drain."""
 
 import os
 import random
-import signal
 import sys
 import time
 

@@ -103,9 +103,9 @@ for _ in range(count(1, 100)):
                       '%%LOG%%2/all.jsonl name=slow sync=off'])
     env = trial.env
     env.allow('exited on signal 9')
-    slow = env.log + '2'
-    os.makedirs(slow)
-    disk = FaultDisk(slow, '-o', 'allow_other') if os.geteuid() == 0 else None
+    other = env.log + '2'
+    os.makedirs(other)
+    disk = FaultDisk(other, '-o', 'allow_other') if os.geteuid() == 0 else None
     if not disk or not disk.server:
         disk = None
         diag('no FUSE here: no log stalls')

@@ -19,7 +19,7 @@ import oracle                                   # noqa: E402
 
 seed()
 
-LAYOUT_AT, LANES_AT, LANE_SIZE_AT = 8, 12, 24
+LAYOUT_AT, LANE_SIZE_AT = 8, 24
 
 
 def content(path):
@@ -131,7 +131,7 @@ env.allow('.')
 
 # ---- rings that are not ours to read, found by a whole nginx
 
-def other(damage, what, undrained=True):
+def other(damage, what):
     """Hits in a ring, damage done to its file, and nginx started on it."""
     trial = Trial(sample=False, follow=False,
                   ring_options='lane_size=1m lanes=6')
@@ -140,7 +140,7 @@ def other(damage, what, undrained=True):
     load = Load(env, count=500, connections=8)
     load.wait()
     env.wait_drained()
-    stopped = env.kill_helper(signal.SIGSTOP)
+    env.kill_helper(signal.SIGSTOP)
     load = Load(env, count=500, connections=8)
     load.wait()
     env.kill_everything()

@@ -4,7 +4,6 @@ kept, as a reboot does."""
 
 import os
 import shutil
-import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),

@@ -3,7 +3,6 @@
 sizes, at whatever address they stand."""
 
 import gzip
-import json
 import os
 import re
 import sys

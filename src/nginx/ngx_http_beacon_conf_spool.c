@@ -190,13 +190,14 @@ ngx_http_beacon_conf_spool_stat(ngx_conf_t *cf, ngx_str_t *name,
 }
 
 
-/* Does a spool lie there already? */
+/* Does a spool lie there already?  Kafka's parked hits are part of it. */
 
 static ngx_uint_t
 ngx_http_beacon_conf_spool_holds(ngx_str_t *name)
 {
-    ngx_dir_t   dir;
-    ngx_uint_t  found;
+    u_char      *entry;
+    ngx_dir_t    dir;
+    ngx_uint_t   found;
 
     if (ngx_open_dir(name, &dir) == NGX_ERROR) {
         return 0;
@@ -205,7 +206,10 @@ ngx_http_beacon_conf_spool_holds(ngx_str_t *name)
     found = 0;
 
     while (!found && ngx_read_dir(&dir) == NGX_OK) {
-        found = ngx_strncmp(ngx_de_name(&dir), "journal.", 8) == 0;
+        entry = ngx_de_name(&dir);
+        found = ngx_strncmp(entry, "journal.", 8) == 0
+                || ngx_strstr(entry, ".parked") != NULL
+                || ngx_strstr(entry, ".dead") != NULL;
     }
 
     (void) ngx_close_dir(&dir);

@@ -186,7 +186,7 @@ def cpu_rows(place):
 
 
 def kill_rows(place):
-    times, refused, failed = [], 0, 0
+    times = []
     system = System(place)
     kills = 3 if QUICK else 9
     rate = 20000

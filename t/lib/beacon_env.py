@@ -5,7 +5,6 @@ through beacon_test."""
 import glob
 import json
 import os
-import pwd
 import random
 import re
 import shutil

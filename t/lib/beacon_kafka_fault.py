@@ -253,7 +253,7 @@ class Mock:
     """build/mock_kafka, for errors that a real broker will not give."""
 
     OUT_OF_ORDER, TOO_LARGE, NOT_LEADER, TIMED_OUT, TOO_FEW = 45, 10, 6, 7, 19
-    UNKNOWN_PRODUCER, AUTHORIZATION, INVALID = 59, 31, 87
+    AUTHORIZATION = 31
     PRODUCE, INIT = 0, 22
 
     def __init__(self, brokers=1):

@@ -14,7 +14,6 @@ in whole lines.
 """
 
 import atexit
-import glob
 import json
 import os
 import re
@@ -24,8 +23,7 @@ import subprocess
 import tempfile
 import time
 
-from beacon_test import (BUILD, Env, diag, like, ok, proc, slow,
-                         wait_until)
+from beacon_test import BUILD, Env, diag, like, ok, slow, wait_until
 
 HITS = 'n'
 SHIM = os.path.join(os.path.dirname(__file__), 'fault_shim.c')
@@ -74,7 +72,6 @@ class FaultDisk:
                        stderr=subprocess.DEVNULL)
         self.server.terminate()
         self.server.wait()
-
 
 
 class Rig:

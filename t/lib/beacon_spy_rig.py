@@ -41,7 +41,7 @@ def pour(sock, data, most, end=None):
 
 
 def flood(endpoint, data, most, kind=b'SUB', end=None):
-    """A peer that comes and does so."""
+    """A peer that connects and pours."""
     with socket.socket(socket.AF_UNIX) as sock:
         try:
             greet(sock, endpoint, kind)
@@ -53,7 +53,7 @@ def flood(endpoint, data, most, kind=b'SUB', end=None):
 
 
 def lure(endpoint, data, most):
-    """A publisher that others connect to, and does so to the first."""
+    """A publisher that others connect to, and that pours into the first."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(endpoint[6:])
         listener.listen()
