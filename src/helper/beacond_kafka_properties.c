@@ -42,7 +42,6 @@ static const beacond_property_set_t  beacond_properties_defaults[] = {
     { "socket.keepalive.enable", "true" },
     { "socket.nagle.disable", "true" },
     { "socket.timeout.ms", "30000" },
-    { "statistics.interval.ms", "2000" },
     { "topic.metadata.propagation.max.ms", "3000" },
     { "topic.metadata.refresh.interval.ms", "10000" },
     { NULL, NULL }
@@ -54,6 +53,7 @@ static const beacond_property_set_t  beacond_properties_owned[] = {
     { "message.timeout.ms", "0" },
     { "partitioner", "murmur2_random" },
     { "log.queue", "true" },
+    { "statistics.interval.ms", "2000" },
     { NULL, NULL }
 };
 
