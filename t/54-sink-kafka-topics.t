@@ -125,7 +125,9 @@ for name in ('acl', 'miss'):
 
 # deleted, and created again: lost at most what was acknowledged into it
 kafka.delete('miss.there')
-time.sleep(2)
+ok(wait_until(lambda: 'miss.there' not in kafka.ask('count'), 60),
+   'a topic goes')
+time.sleep(2)                           # hits come for it meanwhile
 kafka.create('miss.there')
 ok(wait_until(lambda: kafka.count('miss.there') > 200, 60),
    'a topic deleted and created again fills again')

@@ -126,8 +126,8 @@ class Browser:
         self.driver = webdriver.Chrome(
             options=options, service=Loopback(
                 DRIVER, env={**os.environ, 'HOME': home, 'TMPDIR': home}))
-        self.driver.set_script_timeout(30)
-        self.driver.set_page_load_timeout(30)
+        self.driver.set_script_timeout(30 * t.slow())
+        self.driver.set_page_load_timeout(30 * t.slow())
 
     def get(self, url):
         self.driver.get(url)
