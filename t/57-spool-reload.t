@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """A reload brings a spool that holds hits already: sinks that run get what
 they lack of them, once.  Or one that is empty, to sinks that have read another
-before."""
+before.  One that holds hits is left when it is empty, whoever is killed."""
 
 import glob
+import json
 import os
 import shutil
 import signal
@@ -127,6 +128,85 @@ lag(rig, 'the second')
 rig.spool = os.path.join(rig.top, 'spool')
 ok(rig.reload(), 'a reload brings the first again')
 lag(rig, 'the first again')
+is_(rig.stop(), 0, 'the helper ends well')
+rig.remove()
+
+# ---- one that holds hits is not left, by a reload, a kill and a start
+
+
+def uses(rig):
+    """What the last configuration in use has, as the helper notes it."""
+    try:
+        with open(os.path.join(rig.ring, 'beacond.spool'),
+                  encoding='utf-8') as file:
+            return json.load(file)['dir']
+    except OSError:
+        return None
+
+
+def spooling(rig, what):
+    """A log that cannot write, and hits of it that no ring holds."""
+    os.rename(rig.logs, rig.logs + '.away')
+    rig.push(6000)
+    ok(rig.wait(name='ids') and wait_until(lambda: journals(rig)),
+       '%s: one sink has the hits, one lags' % what)
+
+
+def whole(rig, what):
+    """And in the end it has all, once and in order."""
+    os.rename(rig.logs + '.away', rig.logs)
+    ok(rig.up() and wait_until(lambda: rig.sink()['pending'] == 0, 30),
+       '%s: it catches up' % what)
+    rig.check('%s: it has all of them' % what)
+    ok(wait_until(lambda: uses(rig) == rig.spool, 30),
+       '%s: then the spool is what is configured' % what)
+    is_([(sink['done'], sink['lost']) for sink
+         in rig.books()['sinks'].values()], [(rig.next, 0)] * 2,
+        '%s: nothing is lost' % what)
+    is_(rig.books()['accepted'], rig.next, '%s: each hit was accepted once'
+        % what)
+
+
+rig = Rig(spool=True, lane='256k', lanes=4)
+rig.sinks = [{'type': 'log', 'name': 'log', 'at': 'test:5',
+              'path': os.path.join(rig.logs, 'all.jsonl')},
+             {'type': 'ids', 'name': 'ids', 'at': 'test:6',
+              'path': os.path.join(rig.top, 'ids')}]
+first, second = rig.spool, os.path.join(rig.top, 'another')
+rig.start()
+rig.push(100)
+ok(rig.wait(), 'a log runs')
+for what, spool in (('another spool', second), ('none', None),
+                    ('the first', first)):
+    used = rig.spool
+    if not used:                # what cannot be left has to be there
+        rig.spool = used = second
+        ok(rig.reload(), 'a reload brings one again')
+    spooling(rig, 'a reload with ' + what)
+    rig.spool = spool
+    ok(rig.reload(), 'a reload with %s' % what)
+    rig.push(1000)
+    is_(uses(rig), used, '%s: hits are where they are found' % what)
+    rig.kill()
+    rig.start()
+    ok(rig.up(), '%s: the next helper comes' % what)
+    rig.push(1000)
+    ok(rig.wait(name='ids'), '%s: and takes hits' % what)
+    is_(uses(rig), used, '%s: it has the spool that holds hits' % what)
+    whole(rig, what)
+
+# ---- unless it is gone
+
+spooling(rig, 'a spool that goes')
+rig.kill()
+os.rename(rig.logs + '.away', rig.logs)
+shutil.rmtree(first)
+rig.spool = second
+rig.start()
+ok(rig.up() and wait_until(lambda: rig.sink()['pending'] == 0),
+   'a start without it goes by the configuration')
+ok(rig.sink()['lost'] > 0, 'what was in it is counted lost')
+rig.balance('the books balance')
 is_(rig.stop(), 0, 'the helper ends well')
 rig.remove()
 

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """At random moments the helper is killed, stopped for a while or told to read
-its configuration, nginx reloads, a worker is killed, and one of two logs has a
-disk that stalls or fails.  Then both logs have every hit, once.
+its configuration, nginx reloads, with another spool too, a worker is killed, or
+everything, and one of two logs has a disk that stalls or fails.  Then both logs
+have every hit, once, and no hit was accepted twice.
 
 BEACON_SEED gives the same moments again; what was done is printed."""
 
@@ -20,15 +21,19 @@ from beacon_rig import FaultDisk                # noqa: E402
 seed()
 
 
+SPOOLS = ['%%SPOOL%%' + which + ' size=1g min_free=0%' for which in ('', '-2')]
+
+
 class Faults:
     """What may happen, each by its name."""
 
-    def __init__(self, env, disk):
-        self.env, self.disk = env, disk
+    def __init__(self, trial, disk):
+        self.trial, self.env, self.disk = trial, trial.env, disk
         self.began = time.monotonic()
         self.kinds = [self.kill_helper, self.kill_helper, self.stop_helper,
-                      self.hup_helper, self.reload, self.kill_worker,
-                      self.kill_manager, self.pause]
+                      self.hup_helper, self.reload, self.respool,
+                      self.kill_worker, self.kill_manager, self.kill_all,
+                      self.pause]
         if disk:
             self.kinds += [self.stall, self.stall, self.fail]
 
@@ -59,11 +64,23 @@ class Faults:
         for pid in self.to_helper(signal.SIGSTOP):
             time.sleep(random.uniform(0, 1.5))
             self.one([self.kill_helper, self.kill_worker, self.reload,
-                      self.pause])
+                      self.respool, self.pause])
             self.env.kill(signal.SIGCONT, pid)
 
     def reload(self):
         self.env.kill(signal.SIGHUP)
+
+    def respool(self):
+        """One of two; the other may hold hits."""
+        self.env.configure(spool=random.choice(SPOOLS))
+        self.reload()
+
+    def kill_all(self):
+        """With its disk there: a start looks at it."""
+        self.env.kill_everything()
+        time.sleep(random.choice([0, random.uniform(0, 0.5)]))
+        self.env.start(ready=False)
+        self.trial.more()
 
     def kill_worker(self):
         pids = self.env.worker_pids()
@@ -80,14 +97,14 @@ class Faults:
         self.disk.freeze()
         time.sleep(random.uniform(0, 2))
         self.one([self.kill_helper, self.stop_helper, self.reload,
-                  self.kill_worker, self.pause])
+                  self.respool, self.kill_worker, self.pause])
         self.disk.freeze(False)
 
     def fail(self):
         self.disk.fail(*random.sample(['write', 'short', 'fsync', 'open'], 2))
         time.sleep(random.uniform(0, 2))
         self.one([self.kill_helper, self.stop_helper, self.reload,
-                  self.stall])
+                  self.respool, self.stall])
         self.disk.repair()
 
 
@@ -97,7 +114,7 @@ def ids(env, pattern):
 
 for _ in range(count(1, 100)):
     trial = Trial(ring_options='lane_size=512k',
-                  spool='%%SPOOL%% size=1g min_free=0%',
+                  spool=SPOOLS[0],
                   load={'rate': 1500, 'connections': 8}, log=[
                       '%%LOG%%/$beacon_site.jsonl sync=off',
                       '%%LOG%%2/all.jsonl name=slow sync=off'])
@@ -111,7 +128,7 @@ for _ in range(count(1, 100)):
         diag('no FUSE here: no log stalls')
     try:
         trial.start()
-        faults = Faults(env, disk)
+        faults = Faults(trial, disk)
         while time.monotonic() - faults.began < count(8, 16):
             time.sleep(random.expovariate(1 / 0.3))
             faults.one()
@@ -119,6 +136,8 @@ for _ in range(count(1, 100)):
         is_([(name, sink['lost'], sink['pending']) for name, sink
              in status['sinks'].items() if sink['lost'] or sink['pending']],
             [], 'nothing is lost, nothing is pending')
+        is_(status['capture']['accepted'], len(set(ids(env, '*.jsonl'))),
+            'and each hit was accepted once')
         all_of_them = ids(env, '*.jsonl')
         is_(len(set(all_of_them)), len(all_of_them), 'each hit is there once')
         ok(ids(env, '../log2/all.jsonl') == all_of_them,

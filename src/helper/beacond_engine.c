@@ -330,6 +330,30 @@ beacond_engine_drained(beacond_engine_t *engine, uint64_t *left)
     return !owned && n == 0;
 }
 
+bool
+beacond_engine_spool_empty(beacond_engine_t *engine)
+{
+    bool      empty;
+    uint32_t  i;
+
+    if (engine->spool == NULL) {
+        return true;
+    }
+
+    empty = beacond_spool_used(engine->spool) == 0
+            && beacond_spool_taken(engine->spool) == 0;
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < engine->nsinks; i++) {
+        empty &= engine->sinks[i]->mode != BEACOND_STARTING;
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    return empty;
+}
+
 void
 beacond_engine_destroy(beacond_engine_t *engine)
 {

@@ -1,5 +1,5 @@
 /*
- * The engine: readers, batches, sinks, spool and the keeper, behind seven
+ * The engine: readers, batches, sinks, spool and the keeper, behind eight
  * calls.  main() calls them from one thread; it needs no turn of its own: all
  * that goes on happens in the engine's threads.
  *
@@ -18,6 +18,8 @@
 #include "beacon.h"
 #include "beacon_counters.h"
 #include "beacond_conf.h"
+
+#include <stdbool.h>
 
 typedef struct beacond_engine_s  beacond_engine_t;
 
@@ -57,6 +59,10 @@ void beacond_engine_stop(beacond_engine_t *engine, int ms);
  * resumes is not waited for: the ring keeps what it lacks for its successor.
  */
 int beacond_engine_drained(beacond_engine_t *engine, uint64_t *left);
+
+/* May the spool be left?  It has no hits and no files of sinks, all of which
+   have loaded; or there is none. */
+bool beacond_engine_spool_empty(beacond_engine_t *engine);
 
 /* Flushes and destroys the sinks, publishes the last books, joins all.  One
    that resumes first takes what is in its queue. */

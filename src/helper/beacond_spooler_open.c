@@ -1,6 +1,7 @@
 /* Opening a spool, at start and when a reload brings one; closing. */
 
 #include "beacond_parts.h"
+#include "beacond_spool_last.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -348,6 +349,7 @@ beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
     {
         beacond_spool_limits(engine->spool, conf->spool_size,
                              conf->spool_min_free);
+        beacond_spool_last_note(conf);
         return BEACON_OK;
     }
 
@@ -375,6 +377,7 @@ beacond_spooler_open(beacond_engine_t *engine, const beacond_conf_t *conf,
     }
 
     beacond_schemas_spool(engine->schemas, conf->spool);
+    beacond_spool_last_note(conf);
 
     pthread_mutex_lock(&engine->mutex);
     beacond_spooler_change(engine, spool);

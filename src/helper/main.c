@@ -22,6 +22,7 @@
 #include "beacond_options.h"
 #include "beacond_point.h"
 #include "beacond_process.h"
+#include "beacond_spool_last.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -49,6 +50,7 @@ enum {
 #define BEACOND_TERM_MS     2000        /* SIGTERM, SIGINT */
 #define BEACOND_GRACE_MS    1000        /* for a successor to adopt us; for
                                            sinks that do not end */
+#define BEACOND_SPOOL_MS    10000       /* between attempts to leave one */
 #define BEACOND_GONE_MS     10000       /* without a directory, see above */
 
 /*
@@ -77,6 +79,8 @@ typedef struct {
     beacond_control_t   control;
     beacond_state_e     state;
     int64_t             deadline_ms;    /* of this state */
+    bool                last_spool;     /* conf has that instead of its own */
+    int64_t             spool_ms;       /* not to be left before */
     int64_t             gone_ms;        /* the directory was found gone at;
                                            0: it is there */
     bool                firm;           /* no lingering: a signal, or STOP 0,
@@ -159,7 +163,7 @@ static beacon_rc_t
 beacond_reconfigure(beacond_t *b, beacon_err_t *err)
 {
     beacon_rc_t      rc;
-    beacond_conf_t  *conf;
+    beacond_conf_t  *conf, *with;
 
     conf = beacond_read(b, err);
 
@@ -167,6 +171,14 @@ beacond_reconfigure(beacond_t *b, beacon_err_t *err)
         beacond_log(BEACOND_ERROR, "the old configuration stays: %s",
                     err->text);
         return BEACON_INVALID;
+    }
+
+    with = beacond_engine_spool_empty(b->engine)
+           ? NULL : beacond_spool_last_with(conf, b->conf);
+
+    if (with != NULL) {
+        beacond_conf_destroy(conf);
+        conf = with;
     }
 
     rc = beacond_engine_configure(b->engine, conf, err);
@@ -179,6 +191,7 @@ beacond_reconfigure(beacond_t *b, beacon_err_t *err)
     }
 
     b->conf = conf;
+    b->last_spool = with != NULL;
     beacond_log(BEACOND_NOTICE, "configuration %" PRIu64 " is in use",
                 conf->generation);
     beacond_former_tell(conf);
@@ -272,6 +285,32 @@ static const beacond_control_ops_t  beacond_control_ops = {
 
 /* Start. */
 
+/* The spool of before, where it holds hits, comes first; where it cannot be
+   used, the one that is configured has to do. */
+static beacon_rc_t
+beacond_make(beacond_t *b, beacon_err_t *err)
+{
+    beacond_conf_t  *conf = beacond_spool_last_conf(b->conf);
+
+    if (conf != NULL) {
+        b->engine = beacond_engine_create(conf, &b->counters, err);
+
+        if (b->engine != NULL) {
+            beacond_conf_destroy(b->conf);
+            b->conf = conf;
+            b->last_spool = true;
+            return BEACON_OK;
+        }
+
+        beacond_log(BEACOND_ERROR, "it cannot be used: %s", err->text);
+        beacond_conf_destroy(conf);
+    }
+
+    b->engine = beacond_engine_create(b->conf, &b->counters, err);
+
+    return b->engine != NULL ? BEACON_OK : BEACON_SYS;
+}
+
 static beacon_rc_t
 beacond_open(beacond_t *b, beacon_err_t *err)
 {
@@ -305,13 +344,7 @@ beacond_open(beacond_t *b, beacon_err_t *err)
     BEACOND_POINT("start");
     rc = beacon_counters_attach(b->dir, (uid_t) -1, (gid_t) -1, &b->counters,
                                 err);
-    if (rc != BEACON_OK) {
-        return BEACON_SYS;
-    }
-
-    b->engine = beacond_engine_create(b->conf, &b->counters, err);
-
-    if (b->engine == NULL) {
+    if (rc != BEACON_OK || beacond_make(b, err) != BEACON_OK) {
         return BEACON_SYS;
     }
 
@@ -444,6 +477,18 @@ beacond_leaving(beacond_t *b, int64_t now_ms)
     b->state = BEACOND_LINGERING;
 }
 
+/* From the spool of before, once it is empty, to the one that is configured. */
+static void
+beacond_leave_spool(beacond_t *b, int64_t now_ms)
+{
+    beacon_err_t  err;
+
+    if (now_ms >= b->spool_ms && beacond_engine_spool_empty(b->engine)) {
+        b->spool_ms = now_ms + BEACOND_SPOOL_MS;
+        (void) beacond_reconfigure(b, &err);
+    }
+}
+
 static void
 beacond_loop(beacond_t *b)
 {
@@ -480,6 +525,9 @@ beacond_loop(beacond_t *b)
 
         if (b->state != BEACOND_RUNNING) {
             beacond_leaving(b, now_ms);
+
+        } else if (b->last_spool) {
+            beacond_leave_spool(b, now_ms);
         }
     }
 }
