@@ -104,7 +104,8 @@ for directive in (PROPERTY + ' linger.ms 5;', FILE + ' x;'):
              '%s belongs to the one above it' % directive.split()[0])
 OWNED = ('bootstrap.servers', 'metadata.broker.list', 'acks',
          'request.required.acks', 'enable.idempotence', 'message.timeout.ms',
-         'delivery.timeout.ms', 'partitioner', 'queue.buffering.max.messages')
+         'delivery.timeout.ms', 'partitioner', 'queue.buffering.max.messages',
+         'topic.acks', 'topic.partitioner', 'test.mock.num.brokers')
 for name in OWNED:
     conf.bad('%s;\n%s %s 1;' % (KAFKA, PROPERTY, name),
              'property "%s" is Beacon\'s own' % name, PROPERTY,

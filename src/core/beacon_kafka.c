@@ -7,10 +7,10 @@
 #define BEACON_KAFKA_HOST_MAX  253      /* of a name in the DNS */
 
 /* What decides whether an acknowledgement means anything (acks, idempotence,
-   reports), how long a message is tried, where it goes, and how much memory
-   is taken; with librdkafka's aliases. */
+   reports), how long a message is tried, where it goes (a mock cluster is
+   nowhere), and how much memory is taken; with librdkafka's aliases. */
 static const char *const  beacon_kafka_own[] = {
-    "bootstrap.servers", "metadata.broker.list",
+    "bootstrap.servers", "metadata.broker.list", "test.mock.num.brokers",
     "acks", "request.required.acks",
     "enable.idempotence", "enable.gapless.guarantee", "transactional.id",
     "message.timeout.ms", "delivery.timeout.ms",
@@ -30,6 +30,15 @@ bool
 beacon_kafka_owned(beacon_str_t name)
 {
     const char *const  *own;
+
+    static const char  prefix[] = "topic.";     /* librdkafka leaves it out */
+
+    if (name.len > sizeof(prefix) - 1
+        && memcmp(name.data, prefix, sizeof(prefix) - 1) == 0)
+    {
+        name.data += sizeof(prefix) - 1;
+        name.len -= sizeof(prefix) - 1;
+    }
 
     for (own = beacon_kafka_own; *own != NULL; own++) {
         if (strlen(*own) == name.len

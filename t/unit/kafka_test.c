@@ -114,6 +114,9 @@ test_properties(void)
 {
     ok(beacon_kafka_owned(str("acks")), "acks are Beacon's");
     ok(beacon_kafka_owned(str("request.required.acks")), "by any name");
+    ok(beacon_kafka_owned(str("topic.acks")), "also with a prefix");
+    ok(beacon_kafka_owned(str("test.mock.num.brokers")), "so is the cluster");
+    ok(!beacon_kafka_owned(str("topic.")), "a prefix alone is nobody's");
     ok(!beacon_kafka_owned(str("acks.")), "other names are not");
     ok(!beacon_kafka_owned(str("linger.ms")), "linger.ms is not");
     ok(beacon_kafka_secret(str("sasl.password")), "a password is a secret");
