@@ -158,7 +158,8 @@ beacond_feeds_open(const char *dir, uint64_t mark, beacon_err_t *err)
     }
 
     feeds->slots = calloc(BEACOND_FEEDS_SLOTS, sizeof(uint32_t));
-    feeds->recent = calloc(BEACOND_FEEDS_RECENT, sizeof(uint64_t));
+    feeds->recent = calloc(BEACOND_FEEDS_RECENT * BEACOND_FEEDS_WAYS,
+                           sizeof(uint64_t));
     feeds->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     rc = feeds->slots == NULL || feeds->recent == NULL || feeds->fd < 0
          ? BEACON_SYS

@@ -8,7 +8,11 @@
 
 #include <stdbool.h>
 
-#define BEACOND_FEEDS_RECENT  (128 * 1024)
+/* Hits that were put lately: a hash has one of so many sets, which keeps the
+   last that came to it.  1 of 2,000 is forgotten when 100,000 others were put
+   since, 1 of 10,000,000 when it were half as many. */
+#define BEACOND_FEEDS_RECENT  (16 * 1024)
+#define BEACOND_FEEDS_WAYS    16
 
 /* One site of one feed; or the feed itself, seq: since when it is known. */
 typedef struct {
@@ -47,7 +51,8 @@ struct beacond_feeds_s {
     beacond_feeds_file_t  *file;
     uint32_t              *slots;       /* entry + 1; 0: free */
     uint32_t               hand;
-    uint64_t              *recent;      /* hashes of hits that were put */
+    uint64_t              *recent;      /* hashes of hits that were put, the
+                                           last of a set first */
     uint64_t               id;          /* of the one that is to be; 0: none */
     beacond_feed_t        *doing;
 };

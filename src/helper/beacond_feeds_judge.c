@@ -4,6 +4,7 @@
 #include "beacon_siphash.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 static void
 beacond_feeds_key(const beacond_feeds_t *feeds, const beacond_feeds_at_t *at,
@@ -121,20 +122,37 @@ beacond_feeds_move(beacond_feed_t *entry, uint64_t seq, uint64_t hit)
     entry->hit = entry->next_hit;
 }
 
-/* Where the hit's hash stands once it was put, until another comes there. */
+/* Of those with the hash of the hit that is looked at. */
 static uint64_t *
+beacond_feeds_set(const beacond_feeds_t *feeds)
+{
+    return &feeds->recent[(feeds->id >> 1) % BEACOND_FEEDS_RECENT
+                          * BEACOND_FEEDS_WAYS];
+}
+
+/* Has the hit been put lately, by whatever feed? */
+static int
 beacond_feeds_recent(beacond_feeds_t *feeds, const beacond_feeds_at_t *at)
 {
-    beacon_str_t  strings[3] = { at->id, beacon_string(" "), at->edge };
+    unsigned         i;
+    const uint64_t  *set;
+    beacon_str_t     strings[3] = { at->id, beacon_string(" "), at->edge };
 
     if (at->id.len == 0) {
         feeds->id = 0;
-        return NULL;
+        return 0;
     }
 
     feeds->id = beacon_siphash(feeds->file->keys[0], strings, 3) | 1;
+    set = beacond_feeds_set(feeds);
 
-    return &feeds->recent[(feeds->id >> 1) % BEACOND_FEEDS_RECENT];
+    for (i = 0; i < BEACOND_FEEDS_WAYS; i++) {
+        if (set[i] == feeds->id) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 /* The hits before it that are missing, and may come yet. */
@@ -167,9 +185,8 @@ beacon_rc_t
 beacond_feeds_hit(beacond_feeds_t *feeds, const beacond_feeds_at_t *at,
     uint64_t now_ms, uint64_t mark, uint64_t *missing, uint64_t *lacking)
 {
-    int              came;
+    int              came, recent;
     int64_t          carry;
-    uint64_t        *recent;
     beacond_feed_t  *entry;
 
     entry = beacond_feeds_at(feeds, at, now_ms, at->seq - 1);
@@ -181,7 +198,7 @@ beacond_feeds_hit(beacond_feeds_t *feeds, const beacond_feeds_at_t *at,
 
     entry->seen_ms = now_ms;
 
-    if (recent != NULL && *recent == feeds->id) {
+    if (recent) {
         entry->twin |= at->seq > entry->hit;
         beacond_feeds_move(entry, at->seq, at->seq);
         return BEACON_INVALID;
@@ -276,6 +293,7 @@ beacond_feeds_beat(beacond_feeds_t *feeds, const beacond_feeds_at_t *at,
 void
 beacond_feeds_done(beacond_feeds_t *feeds)
 {
+    uint64_t        *set;
     beacond_feed_t  *entry = feeds->doing;
 
     entry->carry = entry->next_carry;
@@ -283,7 +301,9 @@ beacond_feeds_done(beacond_feeds_t *feeds)
     entry->hit = entry->next_hit;
 
     if (feeds->id != 0) {
-        feeds->recent[(feeds->id >> 1) % BEACOND_FEEDS_RECENT] = feeds->id;
+        set = beacond_feeds_set(feeds);
+        memmove(set + 1, set, (BEACOND_FEEDS_WAYS - 1) * sizeof(*set));
+        set[0] = feeds->id;
     }
 }
 

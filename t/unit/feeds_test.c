@@ -220,6 +220,29 @@ beacon_twins(void)
        "another_edge_s_is_another_hit");
 }
 
+/* As of two feeds, or of one that begins anew with what it had sent. */
+static void
+beacon_echo(void)
+{
+    int       put, again;
+    char      id[32];
+    unsigned  n;
+
+    put = again = 0;
+
+    for (n = 1; n <= 20000; n++) {
+        snprintf(id, sizeof(id), "e-1-%x", n * 64);
+        put += beacon_hit_id("v", 1, "shop", n, id) == 0;
+    }
+
+    for (n = 1; n <= 20000; n++) {
+        snprintf(id, sizeof(id), "e-1-%x", n * 64);
+        again += beacon_hit_id("v", 2, "shop", n, id) != -1;
+    }
+
+    ok(put == 20000 && again == 0, "20,000_hits_that_come_again_are_known");
+}
+
 /* The helper dies before and after the store has it. */
 static void
 beacon_died(void)
@@ -334,6 +357,7 @@ main(void)
     beacon_forged();
     beacon_forged_hit();
     beacon_twins();
+    beacon_echo();
     beacon_died();
     beacon_many();
     beacon_damaged();
