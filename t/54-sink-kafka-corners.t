@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
@@ -17,7 +18,7 @@ from beacon_kafka_fault import ends, settles    # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
 
 kafka = Cluster().start()
-only = os.environ.get('ONLY', 'dot spool reboot many removed '
+only = os.environ.get('ONLY', 'dot spool reboot many stranger removed '
                       'letters edited').split()
 
 
@@ -143,6 +144,22 @@ if 'many' in only:
     ok(wait_until(lambda: rig.sink('kafka')['last_success_ns'], 10),
        'its hits have arrived: that is one')
     is_(rig.sink('kafka')['topics_parked'], 39, 'one less is parked')
+    ends(rig)
+
+# ---- a broker that wants to know who we are
+
+if 'stranger' in only:
+    rig = rig_of('s')
+    rig.sinks[1]['brokers'] = kafka.sasl
+    rig.start()
+    rig.push(10)
+    said = [wait_until(lambda: rig.sink('kafka').get('last_error'), 10)]
+    for n in range(10):
+        time.sleep(0.1)
+        said.append(rig.sink('kafka').get('last_error'))
+    if not ok(all('SASL' in (one or '') for one in said),
+              'the status tells why, not only that brokers are down'):
+        diag(said)
     ends(rig)
 
 # ---- a cluster that is configured no more while hits wait for it

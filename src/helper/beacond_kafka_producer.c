@@ -4,6 +4,7 @@
  */
 
 #include "beacond_kafka_producer.h"
+#include "beacond_clock.h"
 #include "beacond_kafka_calm.h"
 #include "beacond_kafka_letters.h"
 #include "beacond_kafka_properties.h"
@@ -15,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define BEACOND_WHY  (60000 * BEACOND_MS)       /* shown so long */
 
 /* What librdkafka is told of a message. */
 enum {
@@ -33,6 +36,7 @@ struct beacond_producer_s {
     beacond_producer_ops_t       ops;
     bool                         fatal;
     char                         reason[256];
+    uint64_t                     why_ns;        /* an error that says why */
     beacond_letters_t            letters;
     rd_kafka_vu_t                vus[BEACOND_VUS];      /* of the message that
                                                            is sent */
@@ -98,6 +102,20 @@ beacond_producer_report(rd_kafka_t *rk, const rd_kafka_message_t *rkm,
                          rkm->err ? rd_kafka_err2str(rkm->err) : "");
 }
 
+/* "1/1 brokers are down", behind the error that says why they are. */
+static bool
+beacond_producer_vague(beacond_producer_t *producer, int err)
+{
+    uint64_t  now = beacond_clock_ns();
+
+    if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        producer->why_ns = now;
+        return false;
+    }
+
+    return producer->why_ns != 0 && now - producer->why_ns < BEACOND_WHY;
+}
+
 static void
 beacond_producer_error(rd_kafka_t *rk, int err, const char *reason,
     void *opaque)
@@ -106,6 +124,10 @@ beacond_producer_error(rd_kafka_t *rk, int err, const char *reason,
     beacond_producer_t  *producer = opaque;
 
     (void) rk;
+
+    if (beacond_producer_vague(producer, err)) {
+        return;
+    }
 
     if (err == RD_KAFKA_RESP_ERR__FATAL && beacond_producer_failed(producer)) {
         reason = producer->reason;
