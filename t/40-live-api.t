@@ -222,6 +222,11 @@ for path in ('/v1/sites', '/v1/shop/hits', '/v1/shop/now', '/v1/shop/visitors',
         'HEAD is answered without a body')
     is_(head.header('content-length'), response.header('content-length'),
         'and with its length')
+    for name, value in (('If-None-Match', '*'), ('If-Match', '"x"'),
+                        ('If-Unmodified-Since',
+                         'Sun, 22 Nov 1999 00:00:00 GMT')):
+        is_(live.get(path, headers={name: value}).status, response.status,
+            '%s changes nothing' % name)
 response = env.get('/live/v1/shop/hits', {'Accept-Encoding': 'gzip'})
 is_(response.header('content-encoding'), 'gzip', 'nginx compresses')
 response = live.get('/v1/shop/hits', {'Origin': 'https://a.example'})

@@ -151,6 +151,15 @@ is_((process.wait(20 * slow()), process.stderr.read()), (0, b''),
     'and ends without a word when nobody reads any more')
 is_(tail.stop(signal.SIGTERM), 0, 'SIGTERM ends a tail')
 
+if os.geteuid() == 0:
+    tail = Tail('ipc://%s/spy.sock' % env.ring, executable=env.helper,
+                user=65534, group=65534, extra_groups=[])
+    ok(tail.told('^-- ipc:///.*: Permission denied --$'),
+       'who may not go there is told so')
+    is_(tail.stop(), 0, 'and waits, as where nobody is')
+else:
+    skip('another user', 2)
+
 # ---- strangers
 
 port = free_port()

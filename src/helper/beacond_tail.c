@@ -422,7 +422,7 @@ beacond_tail_tell(beacond_tail_t *tail, bool idle)
         tail->told = false;
 
     } else if (idle && !tail->told) {
-        fprintf(stderr, "-- nobody is at %s yet --\n", tail->endpoint);
+        beacond_print_nobody(stderr, tail->endpoint);
         tail->told = true;
     }
 }

@@ -1,6 +1,8 @@
 #include "beacond_tail_print.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BEACOND_PRINT_PAGE  100         /* bytes, of what is longer */
 #define BEACOND_PRINT_WORD  40
@@ -138,4 +140,21 @@ beacond_print_hit(FILE *file, const beacon_line_parts_t *parts,
     beacond_print_column(file, view.country, BEACOND_PRINT_WORD);
     beacond_print_column(file, view.referrer, BEACOND_PRINT_PAGE);
     putc('\n', file);
+}
+
+/* libzmq tries again without a word, whatever the reason. */
+void
+beacond_print_nobody(FILE *file, const char *endpoint)
+{
+    static const char  ipc[] = "ipc://";
+
+    if (strncmp(endpoint, ipc, sizeof(ipc) - 1) == 0
+        && access(endpoint + sizeof(ipc) - 1, W_OK) == -1
+        && errno == EACCES)
+    {
+        fprintf(file, "-- %s: %s --\n", endpoint, strerror(EACCES));
+
+    } else {
+        fprintf(file, "-- nobody is at %s yet --\n", endpoint);
+    }
 }

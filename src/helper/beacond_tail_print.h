@@ -23,4 +23,8 @@ void beacond_print_json(FILE *file, const uint8_t *text, size_t len);
 void beacond_print_hit(FILE *file, const beacon_line_parts_t *parts,
     beacon_str_t visitor);
 
+/* A line that says that nobody is at the endpoint, or that this user may not go
+   there. */
+void beacond_print_nobody(FILE *file, const char *endpoint);
+
 #endif /* BEACOND_TAIL_PRINT_H */
