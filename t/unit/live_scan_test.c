@@ -109,6 +109,59 @@ run_reader(void *data)
     return NULL;
 }
 
+/* Whoever asks while the writer stands somewhere in a hit, or was killed. */
+
+static struct {
+    unsigned  asked;
+    unsigned  ahead;
+} amid;
+
+static void
+amid_ask(const char *point)
+{
+    size_t                need;
+    uint64_t              last, seq;
+    beacon_live_info_t    site;
+    beacon_live_scan_t    scan;
+    beacon_live_record_t  record;
+
+    (void) point;
+
+    if (find("amid", &site) != BEACON_OK) {
+        return;
+    }
+
+    last = beacon_live_last(&reader, &site);
+    beacon_live_scan_begin(&scan, &reader, &site, 0, live_buf,
+                           sizeof(live_buf));
+
+    for (seq = 0; beacon_live_scan(&scan, &record, &need) == BEACON_OK;
+         seq = record.seq)
+    {
+        /* void */
+    }
+
+    amid.asked++;
+    amid.ahead += seq != last || scan.since != last || scan.missed != 0;
+}
+
+static void
+test_amid(void)
+{
+    uint64_t  n;
+
+    beacon_live_point = amid_ask;
+
+    for (n = 1; n <= 60; n++) {
+        (void) put_mark("amid", n, n % 7 ? 300 : 9000, 0, NOW, 0);
+    }
+
+    beacon_live_point = NULL;
+
+    ok(amid.asked > 3 * 60 && amid.ahead == 0,
+       "who asks amid a hit gets those before, and no cursor ahead of them");
+}
+
 int
 main(void)
 {
@@ -119,6 +172,8 @@ main(void)
     if (mkdtemp(live_dir) == NULL || open_store(SIZE_8M, 1) != BEACON_OK) {
         return 1;
     }
+
+    test_amid();
 
     memset(readers, 0, sizeof(readers));
 
