@@ -12,7 +12,7 @@ static uint32_t beacon_live_visitor_add(beacon_live_writer_t *w,
     const beacon_live_count_t *count, uint64_t hash, uint32_t step)
     __attribute__((noinline));
 static void beacon_live_visitor_step(beacon_live_writer_t *w,
-    beacon_live_site_t *site, uint32_t index, uint32_t step)
+    uint32_t site, uint32_t index, uint32_t step)
     __attribute__((noinline));
 
 
@@ -137,20 +137,20 @@ beacon_live_visitor_add(beacon_live_writer_t *w,
 
 /* Is counted in another step than before. */
 static void
-beacon_live_visitor_step(beacon_live_writer_t *w, beacon_live_site_t *site,
+beacon_live_visitor_step(beacon_live_writer_t *w, uint32_t site,
     uint32_t index, uint32_t step)
 {
     beacon_live_own_t   *own;
     beacon_live_pool_t  *pool;
-    beacon_live_step_t  *then;
+    beacon_live_left_t  *left;
 
     pool = &((beacon_live_counts_t *) w->counts)->visitors;
     own = &pool->own[index];
-    then = &site->steps[own->step % BEACON_LIVE_STEPS];
 
-    if (step - own->step < BEACON_LIVE_STEPS && then->visitors) {
-        beacon_live_undo_save(w, then, sizeof(*then));
-        BEACON_LIVE_SET(then->visitors, then->visitors - 1);
+    if (step - own->step < BEACON_LIVE_STEPS) {
+        left = &w->left[w->lefts++];
+        left->site = site;
+        left->step = own->step % BEACON_LIVE_STEPS;
     }
 
     own->step = step;
@@ -277,12 +277,11 @@ beacon_live_visitor_again(beacon_live_writer_t *w, beacon_live_own_t *own,
 
 void
 beacon_live_count_visitor(beacon_live_writer_t *w, beacon_live_count_t *count,
-    beacon_live_own_counts_t *list, beacon_live_site_t *site)
+    beacon_live_own_counts_t *list, beacon_live_run_t *run)
 {
     uint32_t               index, step;
     uint64_t               hash;
     beacon_live_own_t     *own;
-    beacon_live_step_t    *running;
     beacon_live_counts_t  *counts;
 
     counts = w->counts;
@@ -291,7 +290,6 @@ beacon_live_count_visitor(beacon_live_writer_t *w, beacon_live_count_t *count,
                                counts->id);
     hash = beacon_live_hash_on(list->visitor_salt, w->live.is.seed[1],
                                count->id);
-    running = &site->steps[list->running];
     index = beacon_live_pool_find(&counts->visitors, &w->visitors, hash);
 
     if (index == 0) {
@@ -299,7 +297,7 @@ beacon_live_count_visitor(beacon_live_writer_t *w, beacon_live_count_t *count,
         count->before_chunk = 0;
         count->before_offset = 0;
         count->before_seq = 0;
-        BEACON_LIVE_SET(running->visitors, running->visitors + 1);
+        run->visitors++;
         return;
     }
 
@@ -308,12 +306,12 @@ beacon_live_count_visitor(beacon_live_writer_t *w, beacon_live_count_t *count,
     beacon_live_visitor_again(w, own, &counts->visitor[index], count, step);
 
     if (own->step != step) {
-        beacon_live_visitor_step(w, site, index, step);
-        BEACON_LIVE_SET(running->visitors, running->visitors + 1);
+        beacon_live_visitor_step(w, count->site, index, step);
+        run->visitors++;
     }
 
     if (own->newer) {
-        beacon_live_visitors_first(counts, list, site, index);
+        beacon_live_visitors_first(counts, list, &w->seen[count->site], index);
     }
 }
 

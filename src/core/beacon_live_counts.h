@@ -150,6 +150,33 @@ beacon_live_pool_find(const beacon_live_pool_t *pool,
 }
 
 
+/* ---- steps, beacon_live_count.c */
+
+/* Time has come to another step; hits that were put count in the one before. */
+void beacon_live_count_wall(beacon_live_writer_t *w);
+
+/* A site that is in no run has another running step than there is now. */
+void beacon_live_count_step(beacon_live_writer_t *w, uint32_t site);
+
+
+/* ---- runs, beacon_live_run.c */
+
+/* The site has its first hit in the run; there is one from here on. */
+beacon_live_run_t *beacon_live_run_join(beacon_live_writer_t *w,
+    uint32_t site);
+
+static inline beacon_live_run_t *
+beacon_live_run_of(beacon_live_writer_t *w, uint32_t site)
+{
+    uint32_t  run;
+
+    run = w->site[site].run;
+
+    return __builtin_expect(run != 0, 1) ? &w->run[run - 1]
+                                         : beacon_live_run_join(w, site);
+}
+
+
 /* ---- beacon_live_pool.c */
 
 /* SYS: no memory.  None is free yet.  slots: in the file, so large each. */
@@ -190,7 +217,7 @@ beacon_live_front_t beacon_live_visitors_front(const beacon_live_writer_t *w,
     uint32_t site);
 void beacon_live_count_visitor(beacon_live_writer_t *w,
     beacon_live_count_t *count, beacon_live_own_counts_t *list,
-    beacon_live_site_t *site);
+    beacon_live_run_t *run);
 void beacon_live_visitors_forget(beacon_live_writer_t *w, uint32_t site);
 
 /* Fills in the text of a new visitor; of one who hits again, what is other

@@ -60,11 +60,13 @@
  * of the weight before; of a site that got nothing, a 256th of it.
  *
  * Aggregates (steps, visitors, keys) change under the seqlock of the site,
- * visitor or key they belong to, one hit after the other.  Before it changes
- * them for a hit, the writer copies what will change to the undo area; the hit
- * is committed, then the undo area is emptied: after a SIGKILL the next writer
- * finds either none of the hit, or all of it.  Hash tables, chains of free
- * things, lists: rebuilt at attach, from the slots and chunks.
+ * visitor or key they belong to: visitors and keys one hit after the other, the
+ * site once for a run of hits.  Before it changes them, the writer copies what
+ * will change to the undo area; the run is committed, then the undo area is
+ * emptied: after a SIGKILL the next writer finds of a run either nothing, or
+ * all of it.  Until it is committed no reader has its hits: neither "committed"
+ * of their chunks nor "last" of their sites says so.  Hash tables, chains of
+ * free things, lists: rebuilt at attach, from the slots and chunks.
  *
  * Hash tables.  Linear probing, at most half full, removal by moving back; who
  * misses what he looked for looks again if the table's serial has changed.
@@ -82,7 +84,7 @@
 #include <stdatomic.h>
 
 #define BEACON_LIVE_MAGIC     0x31455649434542ULL       /* "BECIVE1" */
-#define BEACON_LIVE_LAYOUT    3
+#define BEACON_LIVE_LAYOUT    4
 #define BEACON_LIVE_PAGE      4096
 #define BEACON_LIVE_CHUNK     8192
 #define BEACON_LIVE_EVALUATE  5         /* s */
@@ -137,29 +139,15 @@ typedef struct {
 } beacon_live_head_t;
 
 /*
- * What a hit or gap changes before it is committed: entries up to "end", each
- * with the bytes that were there.  Undone backwards, unless it came
- * to be committed.  A hit: chunk is set, has this serial, and at least so much
- * committed.  A gap: site is set, and its last is this sequence.
+ * A run: a few hits that are committed in one, or a gap.  What it changes
+ * before that: entries up to "end", each with the bytes that were there, undone
+ * backwards.  It is committed when "sites" says of how many sites it stands
+ * below what they are to be from then on, as is the head.  That is done next,
+ * by the next writer once more where this one was killed.
  */
 #define BEACON_LIVE_UNDO  (64 * 1024)
+#define BEACON_LIVE_RUN   16            /* hits, at most */
 
-typedef struct {
-    _Atomic uint64_t  end;              /* base + offset; 0: nothing is under
-                                           way */
-    uint64_t          serial;
-    uint64_t          seq;
-    _Atomic uint32_t  chunk;
-    _Atomic uint32_t  site;
-    uint32_t          committed;
-    uint32_t          reserved;
-    uint64_t          base;             /* where the writer has the file */
-} beacon_live_undo_t;
-
-typedef struct {
-    uint64_t          where;            /* base + offset */
-    uint64_t          len;              /* bytes that follow, then up to 8 */
-} beacon_live_undo_entry_t;
 
 /*
  * Steps of a site are counted: number n begins (base + n) x BEACON_LIVE_STEP
@@ -171,6 +159,34 @@ typedef struct {
     uint32_t          hits;
     uint32_t          visitors;         /* last seen then */
 } beacon_live_step_t;
+
+typedef struct {
+    uint64_t          last;
+    uint64_t          hits;
+    uint64_t          last_ms;
+    uint64_t          serial;           /* of this chunk, which has so much */
+    uint32_t          chunk;            /*   committed; 0: a gap, which */
+    uint32_t          committed;        /*   changes "last" alone */
+    uint32_t          site;
+    uint32_t          step;             /* its place in steps[], where then */
+    beacon_live_step_t  now;            /*   is this */
+} beacon_live_outcome_t;
+
+typedef struct {
+    _Atomic uint64_t  end;              /* base + offset; 0: none was saved */
+    uint64_t          base;             /* where the writer has the file */
+    _Atomic uint32_t  sites;            /* 0: not committed */
+    uint32_t          reserved;
+    uint64_t          hits;             /* the head's */
+    uint64_t          missing;
+    uint64_t          mark;
+    beacon_live_outcome_t  outcomes[BEACON_LIVE_RUN];
+} beacon_live_undo_t;
+
+typedef struct {
+    uint64_t          where;            /* base + offset */
+    uint64_t          len;              /* bytes that follow, then up to 8 */
+} beacon_live_undo_entry_t;
 
 /* In words that are each stored whole (relaxed atomics under the seqlock);
    name and hash under "tenant", which is a seqlock of its own. */

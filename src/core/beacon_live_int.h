@@ -34,11 +34,11 @@
  *     live.counting        what a hit changes is being changed
  *     live.counted         it is; the hit is not written
  *     live.fragment        a hit's fragment is there, others are to follow
- *     live.before_commit   the hit is written, and not committed
- *     live.after_commit    it is, its site's "last" is not
- *     live.before_clear    it is, the undo area is not empty
- *     live.before_gap      hits are missing, "last" does not say so
- *     live.after_gap       it does, the undo area is not empty
+ *     live.before_commit   a run or gap is all there, and not committed
+ *     live.after_commit    it is, no reader was told
+ *     live.before_clear    they are, the undo area is not empty
+ *     live.before_gap      hits are missing, nothing says so
+ *     live.after_gap       it is told
  *     live.undone          at open: what a hit changed is as it was
  *     live.rebuilt         at open: chains are whole, the tables are not
  */
@@ -248,12 +248,27 @@ typedef struct {
     uint32_t  chunks;
     uint32_t  share;
     uint32_t  place;                    /* in the heap of those over */
+    uint32_t  run;                      /* index + 1; 0: has no hit in it */
     uint32_t  tenant;
     uint32_t  going;                    /* at open: it was changing hands */
     uint32_t  hash;
     uint32_t  name_len;                 /* 0: free */
     uint8_t   name[BEACON_SITE_MAX];
 } beacon_live_own_site_t;
+
+/* A site with hits in the run that is not committed. */
+typedef struct {
+    uint64_t  last_ms;                  /* time of the newest */
+    uint32_t  site;
+    uint32_t  hits;
+    uint32_t  visitors;                 /* new ones in its running step */
+} beacon_live_run_t;
+
+/* Who is counted in another step than before is counted less there. */
+typedef struct {
+    uint32_t  site;
+    uint32_t  step;                     /* its place in steps[] */
+} beacon_live_left_t;
 
 #define BEACON_LIVE_NEAR  64
 
@@ -263,6 +278,14 @@ struct beacon_live_writer_s {
     beacon_live_head_t       *head;     /* in the file */
     beacon_live_undo_t       *undo;
     uint8_t                  *saved;    /* end of the entries there */
+
+    beacon_live_run_t         run[BEACON_LIVE_RUN];
+    beacon_live_left_t        left[BEACON_LIVE_RUN];
+    uint32_t                  runs;     /* sites in run[] */
+    uint32_t                  lefts;
+    uint64_t                  hits;     /* of the run */
+    uint64_t                  missing;  /* before them */
+    uint64_t                  mark;     /* of the last that has one */
 
     beacon_live_table_t       sites;
     beacon_live_table_t       visitors;
@@ -461,7 +484,6 @@ typedef struct {
     uint32_t                   chunk;   /* where it will stand, */
     uint32_t                   offset;  /*   its first fragment */
     uint64_t                   seq;
-    uint64_t                   now_ms;
     size_t                     more;    /* behind the line: the visitor, if he
                                            is shown by another name */
     const beacon_live_put_t   *put;
@@ -486,14 +508,6 @@ beacon_live_shown(const beacon_live_put_t *put, unsigned text)
 {
     return beacon_live_text_of(put, put->shown->texts[text]);
 }
-
-/*
- * Counts a hit that is about to be committed, and what is missing before it:
- * all that the head, its site, its visitor and its keys say of it.  The undo
- * area is open from here on.  This function can't fail.
- */
-void beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count,
-    uint64_t missing);
 
 /* At open, when sites and chunks are whole: fills the tables of visitors and
    keys, makes lists and what is free.  SYS: no memory. */

@@ -196,6 +196,7 @@ beacon_live_open(beacon_live_writer_t **writer, const char *dir, uint64_t size,
 void
 beacon_live_close(beacon_live_writer_t *w)
 {
+    beacon_live_put_end(w);
     beacon_live_free(w);
     beacon_live_file_close(&w->file);
     free(w);

@@ -1,6 +1,6 @@
 /* A hit goes into the store. */
 
-#include "beacon_live_undo.h"
+#include "beacon_live_counts.h"
 
 /* Of a fragment with so many bytes of a hit. */
 #define BEACON_LIVE_LENGTH(bytes)                                             \
@@ -40,6 +40,10 @@ beacon_live_make_room(beacon_live_writer_t *w, beacon_live_writing_t *hit)
     uint32_t                 chunk, least;
     uint64_t                 keep;
     beacon_live_own_site_t  *own;
+
+    /* a chunk that changes hands has no hit that is not committed */
+
+    beacon_live_put_end(w);
 
     own = &w->site[hit->site];
     hit->chunk = 0;
@@ -141,37 +145,6 @@ beacon_live_fragment_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
     hit->offset += fragment.length;
 }
 
-/* Readers have it from here on. */
-static inline void
-beacon_live_commit(beacon_live_writer_t *w, uint32_t chunk, uint32_t offset)
-{
-    w->chunk[chunk].committed = offset;
-
-    /* pairs with the acquire in beacon_live_fragment() */
-
-    BEACON_LIVE_PUBLISH(beacon_live_chunk_at(&w->live, chunk)->committed,
-                        offset);
-}
-
-/* From its commit on, what the hit changed is to stay. */
-static inline void
-beacon_live_commit_last(beacon_live_writer_t *w, uint32_t chunk,
-    uint32_t offset)
-{
-    beacon_live_undo_t  *undo;
-
-    undo = w->undo;
-    undo->serial = w->chunk[chunk].serial;
-    undo->committed = offset;
-    beacon_live_in_order();
-    atomic_store_explicit(&undo->chunk, chunk, memory_order_relaxed);
-    beacon_live_in_order();
-
-    BEACON_LIVE_POINT("live.before_commit");
-    beacon_live_commit(w, chunk, offset);
-    BEACON_LIVE_POINT("live.after_commit");
-}
-
 /* head: in the chunk, or what goes there. */
 static inline void
 beacon_live_hit_head(beacon_live_hit_t *head, const beacon_live_count_t *count)
@@ -241,7 +214,7 @@ beacon_live_whole_write(beacon_live_writer_t *w,
     fragment.check = beacon_live_sum_copy(&begin, head, to, text,
                                           put->line.len + more);
     beacon_live_copy(at, &fragment, sizeof(fragment));
-    beacon_live_commit_last(w, count->chunk, count->offset + fragment.length);
+    w->chunk[count->chunk].committed = count->offset + fragment.length;
 }
 
 /* One that does not fit into what is left of a chunk. */
@@ -262,14 +235,18 @@ beacon_live_parts_write(beacon_live_writer_t *w, beacon_live_writing_t *hit,
             break;
         }
 
-        beacon_live_commit(w, hit->chunk, hit->offset);
+        /* of what has no end yet, readers make nothing */
+
+        w->chunk[hit->chunk].committed = hit->offset;
+        BEACON_LIVE_PUBLISH(beacon_live_chunk_at(&w->live, hit->chunk)
+                            ->committed, hit->offset);
         BEACON_LIVE_POINT("live.fragment");
 
         hit->chunk = w->chunk[hit->chunk].next;
         hit->offset = sizeof(beacon_live_chunk_t);
     }
 
-    beacon_live_commit_last(w, hit->chunk, hit->offset);
+    w->chunk[hit->chunk].committed = hit->offset;
 }
 
 /* The slot for a hit.  A few sites have most of the hits; one that is free has
@@ -291,20 +268,6 @@ beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name)
     return own->name_len == name.len
            && beacon_live_equal(own->name, name.data, name.len)
            ? *near : beacon_live_site_found(w, name, near);
-}
-
-/* It was hit now. */
-static inline void
-beacon_live_site_hit(beacon_live_writer_t *w, uint32_t site)
-{
-    w->site[site].hit_at = w->clock;
-
-    if (site != BEACON_LIVE_OVERFLOW
-        && site != beacon_live_lru_latest(w->listed))
-    {
-        beacon_live_lru_unlink(w->listed, site);
-        beacon_live_lru_push(w->listed, site);
-    }
 }
 
 static beacon_rc_t
@@ -344,8 +307,34 @@ beacon_live_fits(const beacon_live_put_t *put)
            && len + beacon_line_short_len(texts) <= BEACON_LIVE_HIT_MAX;
 }
 
+/* All that its visitor and its keys say of it; what its site and the head say
+   is counted with the run. */
+static inline void
+beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count)
+{
+    beacon_live_run_t         *run;
+    const beacon_live_put_t   *put;
+    beacon_live_own_counts_t  *own;
+
+    put = count->put;
+    run = beacon_live_run_of(w, count->site);
+    run->hits++;
+    run->last_ms = put->time_ms;
+    w->hits++;
+
+    if (put->mark) {
+        w->mark = put->mark;
+    }
+
+    own = &((beacon_live_counts_t *) w->counts)->sites[count->site];
+
+    BEACON_LIVE_POINT("live.counting");
+    beacon_live_count_visitor(w, count, own, run);
+    beacon_live_count_keys(w, own, count->site, put);
+}
+
 beacon_rc_t
-beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
+beacon_live_put_more(beacon_live_writer_t *w, const beacon_live_put_t *put,
     uint64_t now_ms)
 {
     int                      whole;
@@ -356,19 +345,27 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
 
     beacon_live_clock(w, now_ms);
 
+    if (__builtin_expect(now_ms - ((beacon_live_counts_t *) w->counts)->wall_ms
+                         >= 1000 * BEACON_LIVE_STEP, 0))
+    {
+        beacon_live_count_wall(w);
+    }
+
     count.site = beacon_live_site_for(w, put->site);
-    count.now_ms = now_ms;
     count.put = put;
     count.more = put->visitor.data
                  == beacon_live_shown(put, BEACON_SHORT_VISITOR).data
                  ? 0 : put->visitor.len;
 
     own = &w->site[count.site];
-    beacon_live_site_hit(w, count.site);
 
     /* more than there can be is a mistake, not a gap */
 
-    missing = put->missing < BEACON_LIVE_SEQ_MAX - own->last ? put->missing : 0;
+    missing = put->missing;
+
+    if (__builtin_expect(missing >= BEACON_LIVE_SEQ_MAX - own->last, 0)) {
+        missing = 0;
+    }
 
     count.seq = own->last + 1 + missing;
     count.chunk = own->newest;
@@ -395,7 +392,7 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
     }
 
     own->bytes += hit.left;
-    beacon_live_count(w, &count, missing);
+    beacon_live_count(w, &count);
 
     if (__builtin_expect(whole, 1)) {
         beacon_live_whole_write(w, &count);
@@ -405,10 +402,23 @@ beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
     }
 
     own->last = count.seq;
-    BEACON_LIVE_PUBLISH(w->seen[count.site].last, count.seq);
+    w->missing += missing;
 
-    BEACON_LIVE_POINT("live.before_clear");
-    beacon_live_undo_clear(w);
+    if (w->hits == BEACON_LIVE_RUN || !beacon_live_undo_room(w)) {
+        beacon_live_put_end(w);
+    }
 
     return BEACON_OK;
+}
+
+beacon_rc_t
+beacon_live_put(beacon_live_writer_t *w, const beacon_live_put_t *put,
+    uint64_t now_ms)
+{
+    beacon_rc_t  rc;
+
+    rc = beacon_live_put_more(w, put, now_ms);
+    beacon_live_put_end(w);
+
+    return rc;
 }

@@ -158,6 +158,8 @@ beacon_live_site_found(beacon_live_writer_t *w, beacon_str_t name,
         return site;
     }
 
+    beacon_live_put_end(w);             /* of a site that has to go, too */
+
     if (name.len <= BEACON_SITE_MAX) {
         site = w->free_site;
 

@@ -1,4 +1,4 @@
-/* What a hit that is being counted has changed, and how it was before. */
+/* What hits that are not committed have changed, and how it was before. */
 
 #include "beacon_live_undo.h"
 
@@ -9,7 +9,7 @@ typedef struct {
     uint64_t            offset;
     uint64_t            len;
     const uint8_t      *data;
-    _Atomic uint64_t   *serial;         /* of the thing; NULL: the head */
+    _Atomic uint64_t   *serial;         /* of the thing */
 } beacon_live_undo_part_t;
 
 /* At open. */
@@ -40,13 +40,6 @@ beacon_live_undo_part(const beacon_live_t *live, beacon_live_undo_part_t *part)
 
     is = &live->is;
 
-    if (part->offset < is->sites_at) {
-        part->serial = NULL;
-        return part->offset >= offsetof(beacon_live_head_t, hits)
-               && part->offset < sizeof(beacon_live_head_t)
-               && part->len <= sizeof(beacon_live_head_t) - part->offset;
-    }
-
     return beacon_live_undo_thing(live, is->sites_at, is->site_slots,
                                   is->sites_max, sizeof(beacon_live_site_t),
                                   part)
@@ -68,13 +61,10 @@ beacon_live_undo_apply(const beacon_live_t *live,
 
     dst = beacon_live_bytes(live, part->offset);
     skip = 0;
+    beacon_live_begin(part->serial);
 
-    if (part->serial != NULL) {
-        beacon_live_begin(part->serial);
-
-        if (dst < (uint8_t *) (part->serial + 1)) {
-            skip = (uint64_t) ((uint8_t *) (part->serial + 1) - dst);
-        }
+    if (dst < (uint8_t *) (part->serial + 1)) {
+        skip = (uint64_t) ((uint8_t *) (part->serial + 1) - dst);
     }
 
     if (skip < part->len) {
@@ -82,41 +72,139 @@ beacon_live_undo_apply(const beacon_live_t *live,
     }
 }
 
-/* 1: the hit or gap is there, and what it changed is to stay. */
-static int
-beacon_live_undo_committed(beacon_live_writer_t *w)
+/* What a site is now, where its outcome says so. */
+static inline void
+beacon_live_undo_site(beacon_live_site_t *site,
+    const beacon_live_outcome_t *outcome)
+{
+    beacon_live_step_t  *step;
+
+    step = &site->steps[outcome->step];
+
+    BEACON_LIVE_SET(site->hits, outcome->hits);
+    BEACON_LIVE_SET(site->last_ms, outcome->last_ms);
+    BEACON_LIVE_SET(step->hits, outcome->now.hits);
+    BEACON_LIVE_SET(step->visitors, outcome->now.visitors);
+}
+
+static inline void
+beacon_live_undo_head(beacon_live_writer_t *w)
+{
+    atomic_store_explicit(&w->head->hits, w->undo->hits,
+                          memory_order_relaxed);
+    atomic_store_explicit(&w->head->missing, w->undo->missing,
+                          memory_order_relaxed);
+    BEACON_LIVE_SET(w->head->mark, w->undo->mark);
+}
+
+void
+beacon_live_undo_commit(beacon_live_writer_t *w, uint32_t sites,
+    uint64_t hits, uint64_t missing, uint64_t mark)
+{
+    beacon_live_site_t           *site;
+    const beacon_live_outcome_t  *outcome, *end;
+
+    w->undo->hits = w->head->hits + hits;
+    w->undo->missing = w->head->missing + missing;
+    w->undo->mark = mark ? mark : w->head->mark;
+
+    beacon_live_in_order();
+    BEACON_LIVE_POINT("live.before_commit");
+    atomic_store_explicit(&w->undo->sites, sites, memory_order_relaxed);
+    beacon_live_in_order();
+    BEACON_LIVE_POINT("live.after_commit");
+
+    outcome = w->undo->outcomes;
+
+    for (end = outcome + sites; outcome < end; outcome++) {
+        site = &w->seen[outcome->site];
+
+        if (outcome->chunk) {
+            beacon_live_undo_site(site, outcome);
+            beacon_live_end(&site->serial);
+
+            /* pairs with the acquire in beacon_live_fragment_see() */
+
+            BEACON_LIVE_PUBLISH(beacon_live_chunk_at(&w->live, outcome->chunk)
+                                ->committed, outcome->committed);
+        }
+
+        BEACON_LIVE_PUBLISH(site->last, outcome->last);
+    }
+
+    beacon_live_undo_head(w);
+    BEACON_LIVE_POINT("live.before_clear");
+    beacon_live_undo_clear(w);
+}
+
+/* The same of a run that was committed by somebody who was killed. */
+static void
+beacon_live_undo_done(beacon_live_writer_t *w,
+    const beacon_live_outcome_t *outcome)
 {
     beacon_live_site_t   *site;
     beacon_live_chunk_t  *chunk;
 
-    site = beacon_live_site(&w->live, w->undo->site);
-    chunk = beacon_live_chunk(&w->live, w->undo->chunk);
+    site = beacon_live_site(&w->live, outcome->site);
+    chunk = beacon_live_chunk(&w->live, outcome->chunk);
 
-    if (site != NULL && site->last == w->undo->seq) {
-        return 1;
+    if (site == NULL || outcome->last < site->last
+        || outcome->last > BEACON_LIVE_SEQ_MAX
+        || outcome->step >= BEACON_LIVE_STEPS)
+    {
+        w->stats.repaired++;
+        return;
     }
 
-    return chunk != NULL && chunk->serial == w->undo->serial
-           && chunk->committed >= w->undo->committed;
+    if (chunk != NULL) {
+        beacon_live_begin(&site->serial);
+        beacon_live_undo_site(site, outcome);
+        beacon_live_end(&site->serial);
+
+        if (chunk->serial == outcome->serial
+            && outcome->committed > chunk->committed
+            && outcome->committed <= BEACON_LIVE_CHUNK)
+        {
+            BEACON_LIVE_PUBLISH(chunk->committed, outcome->committed);
+        }
+    }
+
+    BEACON_LIVE_PUBLISH(site->last, outcome->last);
 }
 
 int
 beacon_live_undo_restore(beacon_live_writer_t *w)
 {
-    uint32_t                         n, i;
+    uint32_t                         n, i, sites;
     uint64_t                         at, len, used;
     const beacon_live_undo_entry_t  *entry;
     beacon_live_undo_part_t          part;
     uint16_t                         place[BEACON_LIVE_UNDO_MOST];
 
+    sites = w->undo->sites;
+
+    if (sites) {
+        for (i = 0; i < sites && sites <= BEACON_LIVE_RUN; i++) {
+            beacon_live_undo_done(w, &w->undo->outcomes[i]);
+        }
+
+        if (sites <= BEACON_LIVE_RUN) {
+            beacon_live_undo_head(w);
+        }
+
+        beacon_live_undo_clear(w);
+        return 0;
+    }
+
     if (w->undo->end == 0) {
+        beacon_live_undo_clear(w);
         return 0;
     }
 
     used = w->undo->end - w->undo->base - w->live.is.undo_at
            - sizeof(beacon_live_undo_t);
 
-    if (used > BEACON_LIVE_UNDO_ROOM || beacon_live_undo_committed(w)) {
+    if (used > BEACON_LIVE_UNDO_ROOM) {
         beacon_live_undo_clear(w);
         return 0;
     }
@@ -155,7 +243,7 @@ beacon_live_undo_restore(beacon_live_writer_t *w)
         if (i > n) {
             beacon_live_undo_apply(&w->live, &part);
 
-        } else if (part.serial != NULL && (*part.serial & 1)) {
+        } else if (*part.serial & 1) {
             beacon_live_end(part.serial);
         }
     }
@@ -170,7 +258,7 @@ beacon_live_undo_restore(beacon_live_writer_t *w)
 /* For readers. */
 
 /* Entries that one thing has, at most. */
-#define BEACON_LIVE_UNDO_OF  16
+#define BEACON_LIVE_UNDO_OF  (2 * BEACON_LIVE_RUN)
 
 /* Those of the bytes from "offset" on, in order; how many. */
 static uint32_t

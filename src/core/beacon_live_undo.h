@@ -1,5 +1,5 @@
 /*
- * What a hit or a gap changes, saved before: for the store's writer.
+ * What a run of hits or a gap changes, saved before: for the store's writer.
  */
 
 #ifndef BEACON_LIVE_UNDO_H
@@ -10,34 +10,40 @@
 #define BEACON_LIVE_UNDO_ROOM                                                 \
     (BEACON_LIVE_UNDO - sizeof(beacon_live_undo_t))
 
-/* Before a hit or a gap is counted: nothing is saved. */
-static inline void
-beacon_live_undo_begin(beacon_live_writer_t *w)
-{
-    beacon_live_undo_t  *undo;
+/* What a hit can change at most, and a run's commit beside its hits. */
+#define BEACON_LIVE_UNDO_HIT                                                  \
+    (sizeof(((beacon_live_site_t *) 0)->steps)                                \
+     + 2 * sizeof(beacon_live_visitor_t)                                      \
+     + BEACON_LIVE_KINDS * 2 * sizeof(beacon_live_key_t))
+#define BEACON_LIVE_UNDO_END  (BEACON_LIVE_RUN * 64)
 
-    undo = w->undo;
-    w->saved = (uint8_t *) (undo + 1);
-    atomic_store_explicit(&undo->chunk, 0, memory_order_relaxed);
-    atomic_store_explicit(&undo->site, 0, memory_order_relaxed);
-    beacon_live_in_order();
-}
-
+/* Nothing is saved, nothing is to be done. */
 static inline void
 beacon_live_undo_clear(beacon_live_writer_t *w)
 {
     beacon_live_in_order();
     atomic_store_explicit(&w->undo->end, 0, memory_order_relaxed);
     beacon_live_in_order();
+    atomic_store_explicit(&w->undo->sites, 0, memory_order_relaxed);
+    beacon_live_in_order();
+    w->saved = (uint8_t *) (w->undo + 1);
+}
+
+/* There is room for another hit, and the run's commit. */
+static inline int
+beacon_live_undo_room(const beacon_live_writer_t *w)
+{
+    return w->saved - (uint8_t *) w->undo
+           <= (ptrdiff_t) (BEACON_LIVE_UNDO - BEACON_LIVE_UNDO_HIT
+                           - BEACON_LIVE_UNDO_END);
 }
 
 /*
- * Before bytes of the file change for the hit that is being counted.  ptr: into
- * the head's counters, a site, a visitor, a key; len: within that one thing.
- * The thing's serial is not restored but moved on, and need not be saved.  All
- * that a hit can change is a few KiB: there is always room.
+ * Before bytes of the file change for the run.  ptr: into the head's counters,
+ * a site, a visitor, a key; len: within that one thing.  The thing's serial is
+ * not restored but moved on, and need not be saved.
  *
- * The undo area is emptied at the hit's commit; nobody else does it.
+ * The undo area is emptied at the run's commit; nobody else does it.
  */
 static inline void beacon_live_undo_save(beacon_live_writer_t *w,
     const void *ptr, size_t len);
@@ -90,24 +96,16 @@ int beacon_live_undo_view(const beacon_live_t *live, const void *thing,
     void *copy, size_t size);
 
 
-/* ---- what a hit or gap changes of the head; beacon_live_write.c */
+/*
+ * The end of a run or gap: w->undo has the outcome of so many sites; of the
+ * head, so much more is to be counted there.  From here on all that was saved
+ * is to stay.
+ */
+void beacon_live_undo_commit(beacon_live_writer_t *w, uint32_t sites,
+    uint64_t hits, uint64_t missing, uint64_t mark);
 
-static inline void
-beacon_live_add(_Atomic uint64_t *n, uint64_t more)
-{
-    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed)
-                          + more, memory_order_relaxed);
-}
 
-/* All words of the head that a hit or gap changes. */
-static inline uint8_t *
-beacon_live_undo_add_head(uint8_t *at, const beacon_live_head_t *head)
-{
-    return beacon_live_undo_add(at, &head->hits,
-                                offsetof(beacon_live_head_t, mark)
-                                + sizeof(uint64_t)
-                                - offsetof(beacon_live_head_t, hits));
-}
+/* ---- beacon_live_write.c */
 
 static inline void
 beacon_live_set_mark(beacon_live_writer_t *w, uint64_t mark)

@@ -8,11 +8,11 @@ void
 beacon_live_missed(beacon_live_writer_t *w, uint32_t site, uint64_t n,
     uint64_t mark)
 {
-    beacon_live_undo_t      *undo;
+    beacon_live_outcome_t   *outcome;
     beacon_live_own_site_t  *own;
 
+    beacon_live_put_end(w);
     own = &w->site[site];
-    undo = w->undo;
 
     if (n > BEACON_LIVE_SEQ_MAX - own->last) {
         n = BEACON_LIVE_SEQ_MAX - own->last;
@@ -25,22 +25,15 @@ beacon_live_missed(beacon_live_writer_t *w, uint32_t site, uint64_t n,
 
     own->last += n;
 
-    beacon_live_undo_begin(w);
-    beacon_live_undo_saved(w, beacon_live_undo_add_head(w->saved, w->head));
-
-    beacon_live_add(&w->head->missing, n);
-    beacon_live_set_mark(w, mark);
-
-    undo->seq = own->last;
-    beacon_live_in_order();
-    atomic_store_explicit(&undo->site, site, memory_order_relaxed);
-    beacon_live_in_order();
+    outcome = &w->undo->outcomes[0];
+    outcome->site = site;
+    outcome->chunk = 0;
+    outcome->step = 0;
+    outcome->last = own->last;
 
     BEACON_LIVE_POINT("live.before_gap");
-    BEACON_LIVE_PUBLISH(beacon_live_site_at(&w->live, site)->last, own->last);
+    beacon_live_undo_commit(w, 1, 0, n, mark);
     BEACON_LIVE_POINT("live.after_gap");
-
-    beacon_live_undo_clear(w);
 }
 
 beacon_rc_t
@@ -49,6 +42,7 @@ beacon_live_gap(beacon_live_writer_t *w, beacon_str_t name, uint64_t n,
 {
     uint32_t  site;
 
+    beacon_live_put_end(w);
     site = beacon_live_site_find(w, name);
 
     if (site == 0) {

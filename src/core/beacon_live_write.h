@@ -56,6 +56,16 @@ typedef struct {
 beacon_rc_t beacon_live_put(beacon_live_writer_t *writer,
     const beacon_live_put_t *put, uint64_t now_ms);
 
+/*
+ * As beacon_live_put(), but that the hit may be committed with some that follow
+ * (BEACON_LIVE_RUN of them at most), in one, and no reader has it before: at
+ * the latest by beacon_live_put_end(), which comes before whatever else is
+ * asked of the writer.
+ */
+beacon_rc_t beacon_live_put_more(beacon_live_writer_t *writer,
+    const beacon_live_put_t *put, uint64_t now_ms);
+void beacon_live_put_end(beacon_live_writer_t *writer);
+
 /* n hits of the site are missing behind its newest.  INVALID: the store does
    not know the site; nothing is told, but the mark is kept. */
 beacon_rc_t beacon_live_gap(beacon_live_writer_t *writer, beacon_str_t site,

@@ -157,6 +157,21 @@ beacond_live_put(beacond_live_t *live, beacon_live_put_t *put,
 }
 
 beacon_rc_t
+beacond_live_put_more(beacond_live_t *live, beacon_live_put_t *put,
+    uint64_t now_ms)
+{
+    put->mark = ++live->mark;
+
+    return beacon_live_put_more(live->writer, put, now_ms);
+}
+
+void
+beacond_live_put_end(beacond_live_t *live)
+{
+    beacon_live_put_end(live->writer);
+}
+
+beacon_rc_t
 beacond_live_gap(beacond_live_t *live, beacon_str_t site, uint64_t n)
 {
     return beacon_live_gap(live->writer, site, n, ++live->mark);

@@ -46,6 +46,12 @@ void beacond_live_unlock(beacond_live_t *live);
 beacon_rc_t beacond_live_put(beacond_live_t *live, beacon_live_put_t *put,
     uint64_t now_ms);
 
+/* The same as beacon_live_put_more(); beacond_live_put_end() before the lock is
+   given back. */
+beacon_rc_t beacond_live_put_more(beacond_live_t *live,
+    beacon_live_put_t *put, uint64_t now_ms);
+void beacond_live_put_end(beacond_live_t *live);
+
 /* As beacon_live_gap(). */
 beacon_rc_t beacond_live_gap(beacond_live_t *live, beacon_str_t site,
     uint64_t n);

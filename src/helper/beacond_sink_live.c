@@ -294,7 +294,7 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
         put.visitor.len = sizeof(hash);
     }
 
-    (void) beacond_live_put(live, &put, now_ms);
+    (void) beacond_live_put_more(live, &put, now_ms);
 }
 
 static beacon_rc_t
@@ -318,6 +318,7 @@ beacond_slive_batch(beacond_sink_t *sink, beacond_batch_t *batch)
                           now_ms);
     }
 
+    beacond_live_put_end(live);
     beacond_live_unlock(live);
     BEACOND_POINT("live.put");
 

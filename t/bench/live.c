@@ -178,10 +178,12 @@ bench_puts(beacon_live_writer_t *writer, const bench_line_t *lines, size_t n,
         put.visitor.len = visitor.len;
         put.time_ms = (*now_ms)++;
 
-        if (beacon_live_put(writer, &put, put.time_ms) != BEACON_OK) {
+        if (beacon_live_put_more(writer, &put, put.time_ms) != BEACON_OK) {
             exit(1);
         }
     }
+
+    beacon_live_put_end(writer);
 }
 
 static void

@@ -152,6 +152,7 @@ act(uint32_t k)
     }
 
     if (k % 20 == 0) {
+        beacon_live_put_end(writer);
         beacon_live_tick(writer, now_ms);
     }
 }
@@ -366,6 +367,7 @@ run_writer(const char *point, uint32_t passes, useconds_t us)
         kill_at = point;
         kill_pass = passes;
         beacon_live_point = point ? pass : NULL;
+        put_runs = passes % 2 == us % 2;
 
         if (open_store(SIZE_8M, PRESENT) != BEACON_OK) {
             _exit(2);

@@ -162,6 +162,9 @@ live_line(const live_hit_t *hit, uint64_t time_ms, char *line, size_t size)
     return (size_t) n;
 }
 
+/* 1: hits that are put are committed with some that follow. */
+static int  live_runs;
+
 static inline beacon_rc_t
 live_put(live_t *l, const live_hit_t *hit, uint64_t now_ms)
 {
@@ -186,7 +189,8 @@ live_put(live_t *l, const live_hit_t *hit, uint64_t now_ms)
 
     beacon_line_shown_of(put.line.data, &parts, &shown);
 
-    return beacon_live_put(l->writer, &put, now_ms);
+    return live_runs ? beacon_live_put_more(l->writer, &put, now_ms)
+           : beacon_live_put(l->writer, &put, now_ms);
 }
 
 static inline beacon_live_info_t

@@ -1,7 +1,7 @@
 /*
  * A writer is killed again and again: at a named point, or wherever it is.  The
- * next one finds of each hit all that it counts, or nothing; the mark says up
- * to which.
+ * next one finds of each hit, or of each run of them, all that it counts, or
+ * nothing; the mark says up to which.
  */
 
 #include "live_fixture.h"
@@ -70,6 +70,10 @@ kill_put(live_t *l, uint64_t n)
     put.country = "GR";
     put.mark = n;
     (void) live_put(l, &put, hit.time_ms);
+
+    if (n % 37 == 0) {
+        beacon_live_put_end(l->writer);
+    }
 }
 
 /* Writes until it is killed, then 1; 0: the time was over before. */
@@ -194,13 +198,14 @@ kill_same(live_t *l)
 }
 
 static void
-test_kill(int named)
+test_kill(int named, int runs)
 {
     int       same, killed;
     live_t    l;
     uint32_t  i;
 
     live_make(&l, BEACON_LIVE_SIZE_MIN);
+    live_runs = runs;
     same = 1;
     killed = 1;
 
@@ -209,8 +214,9 @@ test_kill(int named)
         same = kill_same(&l);
     }
 
-    ok(same && killed, "%s, %u times: all of a hit is counted or nothing",
-       named ? "killed_at_named_points" : "killed_anywhere", i);
+    ok(same && killed, "%s, %u times: all of a %s is counted or nothing",
+       named ? "killed_at_named_points" : "killed_anywhere", i,
+       runs ? "run" : "hit");
     ok(beacon_live_mark(l.writer) > 1000, "there_were_%llu_hits",
        (unsigned long long) beacon_live_mark(l.writer));
 
@@ -220,8 +226,10 @@ test_kill(int named)
 int
 main(void)
 {
-    test_kill(1);
-    test_kill(0);
+    test_kill(1, 0);
+    test_kill(0, 0);
+    test_kill(1, 1);
+    test_kill(0, 1);
 
     return done_testing();
 }

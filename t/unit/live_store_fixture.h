@@ -43,6 +43,10 @@ make_line(char *line, const char *site, uint64_t n, size_t length)
     return (size_t) len;
 }
 
+/* 1: hits that are put are committed with some that follow. */
+__attribute__((unused))
+static int  put_runs;
+
 __attribute__((unused))
 static beacon_rc_t
 put_mark(const char *site, uint64_t n, size_t length, uint64_t missing,
@@ -74,7 +78,8 @@ put_mark(const char *site, uint64_t n, size_t length, uint64_t missing,
     }
 
     beacon_line_shown_of(put.line.data, &parts, &shown);
-    rc = beacon_live_put(writer, &put, now_ms);
+    rc = put_runs ? beacon_live_put_more(writer, &put, now_ms)
+         : beacon_live_put(writer, &put, now_ms);
 
     free(line);
 

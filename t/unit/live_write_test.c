@@ -65,6 +65,56 @@ hits(void)
        && follow("shop", 1000, &missed, NULL) == 1, "and goes on");
 }
 
+/* Hits that are committed in one. */
+static void
+runs(void)
+{
+    uint64_t             missed, i;
+    beacon_live_info_t   shop, other;
+
+    clean();
+    (void) open_store(SIZE_8M, 300);
+    (void) put("shop", 1, NOW);
+    (void) put("other", 1, NOW);
+    put_runs = 1;
+
+    (void) put_mark("shop", 2, 0, 0, NOW, 2);
+    (void) put_mark("other", 2, 0, 4, NOW, 3);
+    (void) put_mark("shop", 3, 0, 0, NOW, 4);
+    ok(find("shop", &shop) == BEACON_OK && shop.last == 1 && shop.hits == 1
+       && follow("shop", 0, &missed, NULL) == 1
+       && beacon_live_mark(writer) == 0, "no reader has a run that goes on");
+
+    beacon_live_put_end(writer);
+    ok(find("shop", &shop) == BEACON_OK && shop.last == 3 && shop.hits == 3
+       && find("other", &other) == BEACON_OK && other.last == 6
+       && other.hits == 2 && beacon_live_mark(writer) == 4,
+       "all of its sites have it at its end, and the mark");
+    ok(follow("shop", 0, &missed, NULL) == 3 && missed == 0
+       && follow("other", 0, &missed, NULL) == 2 && missed == 4,
+       "each of its hits is read, and what is missing is told");
+
+    for (i = 4; i < 4 + 5 * BEACON_LIVE_RUN; i++) {
+        (void) put_mark("shop", i, i % 7 ? 0 : 9000, 0, NOW, i);
+    }
+
+    ok(find("shop", &shop) == BEACON_OK && shop.last > i - BEACON_LIVE_RUN - 2,
+       "a run is so long and no longer");
+    (void) beacon_live_gap(writer, beacon_string("shop"), 2, i);
+    ok(find("shop", &shop) == BEACON_OK && shop.last == i + 1
+       && follow("shop", 0, &missed, NULL) == (long) i - 1 && missed == 2,
+       "a gap comes behind it");
+
+    (void) put_mark("shop", i, 0, 0, NOW, i + 1);
+    (void) put_mark("third", 1, 0, 0, NOW, i + 2);
+    put_runs = 0;
+    ok(open_store(SIZE_8M, 300) == BEACON_OK && repaired() == 0
+       && beacon_live_mark(writer) == i + 2
+       && follow("third", 0, &missed, NULL) == 1
+       && follow("shop", i + 1, &missed, NULL) == 1,
+       "a store that is closed has all that was put");
+}
+
 static void
 gaps(void)
 {
@@ -514,6 +564,7 @@ main(void)
     }
 
     hits();
+    runs();
     gaps();
     large();
     wrap();
