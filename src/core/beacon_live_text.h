@@ -52,7 +52,7 @@ beacon_live_hash_on(uint64_t salted, uint64_t seed, beacon_str_t text)
 
     p = text.data;
     end = p + text.len;
-    hash = salted;
+    hash = salted ^ (uint64_t) text.len << 32;
 
     if (text.len >= 16) {
         for (left = text.len; left > 16; left -= 16, p += 16) {
@@ -77,9 +77,7 @@ beacon_live_hash_on(uint64_t salted, uint64_t seed, beacon_str_t text)
         last = 0;
     }
 
-    hash = beacon_fold(first ^ seed, last ^ hash);
-
-    return beacon_fold(hash ^ text.len, seed ^ 0xe7037ed1a0b428db);
+    return beacon_fold(first ^ seed, last ^ hash);
 }
 
 static inline uint64_t
