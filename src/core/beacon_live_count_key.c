@@ -6,7 +6,8 @@
  * for each five minutes without one: so what is hit again and again stays in
  * the top list while any number of others passes by, and goes when its time is
  * over.  (Who was hit least recently would be the wrong one: with thousands of
- * pages, one of a hundred hits is gone before its next.)
+ * pages, one of a hundred hits is gone before its next.)  Nobody goes who was
+ * hit in the running step for one that has come once in it.
  */
 
 #include "beacon_live_counts.h"
@@ -14,15 +15,19 @@
 #define BEACON_LIVE_KEY_LOOKED   8
 #define BEACON_LIVE_KEY_HALVED   30     /* steps */
 #define BEACON_LIVE_KEY_HEAVIEST (1 << 20)
+#define BEACON_LIVE_KEY_ASKED    8      /* the list is looked at again */
 
 const uint32_t  beacon_live_keys_most[BEACON_LIVE_KINDS] = {
     256, 128, 256, 64
 };
 
 /* What is rare stays out of the way of what is not. */
-static void beacon_live_key_add(beacon_live_writer_t *w, uint32_t site,
+static void beacon_live_key_new(beacon_live_writer_t *w, uint32_t site,
     unsigned kind, uint64_t hash, beacon_str_t text, uint32_t step)
     __attribute__((noinline));
+static void beacon_live_key_add(beacon_live_writer_t *w, uint32_t site,
+    unsigned kind, uint64_t hash, beacon_str_t text, uint32_t index,
+    uint32_t hits) __attribute__((noinline));
 static void beacon_live_key_step(beacon_live_writer_t *w, uint32_t index,
     uint32_t step) __attribute__((noinline));
 static inline void beacon_live_count_key(beacon_live_writer_t *w,
@@ -139,28 +144,24 @@ beacon_live_key_least(const beacon_live_counts_t *counts,
 /* Of a text as long as most the bytes are saved without counting them. */
 #define BEACON_LIVE_KEY_SHORT  48
 
-/* A slot for a new one, in its site's list and the pool's; what a text of this
-   length is going to change there is saved. */
+/* A slot for a new one, in its site's list and the pool's: this one, of the
+   same list, if it is not 0.  What a text of this length is going to change
+   there is saved. */
 static uint32_t
 beacon_live_key_take(beacon_live_writer_t *w, uint32_t site, unsigned kind,
-    size_t len, uint32_t step)
+    size_t len, uint32_t index)
 {
-    uint32_t                   index;
-    beacon_live_key_t         *slot;
-    beacon_live_own_t         *key;
-    beacon_live_pool_t        *pool;
-    beacon_live_counts_t      *counts;
-    beacon_live_own_counts_t  *own;
+    uint32_t               step;
+    beacon_live_key_t     *slot;
+    beacon_live_own_t     *key;
+    beacon_live_pool_t    *pool;
+    beacon_live_counts_t  *counts;
 
     counts = w->counts;
     pool = &counts->keys;
-    own = &counts->sites[site];
-    index = 0;
+    step = counts->sites[site].step;
 
-    if (own->nkeys[kind] >= beacon_live_keys_most[kind]) {
-        index = beacon_live_key_least(counts, own, kind, step);
-
-    } else if (pool->free == 0) {
+    if (index == 0 && pool->free == 0) {
         index = beacon_live_lru_earliest(pool->links);
     }
 
@@ -205,20 +206,21 @@ beacon_live_key_take(beacon_live_writer_t *w, uint32_t site, unsigned kind,
 
 static void
 beacon_live_key_add(beacon_live_writer_t *w, uint32_t site, unsigned kind,
-    uint64_t hash, beacon_str_t text, uint32_t step)
+    uint64_t hash, beacon_str_t text, uint32_t index, uint32_t hits)
 {
-    uint32_t                index;
+    uint32_t                step;
     beacon_live_key_t      *slot;
     beacon_live_own_t      *own;
     beacon_live_counts_t   *counts;
     beacon_live_running_t   running;
 
     counts = w->counts;
-    index = beacon_live_key_take(w, site, kind, text.len, step);
+    step = counts->sites[site].step;
+    index = beacon_live_key_take(w, site, kind, text.len, index);
     own = &counts->keys.own[index];
     slot = &counts->key[index];
-    running.hits.step = 1;
-    running.hits.minute = 1;
+    running.hits.step = hits;
+    running.hits.minute = hits;
 
     beacon_live_begin(&slot->serial);
     BEACON_LIVE_SET(slot->hash, hash);
@@ -234,10 +236,66 @@ beacon_live_key_add(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     own->hash = hash;
     own->site = site;
     own->step = step;
-    own->weight = 1;
+    own->weight = hits;
     own->kind = (uint16_t) kind;
 
     beacon_live_table_add(&w->keys, (uint32_t) hash, index);
+}
+
+
+/* It has come before in this step; 0: then it has now. */
+static inline int
+beacon_live_key_noted(beacon_live_counts_t *counts, uint64_t hash,
+    uint32_t step)
+{
+    beacon_live_noted_t  *noted;
+
+    noted = &counts->noted[hash >> 32 & (BEACON_LIVE_NOTED - 1)];
+
+    if (noted->hash == hash && noted->step == step) {
+        return 1;
+    }
+
+    noted->hash = hash;
+    noted->step = step;
+
+    return 0;
+}
+
+static void
+beacon_live_key_new(beacon_live_writer_t *w, uint32_t site, unsigned kind,
+    uint64_t hash, beacon_str_t text, uint32_t step)
+{
+    uint32_t                   index;
+    beacon_live_counts_t      *counts;
+    beacon_live_own_counts_t  *own;
+
+    counts = w->counts;
+    own = &counts->sites[site];
+    index = 0;
+
+    if (own->nkeys[kind] < beacon_live_keys_most[kind]) {
+        beacon_live_key_add(w, site, kind, hash, text, 0, 1);
+        return;
+    }
+
+    if (own->busy[kind] != step
+        || ++own->asked[kind] % BEACON_LIVE_KEY_ASKED == 0)
+    {
+        index = beacon_live_key_least(counts, own, kind, step);
+
+        if (counts->keys.own[index].step != step) {
+            beacon_live_key_add(w, site, kind, hash, text, index, 1);
+            return;
+        }
+
+        own->busy[kind] = step;
+    }
+
+    if (beacon_live_key_noted(counts, hash, step)) {
+        index = index ? index : beacon_live_key_least(counts, own, kind, step);
+        beacon_live_key_add(w, site, kind, hash, text, index, 2);
+    }
 }
 
 
@@ -329,7 +387,7 @@ beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
     index = beacon_live_pool_find(&counts->keys, &w->keys, hash);
 
     if (index == 0) {
-        beacon_live_key_add(w, site, kind, hash, text, step);
+        beacon_live_key_new(w, site, kind, hash, text, step);
         return;
     }
 

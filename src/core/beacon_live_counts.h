@@ -72,7 +72,19 @@ typedef struct {
     uint32_t  nkeys[BEACON_LIVE_KINDS];
     uint32_t  hand[BEACON_LIVE_KINDS];  /* who is next to be looked at when
                                            one must go */
+    uint32_t  busy[BEACON_LIVE_KINDS];  /* the step in which all who were
+                                           looked at had been hit, and */
+    uint32_t  asked[BEACON_LIVE_KINDS]; /*   new ones since */
 } beacon_live_own_counts_t;
+
+/* Keys that came once, while their lists were full of others that were hit in
+   the same step, by their hash. */
+#define BEACON_LIVE_NOTED  1024
+
+typedef struct {
+    uint64_t  hash;
+    uint64_t  step;
+} beacon_live_noted_t;
 
 typedef struct {
     beacon_live_own_counts_t  *sites;
@@ -84,6 +96,7 @@ typedef struct {
 
     uint64_t                   wall_ms;     /* where the step "wall" began */
     uint32_t                   wall;
+    beacon_live_noted_t        noted[BEACON_LIVE_NOTED];
     uint8_t                    id[BEACON_LIVE_ID_MAX];  /* of the hit's visitor,
                                                where that is a long one */
 } beacon_live_counts_t;
