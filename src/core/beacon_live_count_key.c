@@ -23,16 +23,16 @@ const uint32_t  beacon_live_keys_most[BEACON_LIVE_KINDS] = {
 
 /* What is rare stays out of the way of what is not. */
 static void beacon_live_key_new(beacon_live_writer_t *w, uint32_t site,
-    unsigned kind, uint64_t hash, beacon_str_t text, uint32_t step)
-    __attribute__((noinline));
+    unsigned kind, uint64_t hash, beacon_str_t text) __attribute__((noinline));
 static void beacon_live_key_add(beacon_live_writer_t *w, uint32_t site,
     unsigned kind, uint64_t hash, beacon_str_t text, uint32_t index,
     uint32_t hits) __attribute__((noinline));
 static void beacon_live_key_step(beacon_live_writer_t *w, uint32_t index,
     uint32_t step) __attribute__((noinline));
 static inline void beacon_live_count_key(beacon_live_writer_t *w,
-    beacon_live_counts_t *counts, uint64_t salt, uint32_t site, unsigned kind,
-    beacon_str_t text, uint32_t step) __attribute__((always_inline));
+    beacon_live_counts_t *counts, beacon_live_own_counts_t *list,
+    uint32_t site, unsigned kind, beacon_str_t text)
+    __attribute__((always_inline));
 
 
 /* ---- the site's list */
@@ -262,40 +262,41 @@ beacon_live_key_noted(beacon_live_counts_t *counts, uint64_t hash,
     return 0;
 }
 
+/* 1: a new key waits until it comes again. */
+static inline int
+beacon_live_key_waits(beacon_live_counts_t *counts,
+    beacon_live_own_counts_t *own, unsigned kind, uint64_t hash, uint32_t step)
+{
+    return own->busy[kind] == step
+           && ++own->asked[kind] % BEACON_LIVE_KEY_ASKED != 0
+           && !beacon_live_key_noted(counts, hash, step);
+}
+
 static void
 beacon_live_key_new(beacon_live_writer_t *w, uint32_t site, unsigned kind,
-    uint64_t hash, beacon_str_t text, uint32_t step)
+    uint64_t hash, beacon_str_t text)
 {
-    uint32_t                   index;
+    uint32_t                   index, step, hits;
     beacon_live_counts_t      *counts;
     beacon_live_own_counts_t  *own;
 
     counts = w->counts;
     own = &counts->sites[site];
+    step = own->step;
     index = 0;
+    hits = 1;
 
-    if (own->nkeys[kind] < beacon_live_keys_most[kind]) {
-        beacon_live_key_add(w, site, kind, hash, text, 0, 1);
-        return;
-    }
-
-    if (own->busy[kind] != step
-        || ++own->asked[kind] % BEACON_LIVE_KEY_ASKED == 0)
-    {
+    if (own->nkeys[kind] >= beacon_live_keys_most[kind]) {
         index = beacon_live_key_least(counts, own, kind, step);
+        hits += (uint32_t) beacon_live_key_noted(counts, hash, step);
 
-        if (counts->keys.own[index].step != step) {
-            beacon_live_key_add(w, site, kind, hash, text, index, 1);
+        if (hits == 1 && counts->keys.own[index].step == step) {
+            own->busy[kind] = step;
             return;
         }
-
-        own->busy[kind] = step;
     }
 
-    if (beacon_live_key_noted(counts, hash, step)) {
-        index = index ? index : beacon_live_key_least(counts, own, kind, step);
-        beacon_live_key_add(w, site, kind, hash, text, index, 2);
-    }
+    beacon_live_key_add(w, site, kind, hash, text, index, hits);
 }
 
 
@@ -371,10 +372,10 @@ beacon_live_key_step(beacon_live_writer_t *w, uint32_t index, uint32_t step)
 
 static inline void
 beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
-    uint64_t salt, uint32_t site, unsigned kind, beacon_str_t text,
-    uint32_t step)
+    beacon_live_own_counts_t *list, uint32_t site, unsigned kind,
+    beacon_str_t text)
 {
-    uint32_t                index;
+    uint32_t                index, step;
     uint64_t                hash;
     beacon_live_own_t      *own;
     beacon_live_running_t   more, *running;
@@ -383,11 +384,16 @@ beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
         text.len = beacon_line_cut(text, BEACON_LIVE_KEY_TEXT);
     }
 
-    hash = beacon_live_hash_on(salt, w->live.is.seed[1], text);
+    step = list->step;
+    hash = beacon_live_hash_on(list->key_salts[kind], w->live.is.seed[1],
+                               text);
     index = beacon_live_pool_find(&counts->keys, &w->keys, hash);
 
     if (index == 0) {
-        beacon_live_key_new(w, site, kind, hash, text, step);
+        if (!beacon_live_key_waits(counts, list, kind, hash, step)) {
+            beacon_live_key_new(w, site, kind, hash, text);
+        }
+
         return;
     }
 
@@ -423,14 +429,13 @@ beacon_live_own_referrer(const beacon_live_put_t *put, const uint8_t *referrer)
 
 void
 beacon_live_count_keys(beacon_live_writer_t *w,
-    const beacon_live_own_counts_t *own, uint32_t site,
+    beacon_live_own_counts_t *list, uint32_t site,
     const beacon_live_put_t *put)
 {
     beacon_str_t  text;
 
 #define beacon_live_count_text(kind, text)                                    \
-    beacon_live_count_key(w, w->counts, own->key_salts[kind], site, kind,     \
-                          text, own->step)
+    beacon_live_count_key(w, w->counts, list, site, kind, text)
 
     text = beacon_live_shown(put, BEACON_SHORT_PAGE);
 

@@ -168,6 +168,23 @@ beacon_live_pool_find(const beacon_live_pool_t *pool,
 /* Time has come to another step; hits that were put count in the one before. */
 void beacon_live_count_wall(beacon_live_writer_t *w);
 
+/* What the time is, in each batch and tick. */
+static inline void
+beacon_live_time(beacon_live_writer_t *w, uint64_t now_ms)
+{
+    if (now_ms == w->now_ms) {
+        return;
+    }
+
+    beacon_live_clock(w, now_ms);
+
+    if (__builtin_expect(now_ms - ((beacon_live_counts_t *) w->counts)->wall_ms
+                         >= 1000 * BEACON_LIVE_STEP, 0))
+    {
+        beacon_live_count_wall(w);
+    }
+}
+
 /* A site that is in no run has another running step than there is now. */
 void beacon_live_count_step(beacon_live_writer_t *w, uint32_t site);
 
@@ -244,7 +261,7 @@ uint16_t beacon_live_person_change(beacon_live_writer_t *w,
 /* ---- a site's keys, beacon_live_count_key.c */
 
 void beacon_live_count_keys(beacon_live_writer_t *w,
-    const beacon_live_own_counts_t *own, uint32_t site,
+    beacon_live_own_counts_t *list, uint32_t site,
     const beacon_live_put_t *put);
 void beacon_live_keys_push(beacon_live_writer_t *w, uint32_t site,
     unsigned kind, uint32_t index);

@@ -343,13 +343,7 @@ beacon_live_put_more(beacon_live_writer_t *w, const beacon_live_put_t *put,
     beacon_live_writing_t    hit;
     beacon_live_own_site_t  *own;
 
-    beacon_live_clock(w, now_ms);
-
-    if (__builtin_expect(now_ms - ((beacon_live_counts_t *) w->counts)->wall_ms
-                         >= 1000 * BEACON_LIVE_STEP, 0))
-    {
-        beacon_live_count_wall(w);
-    }
+    beacon_live_time(w, now_ms);
 
     count.site = beacon_live_site_for(w, put->site);
     count.put = put;

@@ -1,7 +1,7 @@
 /* What the store's writer does besides hits: gaps, marks, time, what it says of
    itself. */
 
-#include "beacon_live_undo.h"
+#include "beacon_live_counts.h"
 
 /* So many hits are missing behind its newest. */
 void
@@ -64,7 +64,7 @@ beacon_live_mark(const beacon_live_writer_t *w)
 void
 beacon_live_tick(beacon_live_writer_t *w, uint64_t now_ms)
 {
-    beacon_live_clock(w, now_ms);
+    beacon_live_time(w, now_ms);
 
     if (w->clock - w->evaluated_at >= BEACON_LIVE_EVALUATE * 1000) {
         w->evaluated_at = w->clock;
