@@ -20,6 +20,11 @@
 
 #define BEACOND_SLIVE_TICK  (1000 * BEACOND_MS)
 
+/* What is rare stays out of the way of what is not. */
+static beacon_str_t beacond_slive_nameless(const beacond_slive_t *slive,
+    const uint8_t *text, const beacon_line_t *line,
+    uint8_t hash[BEACON_VISITOR_HASH]) __attribute__((noinline));
+
 static beacon_rc_t
 beacond_slive_create(beacond_sink_t *sink, const json_t *conf,
     beacon_err_t *err)
@@ -256,6 +261,19 @@ beacond_slive_note(beacond_sink_t *sink, beacond_live_t *live,
     return note;
 }
 
+/* What a visitor without a name is shown by. */
+static beacon_str_t
+beacond_slive_nameless(const beacond_slive_t *slive, const uint8_t *text,
+    const beacon_line_t *line, uint8_t hash[BEACON_VISITOR_HASH])
+{
+    beacon_line_parts_t  parts;
+
+    beacon_line_known(text, line, &parts);
+    beacon_line_visitor(&parts, slive->key, hash);
+
+    return (beacon_str_t) { BEACON_VISITOR_HASH, hash };
+}
+
 /* A line of a batch, with what is missing before it; the lock is held. */
 static void
 beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
@@ -265,7 +283,6 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
     uint8_t                hash[BEACON_VISITOR_HASH];
     beacon_live_put_t      put;
     beacon_line_text_t    *visitor;
-    beacon_line_parts_t    parts;
     beacon_line_shown_t    shown;
 
     put.line.data = batch->arena + line->offset;
@@ -288,10 +305,8 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
     put.visitor.len = visitor->len;
 
     if (put.visitor.len == 0) {
-        beacon_line_known(put.line.data, &line->line, &parts);
-        beacon_line_visitor(&parts, slive->key, hash);
-        put.visitor.data = hash;
-        put.visitor.len = sizeof(hash);
+        put.visitor = beacond_slive_nameless(slive, put.line.data,
+                                             &line->line, hash);
     }
 
     (void) beacond_live_put_more(live, &put, now_ms);
