@@ -1,5 +1,8 @@
 """Kafka: the sink against a bare librdkafka loop and against rsyslog, with a
-real broker on the same machine."""
+real broker on the same machine.
+
+BENCH_KAFKA=rate, instructions, outage, p99 or rsyslog: that part alone.
+"""
 
 import glob
 import json
@@ -167,7 +170,7 @@ def sink_instructions(place, kafka, hits):
     return callgrind_total(out)
 
 
-def instruction_rows(place, kafka):
+def instructions_rows(place, kafka):
     low, high = 20000, 60000 if QUICK else 120000
     each = ((sink_instructions(place, kafka, high)
              - sink_instructions(place, kafka, low)) / (high - low))
@@ -371,7 +374,7 @@ def rows(place):
     kafka = Broker(place)
     try:
         only = os.environ.get("BENCH_KAFKA", "")
-        for part in (rate_rows, instruction_rows, outage_rows, p99_rows,
+        for part in (rate_rows, instructions_rows, outage_rows, p99_rows,
                      rsyslog_rows):
             if only and only not in part.__name__:
                 continue
