@@ -1,4 +1,4 @@
-/* poll() of librdkafka's threads: beacond_kafka_calm.h. */
+/* librdkafka's threads: beacond_kafka_calm.h. */
 
 #include "beacond_kafka_calm.h"
 
@@ -7,12 +7,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #define BEACOND_CALM_TIMES  3
 #define BEACOND_CALM_MS     1
+#define BEACOND_CALM_SLACK  2000000UL           /* ns */
 #define BEACOND_CALM_NAME   "calm"
 
 static _Thread_local bool      beacond_calm_ours;
@@ -29,6 +31,9 @@ beacond_calm_start(rd_kafka_t *rk, rd_kafka_thread_type_t type,
 
     if (type == RD_KAFKA_THREAD_BROKER) {
         beacond_calm_thread();
+
+    } else if (type == RD_KAFKA_THREAD_MAIN) {
+        beacond_calm_timers();
     }
 
     return RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -57,6 +62,12 @@ void
 beacond_calm_thread(void)
 {
     beacond_calm_ours = true;
+}
+
+void
+beacond_calm_timers(void)
+{
+    (void) prctl(PR_SET_TIMERSLACK, BEACOND_CALM_SLACK, 0UL, 0UL, 0UL);
 }
 
 /* By these names, for all of the process: libraries call the program's before

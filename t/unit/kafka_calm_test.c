@@ -1,4 +1,4 @@
-/* poll() of librdkafka's threads: it waits where it would turn in circles. */
+/* librdkafka's threads: they wait where they would turn in circles. */
 
 #include "beacond_clock.h"
 #include "beacond_kafka_calm.h"
@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define BEACON_LOOKS  20
@@ -63,6 +64,14 @@ beacon_sees(int to)
        && beacon_pipe.revents == POLLNVAL, "and_what_is_wrong");
 }
 
+static void
+beacon_lasts(void)
+{
+    beacond_calm_timers();
+    ok(prctl(PR_GET_TIMERSLACK, 0UL, 0UL, 0UL, 0UL) >= (int) BEACOND_MS,
+       "the_main_ones_waits_may_last_a_millisecond_longer");
+}
+
 int
 main(void)
 {
@@ -75,6 +84,7 @@ main(void)
     beacon_pipe.fd = fds[0];
     beacon_waits();
     beacon_sees(fds[1]);
+    beacon_lasts();
 
     return done_testing();
 }
