@@ -31,11 +31,11 @@ def curve(text, mode=0o640, name='spy.curve', owner=True):
 
 # ---- what is well
 
-for args in ('', 'bind=ipc:///run/x.sock', 'bind=tcp://127.0.0.1:5556',
+for args in ('', 'bind=ipc:///tmp/x.sock', 'bind=tcp://127.0.0.1:5556',
              'connect=tcp://localhost:5556', 'bind=tcp://[::1]:5556',
              'bind=tcp://*:5556 insecure',
              'connect=tcp://m.example.com:1 insecure name=x ip=on',
-             'ip=off bind=ipc:///a bind=ipc:///b connect=ipc:///c'):
+             'ip=off bind=ipc:///tmp/a bind=ipc:///tmp/b connect=ipc:///c'):
     said = conf.good('beacon_spy %s;' % args, 'beacon_spy %s' % args)
     unlike(said, r'\[warn\]', 'without a warning')
 conf.good('beacon_spy; beacon_spy;', 'two without a name have one each')
@@ -114,6 +114,17 @@ if conf.env.user:
     conf.bad(FAR % curve(GOOD, 0o600, owner=False),
              'the worker user may not read', 'beacon_spy',
              'one that the worker user may not read')
+
+# ---- where no socket can be made
+
+for path, why in (('/nowhere/x.sock', 'in "/nowhere": No such file'),
+                  (conf.env.conf_file, 'what is there is no socket'),
+                  ('/etc', 'what is there is no socket')):
+    for directive in ('beacon_spy', 'beacon_live size=8m; beacon_spy_collect'):
+        said = conf.good('%s bind=ipc://%s;' % (directive, path),
+                         '%s that has no place' % directive[-14:])
+        like(said, r'\[warn\].*' + why + r'.*nginx\.conf:\d+',
+             'is warned of')
 
 # ---- sockets in the ring's directory
 

@@ -53,6 +53,11 @@ beacond_conf_check_collect(beacond_conf_check_t *check, const json_t *sink,
     beacond_conf_collect_t  own;
 
     beacond_conf_collect(check, sink, &own);
+
+    if (!check->failed) {
+        beacond_endpoints_places(check, &own.endpoints, conf->dir);
+    }
+
     beacond_endpoints_dispose(&own.endpoints);
 
     for (i = 0; i < conf->nsinks; i++) {

@@ -2,7 +2,12 @@
 #include "beacon_endpoint.h"
 #include "beacond_visitor.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void
 beacond_endpoint_check(beacond_conf_check_t *check, const char *text,
@@ -104,6 +109,47 @@ beacond_endpoints_dispose(beacond_endpoints_t *endpoints)
     endpoints->curve = NULL;
 }
 
+static void
+beacond_endpoint_place(beacond_conf_check_t *check, const char *text,
+    const char *ring)
+{
+    char        *slash, path[PATH_MAX];
+    struct stat  st;
+
+    static const char  ipc[] = "ipc://";
+
+    if (strncmp(text, ipc, sizeof(ipc) - 1) != 0) {
+        return;
+    }
+
+    snprintf(path, sizeof(path), "%s", text + sizeof(ipc) - 1);
+
+    if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+        beacond_conf_warn(check, "endpoint \"%s\": what is there is no socket",
+                          text);
+        return;
+    }
+
+    slash = strrchr(path, '/');
+    slash[slash == path] = '\0';
+
+    if (strcmp(path, ring) != 0 && access(path, W_OK | X_OK) == -1) {
+        beacond_conf_warn(check, "endpoint \"%s\": no socket can be made in "
+                          "\"%s\": %s", text, path, strerror(errno));
+    }
+}
+
+void
+beacond_endpoints_places(beacond_conf_check_t *check,
+    const beacond_endpoints_t *endpoints, const char *ring)
+{
+    uint32_t  i;
+
+    for (i = 0; i < endpoints->nbind; i++) {
+        beacond_endpoint_place(check, endpoints->bind[i], ring);
+    }
+}
+
 void
 beacond_conf_check_spy(beacond_conf_check_t *check, const json_t *sink,
     const beacond_conf_t *conf)
@@ -123,6 +169,7 @@ beacond_conf_check_spy(beacond_conf_check_t *check, const json_t *sink,
     }
 
     if (beacond_endpoints_read(check, sink, &endpoints) == BEACON_OK) {
+        beacond_endpoints_places(check, &endpoints, conf->dir);
         beacond_endpoints_dispose(&endpoints);
     }
 }

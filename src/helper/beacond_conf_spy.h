@@ -37,4 +37,8 @@ beacon_rc_t beacond_endpoints_read(beacond_conf_check_t *check,
     const json_t *object, beacond_endpoints_t *endpoints);
 void beacond_endpoints_dispose(beacond_endpoints_t *endpoints);
 
+/* Warns of where no socket can be made now; the ring's directory will be. */
+void beacond_endpoints_places(beacond_conf_check_t *check,
+    const beacond_endpoints_t *endpoints, const char *ring);
+
 #endif /* BEACOND_CONF_SPY_H */
