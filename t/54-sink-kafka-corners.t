@@ -18,7 +18,7 @@ from beacon_kafka_fault import ends, settles    # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
 
 kafka = Cluster().start()
-only = os.environ.get('ONLY', 'dot spool reboot many stranger removed '
+only = os.environ.get('ONLY', 'patience dot spool reboot many stranger removed '
                       'letters edited').split()
 
 
@@ -57,6 +57,14 @@ def parked(rig):
     except OSError:
         return []
 
+
+# ---- few hits of a topic that is missing, and a window that is far from full:
+# judged when all else is, as it takes 30 s
+
+if 'patience' in only:
+    patient = rig_of('p-$beacon_site')
+    patient.start()
+    patient.push(10)
 
 # ---- a topic whose name begins with a dot
 
@@ -260,5 +268,12 @@ if 'edited' in only:
     pusher.wait()
     rig.pushers.remove(pusher)
     ends(rig)
+
+# ---- those of the beginning
+
+if 'patience' in only:
+    ok(settles(patient, done=0, parked_hits=10, pending=10, lost=0),
+       'hits of a missing topic do not wait in memory for ever')
+    ends(patient)
 
 done_testing()
