@@ -19,6 +19,18 @@ seed()
 DAY = 86400
 STEPS = (-365 * DAY, 0, 3600, -7200)
 
+
+def stalls():
+    """The steps of the clock behind which no hit reaches the log."""
+    stalled = []
+    for step in STEPS:
+        trial.progress(20)
+        clock.step(step)
+        if not trial.progress(200):
+            stalled.append(step)
+    return stalled
+
+
 # ---- the helper's clock
 
 trial = Trial(helper='external', load={'rate': 1500})
@@ -29,13 +41,7 @@ with clock:
     child = external(env)
 ok(wait_until(env.helper_pid), 'the helper starts with a clock of its own')
 trial.begin()
-stalled = []
-for step in STEPS:
-    trial.progress(20)
-    clock.step(step)
-    if not trial.progress(200):
-        stalled.append(step)
-is_(stalled, [], "the helper drains on whatever its clock does")
+is_(stalls(), [], "the helper drains on whatever its clock does")
 ok(child.poll() is None, 'the helper lives')
 trial.finish("the helper's clock steps", failed=0)
 child.terminate()
@@ -50,13 +56,7 @@ clock = Clock(env.root)
 with clock:
     env.start()
 trial.begin()
-stalled = []
-for step in STEPS:
-    trial.progress(20)
-    clock.step(step)
-    if not trial.progress(200):
-        stalled.append(step)
-is_(stalled, [], 'hits reach the log whatever the clock does')
+is_(stalls(), [], 'hits reach the log whatever the clock does')
 trial.finish('the clock steps', failed=0)
 years = {line['time'][:4] for line in env.lines()}
 ok(len(years) > 1, 'the hits do tell of two years')
