@@ -97,7 +97,7 @@ main(void)
     beacond_conf_destroy(conf);
     ok(beacon_push(100) && beacon_settled("one", &sink) && sink.done == 102,
        "the_engine_goes_on_as_it_was");
-    ok(beacon_books(books) && books->nlanes <= 4,
+    ok(beacon_books(books) && books->nlanes <= BEACON_ALL_LANES,
        "its_lanes_are_not_in_the_table");
 
     ok(system(command) == 0 && beacon_spooled(dir, 10), "one of a few lanes");
