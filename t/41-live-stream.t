@@ -332,12 +332,13 @@ with live.stream('/v1/shop/stream?args.e=never') as stream:
 path = glob.glob(os.path.join(env.ring, 'live.????????????????'))[0]
 
 
-def given_up(word):
+def given_up(retired):
+    """Until the worker sees that the store is retired, or is not."""
     with open(path, 'r+b') as file:
-        file.seek(128)
-        file.write(bytes([word]))
+        file.seek(128)                  # beacon_live_head_t's "retired"
+        file.write(bytes([retired]))
     return wait_until(lambda: env.get('/live/v1/shop/hits').status
-                      == (503 if word else 200), 20)
+                      == (503 if retired else 200), 20)
 
 
 def poll_now():
