@@ -314,7 +314,7 @@ struct beacond_engine_s {
     uint64_t             set_aside;
     uint64_t             started_ns;
     uint64_t             starts;
-    uint64_t             looked_ns;     /* the keeper at the clock */
+    uint64_t             looked_ns;     /* keeper or reader, at the clock */
     uint64_t             books_ns;
     uint64_t             slow_ns;       /* once-a-second work */
     uint64_t             sweep_ns;
@@ -461,7 +461,7 @@ void beacond_keeper_losses(beacond_engine_t *engine);
 /* beacond_keeper_loss.c: the time, by which the keeper judges others: theirs
    are before it.  If it has not looked for long, all of us were stopped: by a
    SIGSTOP, in a frozen container, in a machine that was moved.  That time
-   counts for nobody.  The keeper's only. */
+   counts for nobody.  Readers call it, too: a reload holds up the keeper. */
 uint64_t beacond_keeper_now(beacond_engine_t *engine);          /* locked */
 
 beacon_cursor_t beacond_keeper_durable(const beacond_engine_t *engine,

@@ -276,6 +276,7 @@ beacond_reader_run(void *data)
     pthread_mutex_lock(&engine->mutex);
 
     while (!engine->reader_quit) {
+        (void) beacond_keeper_now(engine);      /* a reload may hold him up */
         n = beacond_reader_turn(reader);
 
         if (n == -1) {

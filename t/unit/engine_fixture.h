@@ -171,6 +171,7 @@ beacon_books(beacon_books_t *books)
 
 /* Until nothing is pending for the sink and all that was pushed is in its
    books.  They balance all the time. */
+__attribute__((unused))
 static int
 beacon_settled(const char *name, beacon_books_sink_t *sink)
 {
