@@ -147,7 +147,14 @@ for name in ('linger.ms', 'queue.buffering.max.ms'):
     conf.bad('%s;\n%s %s 5001;' % (KAFKA, PROPERTY, name),
              r'"linger.ms" \(5001\) is more than 5000', KAFKA,
              'records that wait so long that they seem to be stuck')
-conf.good('%s;\n%s linger.ms 5000;' % (KAFKA, PROPERTY), 'but not 5 s')
+conf.bad('%s;\n%s retry.backoff.ms 5001;' % (KAFKA, PROPERTY),
+         r'"retry.backoff.ms" \(5001\) is more than 5000', KAFKA,
+         'so is that after a failure')
+for name in ('linger.ms', 'retry.backoff.ms'):
+    conf.good('%s;\n%s %s 5000;' % (KAFKA, PROPERTY, name),
+              'but not 5 s of %s' % name)
+conf.good('%s;\n%s socket.timeout.ms 300000;' % (KAFKA, PROPERTY),
+          'nor five minutes for a request')
 
 # ---- the property file's
 

@@ -8,10 +8,12 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BEACOND_PROPERTIES_MAX  (1024 * 1024)   /* bytes of a file */
+#define BEACOND_SOCKET_TIMEOUT  30000           /* ms, where none is said */
 
 static beacon_str_t
 beacond_conf_str(const char *s)
@@ -255,6 +257,23 @@ beacond_conf_kafka_file(beacond_conf_check_t *check,
     free(text);
 }
 
+/* What is no number, librdkafka tells. */
+static void
+beacond_conf_kafka_timeout(beacond_conf_kafka_t *kafka)
+{
+    long    ms;
+    size_t  i;
+
+    kafka->timeout_ms = BEACOND_SOCKET_TIMEOUT;
+
+    for (i = 0; i < kafka->nproperties; i++) {
+        if (strcmp(kafka->properties[i].name, "socket.timeout.ms") == 0) {
+            ms = strtol(kafka->properties[i].value, NULL, 0);
+            kafka->timeout_ms = ms > 0 && ms < INT_MAX ? (unsigned) ms : 0;
+        }
+    }
+}
+
 /* The object. */
 
 static void
@@ -350,6 +369,7 @@ beacond_conf_kafka_create(const json_t *sink, beacond_conf_say_pt say,
     beacond_conf_kafka_object(&check, kafka);
     beacond_conf_kafka_properties(&check, kafka);
     beacond_conf_kafka_file(&check, kafka);
+    beacond_conf_kafka_timeout(kafka);
 
     if (check.failed) {
         beacond_conf_kafka_destroy(kafka);

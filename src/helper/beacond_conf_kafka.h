@@ -39,6 +39,8 @@ typedef struct {
     uint32_t                  window;           /* messages in flight */
     uint32_t                  max_topics;
     const char               *property_file;    /* NULL: none */
+    unsigned                  timeout_ms;       /* socket.timeout.ms: what a
+                                                   request may take */
     beacond_conf_property_t  *properties;       /* the file's come last */
     size_t                    nproperties;
     json_t                   *json;             /* owns the strings, and */

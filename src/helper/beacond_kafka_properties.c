@@ -25,7 +25,7 @@
 #include <string.h>
 
 #define BEACOND_PROPERTIES_PART    6    /* bytes of a secret that tell it */
-#define BEACOND_PROPERTIES_LINGER  5000
+#define BEACOND_PROPERTIES_WAIT    5000 /* ms, of a record in the queue */
 
 typedef struct {
     const char  *name;
@@ -186,15 +186,19 @@ beacond_properties_number(const rd_kafka_conf_t *rc, const char *name)
 
 /* What librdkafka takes, and we cannot live with: a record that never finds
    room in its queue, which holds up all others; one that is in there for so
-   long that its topic seems to be stuck. */
+   long that its topic seems to be stuck.  A property that this librdkafka does
+   not know is 0. */
 static beacon_rc_t
 beacond_properties_fit(const rd_kafka_conf_t *rc, beacon_err_t *err)
 {
-    double  kbytes, bytes, linger;
+    double                    kbytes, bytes, ms;
+    const char *const        *name;
+    static const char *const  waits[] = {
+        "linger.ms", "retry.backoff.ms", "retry.backoff.max.ms", NULL
+    };
 
     kbytes = beacond_properties_number(rc, "queue.buffering.max.kbytes");
     bytes = beacond_properties_number(rc, "message.max.bytes");
-    linger = beacond_properties_number(rc, "linger.ms");
 
     if (kbytes * 1024 < bytes) {
         beacon_err(err, "\"queue.buffering.max.kbytes\" (%.0f) has no room for "
@@ -202,10 +206,14 @@ beacond_properties_fit(const rd_kafka_conf_t *rc, beacon_err_t *err)
         return BEACON_INVALID;
     }
 
-    if (linger > BEACOND_PROPERTIES_LINGER) {
-        beacon_err(err, "\"linger.ms\" (%.0f) is more than %d", linger,
-                   BEACOND_PROPERTIES_LINGER);
-        return BEACON_INVALID;
+    for (name = waits; *name != NULL; name++) {
+        ms = beacond_properties_number(rc, *name);
+
+        if (ms > BEACOND_PROPERTIES_WAIT) {
+            beacon_err(err, "\"%s\" (%.0f) is more than %d", *name, ms,
+                       BEACOND_PROPERTIES_WAIT);
+            return BEACON_INVALID;
+        }
     }
 
     return BEACON_OK;

@@ -8,7 +8,7 @@
 #define BEACOND_KAFKA_STUCK  (1000 * BEACOND_MS)        /* looked for */
 #define BEACOND_KAFKA_ALIVE  (5000 * BEACOND_MS)
 #define BEACOND_KAFKA_OVERTAKEN (10000 * BEACOND_MS)
-#define BEACOND_KAFKA_CLOGGED (45000 * BEACOND_MS)      /* beyond
+#define BEACOND_KAFKA_CLOGGED (15000 * BEACOND_MS)      /* beyond
                                            socket.timeout.ms */
 
 static void
@@ -155,10 +155,12 @@ beacond_kafka_park_held(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic)
 static bool
 beacond_kafka_alive(const beacond_kafka_t *kafka)
 {
+    uint64_t  clogged = kafka->conf->timeout_ms * BEACOND_MS
+                        + BEACOND_KAFKA_CLOGGED;
+
     return kafka->now - kafka->ok_ns <= BEACOND_KAFKA_ALIVE
-           || (kafka->nup > 0
-               && kafka->now - kafka->ok_ns > BEACOND_KAFKA_CLOGGED
-               && kafka->now - kafka->up_ns > BEACOND_KAFKA_CLOGGED);
+           || (kafka->nup > 0 && kafka->now - kafka->ok_ns > clogged
+               && kafka->now - kafka->up_ns > clogged);
 }
 
 static bool

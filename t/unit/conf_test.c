@@ -314,6 +314,11 @@ test_kafka(void)
     ok(conf != NULL && conf->window == 10000 && conf->max_topics == 512
        && conf->key == NULL && conf->nproperties == 0,
        "a kafka sink has defaults");
+    ok(conf && conf->timeout_ms == 30000, "a request may take 30 s");
+    beacond_conf_kafka_destroy(conf);
+
+    conf = kafka(KAFKA(""), "socket.timeout.ms=120000", 0640);
+    ok(conf && conf->timeout_ms == 120000, "or as long as the file says");
     beacond_conf_kafka_destroy(conf);
 
     conf = kafka(PROPERTY("linger.ms"),
