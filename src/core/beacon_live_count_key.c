@@ -6,8 +6,8 @@
  * for each five minutes without one: so what is hit again and again stays in
  * the top list while any number of others passes by, and goes when its time is
  * over.  (Who was hit least recently would be the wrong one: with thousands of
- * pages, one of a hundred hits is gone before its next.)  Nobody goes who was
- * hit in the running step for one that has come once in it.
+ * pages, one of a hundred hits is gone before its next.)  Who was hit in the
+ * running step goes only for one that has come more often in it.
  */
 
 #include "beacon_live_counts.h"
@@ -15,7 +15,7 @@
 #define BEACON_LIVE_KEY_LOOKED   8
 #define BEACON_LIVE_KEY_HALVED   30     /* steps */
 #define BEACON_LIVE_KEY_HEAVIEST (1 << 20)
-#define BEACON_LIVE_KEY_ASKED    8      /* the list is looked at again */
+#define BEACON_LIVE_KEY_ASKED    32     /* the list is looked at again */
 
 const uint32_t  beacon_live_keys_most[BEACON_LIVE_KINDS] = {
     256, 128, 256, 64
@@ -23,7 +23,8 @@ const uint32_t  beacon_live_keys_most[BEACON_LIVE_KINDS] = {
 
 /* What is rare stays out of the way of what is not. */
 static void beacon_live_key_new(beacon_live_writer_t *w, uint32_t site,
-    unsigned kind, uint64_t hash, beacon_str_t text) __attribute__((noinline));
+    unsigned kind, uint64_t hash, beacon_str_t text, uint32_t hits)
+    __attribute__((noinline));
 static void beacon_live_key_add(beacon_live_writer_t *w, uint32_t site,
     unsigned kind, uint64_t hash, beacon_str_t text, uint32_t index,
     uint32_t hits) __attribute__((noinline));
@@ -243,60 +244,64 @@ beacon_live_key_add(beacon_live_writer_t *w, uint32_t site, unsigned kind,
 }
 
 
-/* It has come before in this step; 0: then it has now. */
-static inline int
-beacon_live_key_noted(beacon_live_counts_t *counts, uint64_t hash,
-    uint32_t step)
+/* A key that its list does not have has come so often in this step. */
+static inline uint32_t
+beacon_live_key_noted(beacon_live_counts_t *counts,
+    const beacon_live_own_counts_t *list, uint64_t hash)
 {
+    uint64_t              when;
     beacon_live_noted_t  *noted;
 
+    when = list->step | (uint64_t) list->life << 32;
     noted = &counts->noted[hash >> 32 & (BEACON_LIVE_NOTED - 1)];
 
-    if (noted->hash == hash && noted->step == step) {
-        return 1;
+    if (noted->hash != hash || noted->when != when) {
+        noted->hash = hash;
+        noted->when = when;
+        noted->hits = 0;
     }
 
-    noted->hash = hash;
-    noted->step = step;
-
-    return 0;
+    return (uint32_t) ++noted->hits;
 }
 
-/* 1: a new key waits until it comes again. */
+/* 1: it waits until it has come more often, or others have. */
 static inline int
-beacon_live_key_waits(beacon_live_counts_t *counts,
-    beacon_live_own_counts_t *own, unsigned kind, uint64_t hash, uint32_t step)
+beacon_live_key_waits(beacon_live_own_counts_t *list, unsigned kind,
+    uint32_t hits)
 {
-    return own->busy[kind] == step
-           && ++own->asked[kind] % BEACON_LIVE_KEY_ASKED != 0
-           && !beacon_live_key_noted(counts, hash, step);
+    return list->busy[kind] == list->step
+           && ++list->asked[kind] % BEACON_LIVE_KEY_ASKED != 0
+           && (hits == 1 || (hits & (hits - 1)) != 0);
 }
 
 static void
 beacon_live_key_new(beacon_live_writer_t *w, uint32_t site, unsigned kind,
-    uint64_t hash, beacon_str_t text)
+    uint64_t hash, beacon_str_t text, uint32_t hits)
 {
-    uint32_t                   index, step, hits;
+    uint32_t                   index;
     beacon_live_counts_t      *counts;
-    beacon_live_own_counts_t  *own;
+    beacon_live_own_counts_t  *list;
+    const beacon_live_key_t   *slot;
 
     counts = w->counts;
-    own = &counts->sites[site];
-    step = own->step;
-    index = 0;
-    hits = 1;
+    list = &counts->sites[site];
 
-    if (own->nkeys[kind] >= beacon_live_keys_most[kind]) {
-        index = beacon_live_key_least(counts, own, kind, step);
-        hits += (uint32_t) beacon_live_key_noted(counts, hash, step);
-
-        if (hits == 1 && counts->keys.own[index].step == step) {
-            own->busy[kind] = step;
-            return;
-        }
+    if (list->nkeys[kind] < beacon_live_keys_most[kind]) {
+        beacon_live_key_add(w, site, kind, hash, text, 0, 1);
+        return;
     }
 
-    beacon_live_key_add(w, site, kind, hash, text, index, hits);
+    index = beacon_live_key_least(counts, list, kind, list->step);
+    slot = &counts->key[index];
+
+    if (counts->keys.own[index].step != list->step
+        || hits > BEACON_LIVE_GET(slot->running.hits.step))
+    {
+        beacon_live_key_add(w, site, kind, hash, text, index, hits);
+
+    } else {
+        list->busy[kind] = list->step;
+    }
 }
 
 
@@ -375,7 +380,7 @@ beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
     beacon_live_own_counts_t *list, uint32_t site, unsigned kind,
     beacon_str_t text)
 {
-    uint32_t                index, step;
+    uint32_t                index, step, hits;
     uint64_t                hash;
     beacon_live_own_t      *own;
     beacon_live_running_t   more, *running;
@@ -390,8 +395,10 @@ beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
     index = beacon_live_pool_find(&counts->keys, &w->keys, hash);
 
     if (index == 0) {
-        if (!beacon_live_key_waits(counts, list, kind, hash, step)) {
-            beacon_live_key_new(w, site, kind, hash, text);
+        hits = beacon_live_key_noted(counts, list, hash);
+
+        if (!beacon_live_key_waits(list, kind, hits)) {
+            beacon_live_key_new(w, site, kind, hash, text, hits);
         }
 
         return;
@@ -471,12 +478,14 @@ beacon_live_keys_forget(beacon_live_writer_t *w, uint32_t site)
     beacon_live_counts_t  *counts;
 
     counts = w->counts;
+    counts->sites[site].life++;
 
     for (kind = 0; kind < BEACON_LIVE_KINDS; kind++) {
         w->stats.keys -= beacon_live_list_forget(&counts->keys, &w->keys,
                                                  beacon_live_keys_front(w, site,
                                                                         kind));
         counts->sites[site].hand[kind] = 0;
+        counts->sites[site].busy[kind] = counts->sites[site].step - 1;
         beacon_live_keys_number(w, site, kind, 0);
     }
 }

@@ -75,15 +75,16 @@ typedef struct {
     uint32_t  busy[BEACON_LIVE_KINDS];  /* the step in which all who were
                                            looked at had been hit, and */
     uint32_t  asked[BEACON_LIVE_KINDS]; /*   new ones since */
+    uint32_t  life;                     /* of the site in this slot */
 } beacon_live_own_counts_t;
 
-/* Keys that came once, while their lists were full of others that were hit in
-   the same step, by their hash. */
+/* Keys that came lately and were in no list, by their hash: how often. */
 #define BEACON_LIVE_NOTED  1024
 
 typedef struct {
     uint64_t  hash;
-    uint64_t  step;
+    uint64_t  when;                     /* step, and life */
+    uint64_t  hits;
 } beacon_live_noted_t;
 
 typedef struct {

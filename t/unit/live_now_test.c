@@ -363,6 +363,68 @@ test_clock(void)
     live_remove(&l);
 }
 
+static void
+page_put(live_t *l, const char *name, uint32_t number, uint32_t times,
+    uint64_t now)
+{
+    char        page[32];
+    live_hit_t  hit;
+
+    memset(&hit, 0, sizeof(hit));
+    snprintf(page, sizeof(page), "/%s/%u", name, number);
+    hit.site = "shop";
+    hit.visitor = "v";
+    hit.page = page;
+
+    while (times--) {
+        (void) live_put(l, &hit, now);
+    }
+}
+
+/* Within one step of a list that is full. */
+static void
+test_waiting(void)
+{
+    live_t              l;
+    uint32_t            i, n, left;
+    beacon_live_top_t   top[300];
+    beacon_live_info_t  info;
+
+    live_make(&l, BEACON_LIVE_SIZE_MIN);
+
+    for (i = 0; i < 256; i++) {
+        page_put(&l, "there", i, 3, NOW_START);
+    }
+
+    for (i = 0; i < 3000; i++) {
+        page_put(&l, "once", i, 1, NOW_START);
+    }
+
+    page_put(&l, "new", 1, 10, NOW_START);
+    info = live_site(&l, "shop");
+    n = 300;
+    (void) beacon_live_top(&l.live, &info, BEACON_LIVE_PAGE_KEY, NOW_START, 10,
+                           top, &n);
+
+    for (i = 0, left = 0; i < n; i++) {
+        left += top[i].n == 3 && memcmp(top[i].text, "/there/", 7) == 0;
+    }
+
+    ok(n == 256 && left == 255, "who_comes_once_puts_out_nobody_of_that_step");
+    ok(top[0].n == 10 && top[0].len == 6
+       && memcmp(top[0].text, "/new/1", 6) == 0,
+       "who_comes_more_often_does_and_has_all_hits");
+
+    page_put(&l, "once", 1, 1, NOW_START + 10000);
+    n = 300;
+    (void) beacon_live_top(&l.live, &info, BEACON_LIVE_PAGE_KEY,
+                           NOW_START + 10000, 10, top, &n);
+    ok(n == 1 && top[0].n == 1 && top[0].len == 7,
+       "in_the_next_step_the_first_does");
+
+    live_remove(&l);
+}
+
 /* Thousands of pages that are hit once each must not wash out what is hit all
    the time. */
 static void
@@ -529,6 +591,7 @@ main(void)
 {
     test_model();
     test_clock();
+    test_waiting();
     test_caps();
     test_heir();
 
