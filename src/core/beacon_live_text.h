@@ -34,8 +34,9 @@ beacon_live_half(const uint8_t *p)
 /*
  * Of text in the context of salt (site, kind); not for strangers' eyes.  After
  * wyhash (Wang Yi): sixteen bytes a multiplication, both sides keyed; the last
- * ones may overlap those before, as the length is in the hash.  What the salt
- * makes of the seed can be kept.
+ * ones may overlap those before, as the length is in the hash.  It turns what
+ * is secret: as a number beside the text, another text could make up for it.
+ * What the salt makes of the seed can be kept.
  */
 static inline uint64_t
 beacon_live_salted(const uint64_t seed[2], uint64_t salt)
@@ -52,7 +53,7 @@ beacon_live_hash_on(uint64_t salted, uint64_t seed, beacon_str_t text)
 
     p = text.data;
     end = p + text.len;
-    hash = salted ^ (uint64_t) text.len << 32;
+    hash = salted << (text.len & 63) | salted >> (-text.len & 63);
 
     if (text.len >= 16) {
         for (left = text.len; left > 16; left -= 16, p += 16) {

@@ -376,6 +376,51 @@ test_long_ids(void)
     live_remove(&l);
 }
 
+/* Texts of two lengths are two, whatever the bytes of one make up for. */
+static void
+test_lengths(void)
+{
+    int                   good;
+    live_t                l;
+    size_t                i;
+    uint32_t              n;
+    live_hit_t            hit;
+    beacon_live_top_t     top[4];
+    beacon_live_info_t    info;
+    beacon_live_person_t  p;
+
+    static const char  *texts[] = {
+        "00000111", "000001111",
+        "0123456789abAcd88901234567890123", "0123456789ab~cd8901234567890123"
+    };
+
+    live_make(&l, BEACON_LIVE_SIZE_MIN);
+    memset(&hit, 0, sizeof(hit));
+    hit.site = "shop";
+
+    for (i = 0; i < 4; i++) {
+        hit.visitor = texts[i];
+        hit.country = texts[i];
+        (void) live_put(&l, &hit, PEOPLE_START + i);
+    }
+
+    info = live_site(&l, "shop");
+
+    for (good = 1, i = 0; i < 4; i++) {
+        good &= beacon_live_visitor(&l.live, &info, live_str(texts[i]), &p)
+                == BEACON_OK && p.hits == 1;
+    }
+
+    ok(good, "ids_of_two_lengths_are_two_visitors");
+
+    n = 4;
+    ok(beacon_live_top(&l.live, &info, BEACON_LIVE_COUNTRY_KEY, PEOPLE_START,
+                       60, top, &n)
+       == BEACON_OK && n == 4 && top[0].n == 1, "and_texts_two_keys");
+
+    live_remove(&l);
+}
+
 /* All of them, each once, last seen first. */
 static int
 people_listed(live_t *l, const uint64_t *last, uint32_t npeople)
@@ -595,6 +640,7 @@ main(void)
     test_amid();
     test_cut();
     test_long_ids();
+    test_lengths();
     test_list();
     test_evicting();
     test_eviction();
