@@ -421,7 +421,30 @@ beacon_live_file_forget(int dirfd)
     (void) closedir(d);
 }
 
-/* Its readers look for another; who can't be read has none. */
+/* One of another layout: readers of before are told to leave it, too.  Where
+   they are told is the same in all layouts from 2 on. */
+static void
+beacon_live_file_leave(int dirfd, const char *name)
+{
+    int                 fd;
+    beacon_live_head_t  head;
+
+    fd = openat(dirfd, name, O_RDWR|O_NOFOLLOW|O_CLOEXEC|O_NONBLOCK);
+
+    if (fd != -1 && pread(fd, &head, sizeof(head), 0) == (ssize_t) sizeof(head)
+        && head.magic == BEACON_LIVE_MAGIC && head.layout > 1)
+    {
+        head.retired = 1;
+        (void) !pwrite(fd, &head.retired, sizeof(head.retired),
+                       offsetof(beacon_live_head_t, retired));
+    }
+
+    if (fd != -1) {
+        (void) close(fd);
+    }
+}
+
+/* Its readers look for another. */
 static void
 beacon_live_file_retire(int dirfd, const char *name, uint64_t epoch)
 {
@@ -439,6 +462,7 @@ beacon_live_file_retire(int dirfd, const char *name, uint64_t epoch)
     }
 
     if (rc == BEACON_CORRUPT) {
+        beacon_live_file_leave(dirfd, name);
         beacon_live_file_forget(dirfd);
         beacon_live_name(aside, epoch, ".aside");
         (void) renameat(dirfd, name, dirfd, aside);

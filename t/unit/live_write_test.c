@@ -489,7 +489,7 @@ sizes(void)
     char                 path[512];
     uint32_t             layout;
     beacon_err_t         err;
-    beacon_live_t        old;
+    beacon_live_t        old, before;
     struct stat          st;
     struct statvfs       fs;
     beacon_live_info_t   site;
@@ -514,6 +514,7 @@ sizes(void)
 
     (void) put("shop", 1, NOW);
     (void) files("", path);
+    (void) beacon_live_attach(&before, live_dir, &err);
     beacon_live_close(writer);
     writer = NULL;
 
@@ -529,6 +530,8 @@ sizes(void)
     ok(open_store(2 * SIZE_8M, 300) == BEACON_OK && files(".aside", NULL) == 1
        && files("", NULL) == 2 && find("shop", &site) == BEACON_INVALID,
        "a writer sets it aside");
+    ok(!beacon_live_current(&before), "and tells those who read it");
+    beacon_live_detach(&before);
 
     clean();
     (void) mkfifo(strcat(strcpy(path, live_dir), "/live.0123456789abcdef"),
