@@ -18,8 +18,8 @@ from beacon_kafka_fault import ends, settles    # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
 
 kafka = Cluster().start()
-only = os.environ.get('ONLY', 'patience dot spool reboot many stranger removed '
-                      'letters edited').split()
+only = os.environ.get('ONLY', 'patience dot spool reboot again many stranger '
+                      'removed letters edited').split()
 
 
 def rig_of(topic):
@@ -133,6 +133,21 @@ if 'reboot' in only:
     rig.balance('the books balance')
     kafka.create('c-s1')
     ok(settles(rig, done=1100, pending=0, lost=0), 'until it is delivered')
+    ends(rig)
+
+# ---- of what is parked, one is refused: others of its turn are not sent again
+
+if 'again' in only:
+    rig = rig_of('g-$beacon_site')
+    rig.start()
+    rig.push(300, size=100)
+    rig.push(1, size=60000)
+    rig.push(300, size=100)
+    ok(settles(rig, done=0, parked_hits=601, lost=0), 'hits are parked')
+    kafka.create('g-s0', partitions=4, max__message__bytes=50000)
+    ok(settles(rig, done=600, pending=1, dead_letters=1, lost=0),
+       'the topic is there: all but one that is too large are done')
+    is_(numbers('g-s0'), [n for n in range(601) if n != 300], 'each once')
     ends(rig)
 
 # ---- more topics are parked than the status has room for
