@@ -175,6 +175,7 @@ main(void)
 
     for (i = 0; i < READERS_HITS; i++) {
         hit.site = sites[live_random(2)];
+        live_runs = live_random(8) != 0;
 
         /* many: slots go from one site to the other all the time */
 
