@@ -81,7 +81,8 @@ beacon_live_info_name(beacon_live_site_t *s, beacon_live_info_t *site)
     return 0;
 }
 
-/* A hit is counted before it is committed, so these may be one hit ahead. */
+/* Hits are counted before readers are told of them, so these may be a run
+   ahead. */
 static void
 beacon_live_info_counts(beacon_live_site_t *s, beacon_live_info_t *site)
 {
