@@ -188,6 +188,7 @@ struct beacond_sink_engine_s {
     uint32_t            head;
     uint32_t            queued;
     uint64_t            full_ns;        /* since when the queue is full */
+    uint64_t            offered_ns;     /* the last batch of the readers' */
     bool                missed;         /* hits, and is not durable */
     uint64_t            turns;          /* batches with hits, in its hands or
                                            done with */

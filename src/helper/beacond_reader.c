@@ -18,6 +18,11 @@
 #define BEACOND_TURN_HITS   384
 #define BEACOND_TURN_SHARE  8
 
+/* So many batches wake a sink that gathers, or one after so long a time; less
+   than half of a queue. */
+#define BEACOND_GATHER      3
+#define BEACOND_GATHER_NS   (40 * BEACOND_MS)
+
 /*
  * May the readers go on?  Yes, if some sink takes what they would read, or
  * there is no durable sink at all.  A durable sink whose queue is full is left
@@ -115,6 +120,23 @@ beacond_reader_prepare(beacond_reader_t *reader)
     engine->reading |= puller->building;
 }
 
+/*
+ * Is the sink to be woken for what it was just offered?  Of a stream, not for
+ * each batch: that costs both threads more than what a turn has to do else.
+ * The last of it may wait until the sink wakes by itself.
+ */
+static bool
+beacond_reader_wakes(const beacond_engine_t *engine, beacond_sinker_t *sinker)
+{
+    uint64_t  now = beacond_clock_ns(), last = sinker->offered_ns;
+
+    sinker->offered_ns = now;
+
+    return !sinker->sink.ops->gathers || sinker->queued >= BEACOND_GATHER
+           || now - last > BEACOND_GATHER_NS
+           || engine->stopping || engine->tight || engine->hasty;
+}
+
 /* What was read is offered; the readers' positions move with it. */
 static void
 beacond_reader_commit(beacond_reader_t *reader, beacond_batch_t *batch)
@@ -151,7 +173,9 @@ beacond_reader_commit(beacond_reader_t *reader, beacond_batch_t *batch)
     }
 
     for (i = 0; i < engine->nsinks; i++) {
-        if (beacond_sinker_offer(engine->sinks[i], batch)) {
+        if (beacond_sinker_offer(engine->sinks[i], batch)
+            && beacond_reader_wakes(engine, engine->sinks[i]))
+        {
             reader->offered[reader->noffered++] = engine->sinks[i];
         }
     }

@@ -61,6 +61,8 @@ struct beacond_sink_ops_s {
     bool         durable;
     bool         resumes;       /* is not, but load() tells where it was: it
                                    goes on there, as far as the ring has it */
+    bool         gathers;       /* takes a while with what it has anyway: it is
+                                   not woken for each batch of a stream */
 
     /*
      * Opens nothing that can block for long.  conf: the sink's own object

@@ -466,6 +466,7 @@ beacond_sink_kafka_status(beacond_sink_t *sink, json_t *object)
 const beacond_sink_ops_t  beacond_sink_kafka = {
     .type = "kafka",
     .durable = true,
+    .gathers = true,
     .create = beacond_sink_kafka_create,
     .destroy = beacond_sink_kafka_destroy,
     .load = beacond_sink_kafka_load,

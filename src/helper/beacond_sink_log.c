@@ -448,6 +448,7 @@ beacond_sink_log_status(beacond_sink_t *sink, json_t *object)
 const beacond_sink_ops_t  beacond_sink_log = {
     .type = "log",
     .durable = true,
+    .gathers = true,
     .create = beacond_sink_log_create,
     .destroy = beacond_sink_log_destroy,
     .load = beacond_sink_log_load,
