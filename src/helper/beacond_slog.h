@@ -51,7 +51,6 @@
 #define BEACOND_SLOG_BYTES_MIN   (1 << 20)
 #define BEACOND_SLOG_BYTES_MAX   (4 << 20)
 #define BEACOND_SLOG_BLOCK       65536  /* writes end on multiples of it */
-#define BEACOND_SLOG_LEAST       (512 * 1024)   /* of what can still wait */
 #define BEACOND_SLOG_AGE_MS      200    /* of a line, unwritten or not acked */
 #define BEACOND_SLOG_CHECK_MS    200    /* is the path still this file? */
 #define BEACOND_SLOG_RETRY_MS    200

@@ -2,11 +2,9 @@
  * From pieces to write(2).
  *
  * Under load a write ends on a multiple of 64 KiB of the file, whatever line
- * that is in the middle of: file systems copy such writes a third faster.  And
- * it waits for 512 KiB: of a quarter of that each KiB costs half as much again,
- * as what the kernel needs for it is cold each time.  What is left goes out
- * with the next one, or when it is 200 ms old, or when its batch would hold up
- * the engine's window.
+ * that is in the middle of: file systems copy such writes a third faster.
+ * What is left goes out with the next one, or when it is 200 ms old, or when
+ * its batch would hold up the engine's window.
  */
 
 #include "beacond_slog.h"
@@ -197,7 +195,7 @@ beacond_slog_due(const beacond_slog_t *slog, const beacond_slog_file_t *file)
     end = (file->total + (uint64_t) file->delta)
           & ~(uint64_t) (BEACOND_SLOG_BLOCK - 1);
 
-    return end >= at + BEACOND_SLOG_LEAST ? end - at : 0;
+    return end > at ? end - at : 0;
 }
 
 /* Opened and listed in a checkpoint, so that it may be written. */
