@@ -55,8 +55,11 @@ class Load:
         return self.summary
 
     def stop(self):
-        """No more hits; waits for the answers on their way."""
-        if self.child.poll() is None:
+        """No more hits; waits for the answers on their way.  One that has its
+        journal takes the signal; before that it would die of it."""
+        t.wait_until(lambda: os.path.exists(self.journal_path)
+                     or not self.running())
+        if self.running():
             self.child.send_signal(signal.SIGTERM)
         return self.wait()
 
