@@ -3,7 +3,7 @@
 #include "beacon_live_counts.h"
 
 /* Visitors that one call passes, and how often it begins anew when the way was
-   lost; who is elsewhere by then is left out. */
+   lost; who is elsewhere by then is left out.  A trail, too, begins anew. */
 #define BEACON_LIVE_PASSED  4096
 #define BEACON_LIVE_ANEW    8
 
@@ -291,13 +291,17 @@ beacon_live_trail_slot(const beacon_live_t *live,
     const beacon_live_info_t *info, const beacon_live_person_t *person,
     beacon_live_visitor_t *slot)
 {
-    unsigned  tries;
+    unsigned     tries;
+    beacon_rc_t  rc;
 
     for (tries = 0; tries < BEACON_LIVE_TRIES; tries++) {
+        rc = beacon_live_person_read(live, person->index, info->index, slot);
 
-        if (beacon_live_person_read(live, person->index, info->index, slot)
-            != BEACON_OK || !beacon_live_trail_his(slot, info, person))
-        {
+        if (rc == BEACON_AGAIN) {
+            continue;
+        }
+
+        if (rc != BEACON_OK || !beacon_live_trail_his(slot, info, person)) {
             return 0;
         }
 
@@ -317,28 +321,23 @@ beacon_live_trail_slot(const beacon_live_t *live,
     return 1;
 }
 
-beacon_rc_t
-beacon_live_trail(const beacon_live_t *live, const beacon_live_info_t *info,
-    const beacon_live_person_t *person, uint64_t *seqs, uint32_t *n)
+/* From the slot's newest hit back; how many. */
+static uint32_t
+beacon_live_trail_back(const beacon_live_t *live,
+    const beacon_live_info_t *info, const beacon_live_person_t *person,
+    const beacon_live_visitor_t *slot, uint64_t *seqs, uint32_t room)
 {
-    uint32_t                room, chunk, offset;
-    uint64_t                seq, bytes;
-    beacon_live_hit_t       hit;
-    beacon_live_visitor_t   slot;
+    uint32_t           n, chunk, offset;
+    uint64_t           seq, bytes;
+    beacon_live_hit_t  hit;
 
-    room = *n;
-    *n = 0;
+    n = 0;
     bytes = 0;
+    seq = slot->seq;
+    chunk = slot->chunk;
+    offset = slot->offset;
 
-    if (!beacon_live_trail_slot(live, info, person, &slot)) {
-        return BEACON_INVALID;
-    }
-
-    seq = slot.seq;
-    chunk = slot.chunk;
-    offset = slot.offset;
-
-    while (*n < room && seq != 0
+    while (n < room && seq != 0
            && beacon_live_trail_read(live, info->index, seq, chunk, offset,
                                      &hit)
               == BEACON_OK
@@ -346,11 +345,11 @@ beacon_live_trail(const beacon_live_t *live, const beacon_live_info_t *info,
     {
         bytes += (uint64_t) hit.line_len + hit.more_len;
 
-        if (*n > 0 && bytes > BEACON_LIVE_TRAIL) {
+        if (n > 0 && bytes > BEACON_LIVE_TRAIL) {
             break;
         }
 
-        seqs[(*n)++] = seq;
+        seqs[n++] = seq;
 
         if (hit.before_seq >= seq) {
             break;
@@ -359,6 +358,39 @@ beacon_live_trail(const beacon_live_t *live, const beacon_live_info_t *info,
         seq = hit.before_seq;
         chunk = hit.before_chunk;
         offset = hit.before_offset;
+    }
+
+    return n;
+}
+
+beacon_rc_t
+beacon_live_trail(const beacon_live_t *live, const beacon_live_info_t *info,
+    const beacon_live_person_t *person, uint64_t *seqs, uint32_t *n)
+{
+    uint32_t                room;
+    uint64_t                seq;
+    unsigned                tries;
+    beacon_live_visitor_t   slot;
+
+    room = *n;
+    *n = 0;
+    seq = 0;
+
+    for (tries = 0; tries < BEACON_LIVE_ANEW; tries++) {
+        if (!beacon_live_trail_slot(live, info, person, &slot)) {
+            return BEACON_INVALID;
+        }
+
+        *n = beacon_live_trail_back(live, info, person, &slot, seqs, room);
+
+        /* nothing there: his newest hit has gone, unless it is another now, or
+           nobody could tell in this moment */
+
+        if (*n > 0 || (slot.seq != 0 && slot.seq == seq)) {
+            break;
+        }
+
+        seq = slot.seq;
     }
 
     return beacon_live_person_tenant(live, info) ? BEACON_OK : BEACON_INVALID;

@@ -10,7 +10,8 @@
 
 #define READERS_START  1795301760000ULL
 #define READERS_HITS   40000
-#define READERS        2
+#define READERS        3
+#define READERS_TRAIL  200000          /* more hits, of one visitor */
 #define READERS_BACK   60000           /* ms */
 
 typedef struct {
@@ -100,6 +101,37 @@ readers_people(readers_t *r, const beacon_live_info_t *info)
     }
 }
 
+/* A visitor who hits all the time has a trail, whenever it is asked for. */
+static void *
+readers_trail(void *data)
+{
+    uint32_t              n;
+    uint64_t              seqs[10];
+    readers_t            *r;
+    beacon_live_info_t    info;
+    beacon_live_person_t  p;
+
+    r = data;
+
+    while (!atomic_load(r->done)) {
+        if (beacon_live_find(&r->l->live, live_str(r->site), &info)
+            != BEACON_OK
+            || beacon_live_visitor(&r->l->live, &info, live_str("joe"), &p)
+               != BEACON_OK || p.hits < 2 * BEACON_LIVE_RUN)
+        {
+            continue;
+        }
+
+        n = 10;
+        r->rounds++;
+        r->seen++;
+        r->strange += beacon_live_trail(&r->l->live, &info, &p, seqs, &n)
+                      != BEACON_OK || n == 0;
+    }
+
+    return NULL;
+}
+
 static void *
 readers_run(void *data)
 {
@@ -154,7 +186,7 @@ main(void)
     _Atomic int        done;
     _Atomic uint64_t   now;
 
-    static const char *const  sites[] = { "shop", "news" };
+    static const char *const  sites[] = { "shop", "news", "club" };
 
     live_make(&l, BEACON_LIVE_SIZE_MIN);
     atomic_init(&done, 0);
@@ -166,7 +198,8 @@ main(void)
         readers[i].site = sites[i];
         readers[i].now = &now;
         readers[i].done = &done;
-        pthread_create(&threads[i], NULL, readers_run, &readers[i]);
+        pthread_create(&threads[i], NULL,
+                       i < 2 ? readers_run : readers_trail, &readers[i]);
     }
 
     memset(&hit, 0, sizeof(hit));
@@ -184,6 +217,14 @@ main(void)
         n = live_random(live_random(2) ? 20 : 100000);
         snprintf(visitor, sizeof(visitor), "%s%u", hit.site, n);
         (void) live_put(&l, &hit, atomic_fetch_add(&now, live_random(100)));
+    }
+
+    hit.site = sites[2];
+    hit.visitor = "joe";
+    live_runs = 1;
+
+    for (i = 0; i < READERS_TRAIL; i++) {
+        (void) live_put(&l, &hit, atomic_load(&now));
     }
 
     atomic_store(&done, 1);
