@@ -8,6 +8,10 @@
  * over.  (Who was hit least recently would be the wrong one: with thousands of
  * pages, one of a hundred hits is gone before its next.)  Who was hit in the
  * running step goes only for one that has come more often in it.
+ *
+ * That is within a list.  A new key of a list that is not full, where the keys
+ * of all sites together fill the pool, takes the place of the one that was hit
+ * least recently (by its step), whoever's it is and however many hits it had.
  */
 
 #include "beacon_live_counts.h"
