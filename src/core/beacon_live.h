@@ -5,7 +5,8 @@
  * writer, who never waits for it.  All that is returned is copied out and
  * validated: a file that changes meanwhile, or was damaged, gives less, never
  * a crash, an endless loop or another site's data.  Nothing here blocks,
- * allocates or calls the system, but for attach and detach.
+ * allocates or calls the system, but for attach and detach.  (A file that is
+ * cut short is a SIGBUS, which attach takes: beacon_live_bus.c.)
  */
 
 #ifndef BEACON_LIVE_H

@@ -155,11 +155,11 @@ failed:
 static beacon_rc_t
 beacon_live_file_map(beacon_live_file_t *file, int writable, beacon_err_t *err)
 {
+    int    prot;
     void  *map;
 
-    map = mmap(NULL, file->size,
-               writable ? PROT_READ|PROT_WRITE : PROT_READ, MAP_SHARED,
-               file->fd, 0);
+    prot = writable ? PROT_READ|PROT_WRITE : PROT_READ;
+    map = mmap(NULL, file->size, prot, MAP_SHARED, file->fd, 0);
 
     if (map == MAP_FAILED) {
         beacon_err(err, "could not map live.%016llx: %s",
@@ -169,6 +169,7 @@ beacon_live_file_map(beacon_live_file_t *file, int writable, beacon_err_t *err)
     }
 
     file->head = map;
+    beacon_live_bus_watch(map, file->size, prot);
 
     return BEACON_OK;
 }
@@ -371,6 +372,7 @@ void
 beacon_live_file_close(beacon_live_file_t *file)
 {
     if (file->head != NULL) {
+        beacon_live_bus_leave(file->head);
         (void) munmap(file->head, file->size);
         file->head = NULL;
     }

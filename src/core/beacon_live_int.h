@@ -216,6 +216,10 @@ void beacon_live_file_close(beacon_live_file_t *file);
 void beacon_live_file_view(const beacon_live_file_t *file,
     beacon_live_t *live);
 
+/* Mapped; while it is, a file that is cut short is no SIGBUS.  Not mapped. */
+void beacon_live_bus_watch(const void *start, uint64_t size, int prot);
+void beacon_live_bus_leave(const void *start);
+
 /* Retires and removes all stores in dir but this one; of those that can't be
    read the last is kept, as live.<epoch>.aside. */
 void beacon_live_file_sweep(const char *dir, uint64_t epoch);

@@ -2,9 +2,12 @@
 
 #include "beacon_live_int.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 static beacon_rc_t
 beacon_live_memory(beacon_live_writer_t *w)
@@ -207,13 +210,48 @@ beacon_live_gone(beacon_live_writer_t *w)
 {
     struct stat  st;
 
-    if (fstat(w->file.fd, &st) == -1 || st.st_nlink > 0) {
+    if (fstat(w->file.fd, &st) == -1
+        || (st.st_nlink > 0 && (uint64_t) st.st_size >= w->file.size))
+    {
         return 0;
     }
 
     BEACON_LIVE_PUBLISH(w->head->retired, 1);
 
     return 1;
+}
+
+int
+beacon_live_has_room(const char *dir, uint64_t size)
+{
+    DIR             *d;
+    uint64_t         room;
+    struct stat      st;
+    struct dirent   *entry;
+    struct statvfs   fs;
+
+    if (statvfs(dir, &fs) == -1 || fs.f_blocks == 0) {
+        return 1;                       /* a tmpfs without a limit */
+    }
+
+    room = (uint64_t) fs.f_bavail * fs.f_frsize;
+    d = opendir(dir);
+
+    while (d != NULL && (entry = readdir(d)) != NULL) {
+        if (strncmp(entry->d_name, "live.", 5) == 0
+            && strspn(entry->d_name + 5, "0123456789abcdef") == 16
+            && entry->d_name[21] == '\0'
+            && fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        {
+            room += (uint64_t) st.st_blocks * 512;
+        }
+    }
+
+    if (d != NULL) {
+        (void) closedir(d);
+    }
+
+    return room >= size;
 }
 
 void

@@ -28,10 +28,14 @@ beacon_rc_t beacon_live_open(beacon_live_writer_t **writer, const char *dir,
 void beacon_live_close(beacon_live_writer_t *writer);
 
 /*
- * 1: somebody has removed its file, and no reader who comes finds it; those who
- * are there are told to leave it.  Another one can be opened beside it then.
+ * 1: somebody has removed its file, or cut it short, and no reader who comes
+ * finds it; those who are there are told to leave it.  Another one can be
+ * opened beside it then.
  */
 int beacon_live_gone(beacon_live_writer_t *writer);
+
+/* 1: a store of so many bytes has room in dir, where all others of ours go. */
+int beacon_live_has_room(const char *dir, uint64_t size);
 
 /* visitors= after a reload. */
 void beacon_live_set_present(beacon_live_writer_t *writer, uint32_t present);

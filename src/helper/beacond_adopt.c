@@ -43,6 +43,23 @@ beacond_engine_same(beacond_engine_t *engine, const beacond_conf_sink_t *conf)
     return same ? sinker : NULL;
 }
 
+/* What a running sink was to be cannot be: its books tell of it. */
+static void
+beacond_engine_refused(beacond_engine_t *engine, const beacond_sinker_t *made)
+{
+    beacond_sinker_t  *sinker;
+
+    sinker = beacond_engine_sink(engine, made->name);
+
+    if (sinker != NULL) {
+        pthread_mutex_lock(&engine->mutex);
+        sinker->refused++;
+        sinker->refused_ns = beacond_clock_ns();
+        sinker->refused_why = made->why;
+        pthread_mutex_unlock(&engine->mutex);
+    }
+}
+
 /* The sinks of the new configuration that are not running as they are. */
 static beacon_rc_t
 beacond_engine_make(beacond_engine_t *engine, const beacond_conf_t *conf,
@@ -77,6 +94,7 @@ beacond_engine_make(beacond_engine_t *engine, const beacond_conf_t *conf,
 
         if (beacond_sinker_make(sinker) != BEACON_OK) {
             *err = sinker->why;
+            beacond_engine_refused(engine, sinker);
             return BEACON_INVALID;
         }
     }

@@ -46,6 +46,25 @@ beacond_live_open(const char *dir, uint64_t size, uint32_t present,
     return BEACON_OK;
 }
 
+beacon_rc_t
+beacond_live_room(const char *dir, uint64_t size, beacon_err_t *err)
+{
+    bool  open;
+
+    pthread_mutex_lock(&beacond_live_mutex);
+    open = beacond_live_store.writer != NULL;
+    pthread_mutex_unlock(&beacond_live_mutex);
+
+    if (!open || beacon_live_has_room(dir, size)) {
+        return BEACON_OK;
+    }
+
+    beacon_err(err, "\"%.100s\" has no room for a live store of %llu bytes",
+               dir, (unsigned long long) size);
+
+    return BEACON_INVALID;
+}
+
 /* Locked: another writer, or NULL, in its place. */
 static void
 beacond_live_change(beacon_live_writer_t *writer)

@@ -20,9 +20,14 @@ beacon_rc_t beacond_live_open(const char *dir, uint64_t size, uint32_t present,
     beacon_err_t *err);
 void beacond_live_close(void);
 
+/* One of this size can take the place of the store that is open.  INVALID:
+   there would be none. */
+beacon_rc_t beacond_live_room(const char *dir, uint64_t size,
+    beacon_err_t *err);
+
 /*
- * Another one in place of a store whose file somebody removed; by who opened
- * it.  OK: it is made; AGAIN: the store is there.  Otherwise as of
+ * Another one in place of a store whose file somebody removed, or cut short; by
+ * who opened it.  OK: it is made; AGAIN: the store is there.  Otherwise as of
  * beacon_live_open(), and what there was is still written to: ask again.
  */
 beacon_rc_t beacond_live_renew(const char *dir, uint64_t size,

@@ -213,6 +213,9 @@ struct beacond_sink_engine_s {
     uint64_t            fresh_ns;       /* when that, or it, began; or all of
                                            us did after a stop */
     uint64_t            errors;
+    uint64_t            refused;        /* reloads, for what it was to be */
+    uint64_t            refused_ns;     /* the last one */
+    beacon_err_t        refused_why;
     uint64_t            last_success_ns;
     char                more[1024];
     uint64_t            unbalanced;     /* books that were not */

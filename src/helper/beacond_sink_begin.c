@@ -11,6 +11,7 @@
 
 #define BEACOND_MAKE_MIN    (1000 * BEACOND_MS)
 #define BEACOND_MAKE_MAX    (60000 * BEACOND_MS)
+#define BEACOND_REFUSED     (60000 * BEACOND_MS)
 
 /* Why there is no sink yet. */
 static void
@@ -21,6 +22,33 @@ beacond_sinker_why(beacond_sinker_t *sinker, json_t *object)
     {
         json_object_set_new(object, "last_error",
                             json_string("cannot be made"));
+    }
+}
+
+/* A reload was refused for what the sink was to be, within a minute. */
+static void
+beacond_sinker_refused(beacond_sinker_t *sinker, json_t *object)
+{
+    beacon_err_t       why;
+    beacond_engine_t  *engine = sinker->engine;
+
+    pthread_mutex_lock(&engine->mutex);
+    why = sinker->refused_why;
+
+    if (sinker->refused == 0
+        || beacond_clock_ns() - sinker->refused_ns > BEACOND_REFUSED)
+    {
+        why.text[0] = '\0';
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
+    if (why.text[0] != '\0'
+        && json_object_get(object, "last_error") == NULL)
+    {
+        json_object_set_new(object, "last_error",
+                            json_sprintf("a reload was refused: %s",
+                                         why.text));
     }
 }
 
@@ -42,13 +70,17 @@ beacond_sinker_status(beacond_sinker_t *sinker)
         sinker->sink.ops->status(&sinker->sink, object);
     }
 
+    if (object != NULL) {
+        beacond_sinker_refused(sinker, object);
+    }
+
     text = object ? json_dumps(object, JSON_COMPACT | JSON_PRESERVE_ORDER)
                   : NULL;
     json_decref(object);
 
     pthread_mutex_lock(&engine->mutex);
 
-    sinker->errors = sinker->sink.errors;
+    sinker->errors = sinker->sink.errors + sinker->refused;
     sinker->last_success_ns = sinker->sink.last_success_ns;
     sinker->more[0] = '\0';
 

@@ -42,9 +42,12 @@ beacond_slive_create(beacond_sink_t *sink, const json_t *conf,
     slive->present = (uint32_t)
                      json_integer_value(json_object_get(conf, "visitors"));
 
-    if (beacond_visitor_key(sink->conf->dir,
-                            json_string_value(json_object_get(conf, "key")),
-                            slive->key, err) != BEACON_OK)
+    if (beacond_live_room(sink->conf->dir, slive->size, err) != BEACON_OK
+        || beacond_visitor_key(sink->conf->dir,
+                               json_string_value(json_object_get(conf,
+                                                                 "key")),
+                               slive->key, err)
+           != BEACON_OK)
     {
         free(slive);
         return BEACON_INVALID;
@@ -344,7 +347,8 @@ beacond_slive_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     return BEACON_OK;
 }
 
-/* Its file may be removed while it is open: who comes then would find none. */
+/* Its file may be removed while it is open, or cut short: who comes then would
+   find none. */
 static void
 beacond_slive_renew(beacond_sink_t *sink)
 {
@@ -362,9 +366,10 @@ beacond_slive_renew(beacond_sink_t *sink)
     sink->errors++;
 
     if (beacond_log_due(&slive->limit, NULL)) {
-        beacond_log(BEACOND_ERROR, "the file of sink \"%s\" was removed: %s",
-                    sink->name, rc == BEACON_OK ? "it begins anew, empty"
-                                                : slive->why.text);
+        beacond_log(BEACOND_ERROR, "the file of sink \"%s\" was removed, or "
+                    "cut short: %s", sink->name,
+                    rc == BEACON_OK ? "it begins anew, empty"
+                    : slive->why.text);
     }
 
     if (rc == BEACON_OK) {

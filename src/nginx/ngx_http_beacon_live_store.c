@@ -165,7 +165,8 @@ ngx_http_beacon_live_there(ngx_http_beacon_live_worker_t *worker)
 }
 
 
-/* A store that was damaged, or removed, cannot say that it has a successor. */
+/* A store that was damaged, cut short or removed cannot say that it has a
+   successor. */
 
 static ngx_uint_t
 ngx_http_beacon_live_named(ngx_http_beacon_live_worker_t *worker)
@@ -176,7 +177,8 @@ ngx_http_beacon_live_named(ngx_http_beacon_live_worker_t *worker)
     (void) ngx_snprintf(name, NGX_MAX_PATH, "%V/live.%016xL%Z", &worker->dir,
                         worker->store.epoch);
 
-    return stat((char *) name, &st) == 0;
+    return stat((char *) name, &st) == 0
+           && (uint64_t) st.st_size >= worker->store.size;
 }
 
 
