@@ -248,5 +248,30 @@ ok(wait_until(lambda: env.error_lines('beacond: reopening')
    'what is sent to a helper in its first moment waits until it is ready')
 is_(env.get('/px.gif?site=shop&n=1').status, 200, 'a hit is taken')
 ok(env.wait_drained(), 'and drained')
+env.stop()
+
+# one that a service manager starts tells him when it takes signals
+
+for abstract in (True, False):
+    env = Env(helper='external', level='notice')
+    env.start()
+    conf = os.path.join(env.ring, 'beacon.json')
+    place = ('\0' if abstract else '') + os.path.join(env.root, 'notify')
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(place)
+        manager.settimeout(20 * slow())
+        if not abstract:
+            os.chmod(place, 0o777)
+        os.environ['NOTIFY_SOCKET'] = place.replace('\0', '@')
+        helper = external()
+        del os.environ['NOTIFY_SOCKET']
+        is_(manager.recv(100), b'READY=1', 'a service manager is told')
+        helper.send_signal(signal.SIGHUP)
+        helper.send_signal(signal.SIGUSR1)
+    ok(wait_until(lambda: env.error_lines('beacond: reopening')
+                  and env.error_lines('is in use')),
+       'who is told so may send signals at once')
+    is_(helper.poll(), None, 'the helper lives')
+    env.stop()
 
 done_testing()

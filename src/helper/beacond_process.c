@@ -6,12 +6,16 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* 50 ms apart: a predecessor's last moments. */
@@ -38,6 +42,44 @@ beacond_process_block(void)
 
     beacond_process_taken(&set);
     pthread_sigmask(SIG_SETMASK, &set, NULL);
+}
+
+void
+beacond_process_ready(void)
+{
+    int                 fd;
+    size_t              len;
+    const char         *name;
+    struct sockaddr_un  addr;
+
+    static const char  ready[] = "READY=1";
+
+    name = getenv("NOTIFY_SOCKET");
+    len = name ? strlen(name) : 0;
+
+    if (len < 2 || len >= sizeof(addr.sun_path)
+        || (name[0] != '/' && name[0] != '@'))
+    {
+        return;
+    }
+
+    memset(&addr, 0, sizeof(addr));
+    addr.sun_family = AF_UNIX;
+    memcpy(addr.sun_path, name, len);
+
+    if (name[0] == '@') {
+        addr.sun_path[0] = '\0';
+    }
+
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd != -1) {
+        (void) sendto(fd, ready, sizeof(ready) - 1,
+                      MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *) &addr,
+                      (socklen_t) (offsetof(struct sockaddr_un, sun_path)
+                                   + len));
+        (void) close(fd);
+    }
 }
 
 beacon_rc_t

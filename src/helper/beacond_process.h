@@ -10,11 +10,15 @@
 /*
  * Blocks TERM, INT, QUIT, HUP and USR1, before anything takes time: until the
  * signalfd is there they wait.  A manager execs the helper with these blocked
- * already; under a service manager, whoever sends one while the loader is
- * still at work ends this process.  Before there are threads, so that none of
- * them takes these.
+ * already; a service manager is told when it may send one.  Before there are
+ * threads, so that none of them takes these.
  */
 void beacond_process_block(void);
+
+/* Tells the service manager that signals are taken, if there is one that wants
+   to know (NOTIFY_SOCKET): before, while the loader is at work, they end this
+   process. */
+void beacond_process_ready(void);
 
 /*
  * umask, descriptors that are not ours, their limit, and *signals, a signalfd

@@ -364,6 +364,10 @@ beacond_start(beacond_t *b)
         rc = beacond_process_init(b->options.supervised, &b->signals, &err);
     }
 
+    if (rc == BEACON_OK && !b->options.supervised) {
+        beacond_process_ready();
+    }
+
     if (rc == BEACON_OK) {
         beacond_log_start();
         rc = beacond_open(b, &err);
