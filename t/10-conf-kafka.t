@@ -3,6 +3,7 @@
 and of a spool on a disk that is none."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -120,6 +121,26 @@ unlike(said, SECRET, 'the value is not told')
 conf.bad('%s;\n%s linger.ms 5;\n%s linger.ms 6;' % (KAFKA, PROPERTY, PROPERTY),
          r'property "linger.ms" stands in .*nginx.conf:\d+, too', 'ms 6',
          'a property that stands twice is refused')
+conf.bad('%s;\n%s linger.ms 5;\n%s queue.buffering.max.ms 6;'
+         % (KAFKA, PROPERTY, PROPERTY),
+         r'"queue.buffering.max.ms" stands in .*nginx.conf:\d+, too', 'ms 6',
+         'also by another of its names')
+path = properties('linger.ms=5\n\nretries=9\nlinger.ms=%s\n' % SECRET)
+said = conf.bad('%s;\n%s %s;' % (KAFKA, FILE, path),
+                r'property "linger.ms" stands in %s:1, too' % re.escape(path),
+                None, 'so is one that stands twice in the file',
+                where=path + ':4')
+unlike(said, SECRET, 'without its value')
+path = properties('compression.type=zstd\n')
+for text in ('%s;\n%s compression.codec lz4;\n%s %s;'
+             % (KAFKA, PROPERTY, FILE, path),
+             '%s;\n%s %s;\n%s compression.codec lz4;'
+             % (KAFKA, FILE, path, PROPERTY)):
+    conf.bad(text, r'"compression.type" stands in .*nginx.conf:\d+, too', None,
+             'and one of the file that nginx.conf has, too',
+             where=path + ':1')
+conf.good('%s;\n%s linger.ms 5;\n%s name=b;\n%s linger.ms 6;'
+          % (KAFKA, PROPERTY, KAFKA, PROPERTY), 'two clusters may have it')
 conf.bad('%s;\n%s linger.ms;' % (KAFKA, PROPERTY), 'number of arguments',
          PROPERTY, 'a property has a value')
 
@@ -150,7 +171,13 @@ for name in ('linger.ms', 'queue.buffering.max.ms'):
 conf.bad('%s;\n%s retry.backoff.ms 5001;' % (KAFKA, PROPERTY),
          r'"retry.backoff.ms" \(5001\) is more than 5000', KAFKA,
          'so is that after a failure')
-for name in ('linger.ms', 'retry.backoff.ms'):
+conf.bad('%s;\n%s reconnect.backoff.max.ms 5001;' % (KAFKA, PROPERTY),
+         r'"reconnect.backoff.max.ms" \(5001\) is more than 5000', KAFKA,
+         'so is a broker that is left alone for as long')
+conf.bad('%s;\n%s %s;' % (KAFKA, FILE, properties(
+    'reconnect.backoff.max.ms=180000\n')), r'\(180000\) is more than 5000',
+         KAFKA, 'also by the file')
+for name in ('linger.ms', 'retry.backoff.ms', 'reconnect.backoff.max.ms'):
     conf.good('%s;\n%s %s 5000;' % (KAFKA, PROPERTY, name),
               'but not 5 s of %s' % name)
 conf.good('%s;\n%s socket.timeout.ms 300000;' % (KAFKA, PROPERTY),

@@ -26,12 +26,21 @@ static const char *const  beacon_kafka_secrets[] = {
     "password", "secret", "token", "ssl.key.pem", "oauthbearer.config", NULL
 };
 
-bool
-beacon_kafka_owned(beacon_str_t name)
-{
-    const char *const  *own;
+/* librdkafka's aliases of those that may be set, each behind its name. */
+static const char *const  beacon_kafka_aliases[] = {
+    "linger.ms", "queue.buffering.max.ms",
+    "retries", "message.send.max.retries",
+    "compression.codec", "compression.type",
+    "sasl.mechanism", "sasl.mechanisms",
+    "max.in.flight", "max.in.flight.requests.per.connection",
+    NULL
+};
 
-    static const char  prefix[] = "topic.";     /* librdkafka leaves it out */
+/* Without the prefix that librdkafka leaves out, too. */
+static beacon_str_t
+beacon_kafka_bare(beacon_str_t name)
+{
+    static const char  prefix[] = "topic.";
 
     if (name.len > sizeof(prefix) - 1
         && memcmp(name.data, prefix, sizeof(prefix) - 1) == 0)
@@ -40,15 +49,56 @@ beacon_kafka_owned(beacon_str_t name)
         name.len -= sizeof(prefix) - 1;
     }
 
+    return name;
+}
+
+static bool
+beacon_kafka_is(beacon_str_t name, const char *word)
+{
+    return strlen(word) == name.len && memcmp(word, name.data, name.len) == 0;
+}
+
+bool
+beacon_kafka_owned(beacon_str_t name)
+{
+    const char *const  *own;
+
+    name = beacon_kafka_bare(name);
+
     for (own = beacon_kafka_own; *own != NULL; own++) {
-        if (strlen(*own) == name.len
-            && memcmp(*own, name.data, name.len) == 0)
-        {
+        if (beacon_kafka_is(name, *own)) {
             return true;
         }
     }
 
     return false;
+}
+
+/* Of several names, the first. */
+static beacon_str_t
+beacon_kafka_proper(beacon_str_t name)
+{
+    const char *const  *alias;
+
+    name = beacon_kafka_bare(name);
+
+    for (alias = beacon_kafka_aliases; *alias != NULL; alias += 2) {
+        if (beacon_kafka_is(name, alias[1])) {
+            return (beacon_str_t) { strlen(alias[0]),
+                                    (const uint8_t *) alias[0] };
+        }
+    }
+
+    return name;
+}
+
+bool
+beacon_kafka_same(beacon_str_t a, beacon_str_t b)
+{
+    a = beacon_kafka_proper(a);
+    b = beacon_kafka_proper(b);
+
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
 }
 
 bool

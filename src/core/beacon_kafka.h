@@ -38,6 +38,9 @@ bool beacon_kafka_topic_name(beacon_str_t name);
 /* Properties that delivery, order or memory rest on, aliases included. */
 bool beacon_kafka_owned(beacon_str_t name);
 
+/* Are these two names of one property? */
+bool beacon_kafka_same(beacon_str_t a, beacon_str_t b);
+
 /* Properties whose value must not be shown. */
 bool beacon_kafka_secret(beacon_str_t name);
 

@@ -35,12 +35,30 @@ beacond_conf_kafka_keep(beacond_conf_kafka_t *kafka, const char *text,
            ? json_string_value(string) : NULL;
 }
 
+/* One that stands somewhere else already; NULL: none. */
+static const beacond_conf_property_t *
+beacond_conf_kafka_twice(const beacond_conf_kafka_t *kafka, const char *name)
+{
+    size_t  i;
+
+    for (i = 0; i < kafka->nproperties; i++) {
+        if (beacon_kafka_same(beacond_conf_str(kafka->properties[i].name),
+                              beacond_conf_str(name)))
+        {
+            return &kafka->properties[i];
+        }
+    }
+
+    return NULL;
+}
+
 static bool
 beacond_conf_kafka_add(beacond_conf_check_t *check,
     beacond_conf_kafka_t *kafka, const char *name, const char *value,
     const char *at)
 {
-    beacond_conf_property_t  *properties;
+    beacond_conf_property_t        *properties;
+    const beacond_conf_property_t  *other;
 
     if (name == NULL || value == NULL || at == NULL) {
         beacond_conf_fail(check, "out of memory");
@@ -49,6 +67,14 @@ beacond_conf_kafka_add(beacond_conf_check_t *check,
 
     if (beacon_kafka_owned(beacond_conf_str(name))) {
         beacond_conf_fail(check, "property \"%s\" is Beacon's own", name);
+        return true;
+    }
+
+    other = beacond_conf_kafka_twice(kafka, name);
+
+    if (other != NULL) {
+        beacond_conf_fail(check, "property \"%s\" stands in %s, too", name,
+                          other->at);
         return true;
     }
 

@@ -186,15 +186,16 @@ beacond_properties_number(const rd_kafka_conf_t *rc, const char *name)
 
 /* What librdkafka takes, and we cannot live with: a record that never finds
    room in its queue, which holds up all others; one that is in there for so
-   long that its topic seems to be stuck.  A property that this librdkafka does
-   not know is 0. */
+   long, or whose broker is left alone for so long, that its topic seems to be
+   stuck.  A property that this librdkafka does not know is 0. */
 static beacon_rc_t
 beacond_properties_fit(const rd_kafka_conf_t *rc, beacon_err_t *err)
 {
     double                    kbytes, bytes, ms;
     const char *const        *name;
     static const char *const  waits[] = {
-        "linger.ms", "retry.backoff.ms", "retry.backoff.max.ms", NULL
+        "linger.ms", "retry.backoff.ms", "retry.backoff.max.ms",
+        "reconnect.backoff.max.ms", NULL
     };
 
     kbytes = beacond_properties_number(rc, "queue.buffering.max.kbytes");

@@ -243,7 +243,7 @@ ngx_http_beacon_conf_kafka_property(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_str_t                   *value;
     ngx_uint_t                   i;
-    beacon_str_t                 name;
+    beacon_str_t                 name, other;
     ngx_http_beacon_kafka_t     *kafka;
     ngx_http_beacon_property_t  *property;
 
@@ -265,9 +265,10 @@ ngx_http_beacon_conf_kafka_property(ngx_conf_t *cf, ngx_command_t *cmd,
     property = kafka->properties.elts;
 
     for (i = 0; i < kafka->properties.nelts; i++) {
-        if (property[i].name.len == name.len
-            && ngx_memcmp(property[i].name.data, name.data, name.len) == 0)
-        {
+        other.data = property[i].name.data;
+        other.len = property[i].name.len;
+
+        if (beacon_kafka_same(name, other)) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "property \"%V\" stands in %V, too", &value[1],
                                &property[i].at);

@@ -119,6 +119,13 @@ test_properties(void)
     ok(!beacon_kafka_owned(str("topic.")), "a prefix alone is nobody's");
     ok(!beacon_kafka_owned(str("acks.")), "other names are not");
     ok(!beacon_kafka_owned(str("linger.ms")), "linger.ms is not");
+    ok(beacon_kafka_same(str("client.id"), str("client.id")), "the same name");
+    ok(!beacon_kafka_same(str("client.id"), str("client.i")), "not another");
+    ok(beacon_kafka_same(str("linger.ms"), str("queue.buffering.max.ms")),
+       "two names of the same");
+    ok(beacon_kafka_same(str("compression.type"),
+                         str("topic.compression.codec")), "and a prefix");
+    ok(!beacon_kafka_same(str("linger.ms"), str("retries")), "not any two");
     ok(beacon_kafka_secret(str("sasl.password")), "a password is a secret");
     ok(beacon_kafka_secret(str("ssl.key.pem")), "so is a key");
     ok(!beacon_kafka_secret(str("ssl.ca.location")), "a place is none");
