@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
@@ -89,6 +90,10 @@ class Spool:
         except FileNotFoundError:
             return []
 
+    def journal(self):
+        return [name for name in os.listdir(self.spool)
+                if name.startswith('journal.')]
+
     def settled(self, accepted=0):
         """Nothing is pending of so many hits at least."""
         books = self.books()
@@ -108,6 +113,7 @@ class Spool:
 
 # ---- one that lags
 
+began = time.monotonic()
 s = Spool()
 s.start()
 sent = s.push(20000)
@@ -118,9 +124,23 @@ ok(wait_until(lambda: len(s.logged()) >= len(sent), 20),
    'it catches up when it can')
 is_(s.logged(), sent, 'it has each hit once, in order')
 wait_until(s.settled)
-ok(wait_until(lambda: not [name for name in os.listdir(s.spool)
-                           if name.startswith('journal.')]),
+ok(wait_until(lambda: not s.journal()),
    'the journal is gone when all have it')
+for n in range(3):
+    os.rename(s.log, s.log + '.away')
+    sent += s.push(20000)
+    ok(wait_until(lambda: len(s.ids()) >= len(sent), 20),
+       'it lags again, nobody else does')
+    os.rename(s.log + '.away', s.log)
+    ok(wait_until(lambda: s.settled(len(sent)) and not s.journal(), 20),
+       'and catches up')
+is_(s.logged(), sent, 'with each hit once, in order')
+for text in ('a sink lags', 'no sink lags'):
+    lines = [line for line in s.errors().splitlines()
+             if 'beacond: ' + text in line]
+    if not ok(1 <= len(lines) <= 1 + (time.monotonic() - began) / 60,
+              '"%s" is told, once a minute' % text):
+        diag('\n'.join(lines))
 s.finish('lag')
 
 # ---- the spool full

@@ -99,6 +99,40 @@ beacond_spooler_healthy(beacond_sinker_t *sinker, uint64_t now)
     return true;
 }
 
+/* Each of the two once a minute, and always the last: a sink may lag, and not,
+   many times a second. */
+static void
+beacond_spooler_tell(beacond_engine_t *engine)
+{
+    bool      spooling = engine->spooling;
+    uint64_t  missed;
+
+    if (spooling == engine->spooling_told
+        || !beacond_log_due(&engine->spooling_limit[spooling], NULL))
+    {
+        return;
+    }
+
+    missed = engine->spooling_untold - spooling;        /* not this time */
+    engine->spooling_told = spooling;
+
+    if (!spooling) {
+        beacond_log(BEACOND_NOTICE, "no sink lags: not spooling");
+        return;
+    }
+
+    engine->spooling_untold = 0;
+
+    if (missed > 0) {
+        beacond_log(BEACOND_NOTICE, "a sink lags: spooling (so it was %llu "
+                    "times more since this was told last)",
+                    (unsigned long long) missed);
+
+    } else {
+        beacond_log(BEACOND_NOTICE, "a sink lags: spooling");
+    }
+}
+
 void
 beacond_spooler_decide(beacond_engine_t *engine)
 {
@@ -125,11 +159,11 @@ beacond_spooler_decide(beacond_engine_t *engine)
 
     if (engine->spooling ? healthy && !lags : lags) {
         engine->spooling = lags;
+        engine->spooling_untold += lags;
         engine->spool_full = false;     /* that was another time */
-        beacond_log(BEACOND_NOTICE, lags ? "a sink lags: spooling"
-                                         : "no sink lags: not spooling");
         pthread_cond_broadcast(&engine->rest);
     }
 
+    beacond_spooler_tell(engine);
     pthread_mutex_unlock(&engine->mutex);
 }
