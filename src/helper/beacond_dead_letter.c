@@ -8,11 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define BEACOND_LETTER_PATH  (PATH_MAX + NAME_MAX)
-#define BEACOND_LETTER_WAIT  300        /* times 100 ms, for the helper */
+#define BEACOND_LETTER_WAIT  300        /* times 100 ms, for a sign of life */
 
 static const char  beacond_letter_waits[] = "{\"sent\":0,";
 
@@ -98,13 +99,45 @@ beacond_letter_former(void *data, const char *path, const char *name,
     }
 }
 
+/* Waits until it is gone; meanwhile the helper replaces it as long as it gets
+   on.  false: it does not, or there is none. */
+static bool
+beacond_letter_wait(const char *path)
+{
+    int              i;
+    struct stat      st, was;
+    struct timespec  tenth = { 0, 100000000 };
+
+    memset(&was, 0, sizeof(was));
+
+    for (i = 0; i < BEACOND_LETTER_WAIT; i++) {
+        if (stat(path, &st) != 0) {
+            return true;
+        }
+
+        if (st.st_mtim.tv_sec != was.st_mtim.tv_sec
+            || st.st_mtim.tv_nsec != was.st_mtim.tv_nsec)
+        {
+            was = st;
+            i = 0;
+        }
+
+        nanosleep(&tenth, NULL);
+    }
+
+    fprintf(stderr, "beacond: %s: %s\n", path, was.st_size > 0
+            ? "the broker has not answered for 30 s; the helper goes on"
+            : "no helper has answered yet; it will try when it comes to it");
+
+    return false;
+}
+
 /* Asks the helper, and waits until it has tried.  false: no answer. */
 static bool
 beacond_letter_ask(const beacond_conf_t *conf, const char *name)
 {
-    int              i, fd;
-    char             path[BEACOND_LETTER_PATH];
-    struct timespec  tenth = { 0, 100000000 };
+    int   fd;
+    char  path[BEACOND_LETTER_PATH];
 
     beacond_letter_path(conf, name, ".retry", path);
     fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
@@ -116,18 +149,7 @@ beacond_letter_ask(const beacond_conf_t *conf, const char *name)
 
     close(fd);
 
-    for (i = 0; i < BEACOND_LETTER_WAIT; i++) {
-        nanosleep(&tenth, NULL);
-
-        if (access(path, F_OK) != 0) {
-            return true;
-        }
-    }
-
-    fprintf(stderr, "beacond: %s: no helper has answered yet; it will try "
-            "when it comes to it\n", name);
-
-    return false;
+    return beacond_letter_wait(path);
 }
 
 static int

@@ -82,7 +82,7 @@
 #define BEACOND_KAFKA_LANES     256     /* two of one number share a queue */
 #define BEACOND_KAFKA_AHEAD     4
 #define BEACOND_KAFKA_LETTERS   16      /* on their way again */
-#define BEACOND_KAFKA_BROKERS   4               /* in the status */
+#define BEACOND_KAFKA_BROKERS   64              /* known by name */
 
 typedef struct beacond_kafka_topic_s  beacond_kafka_topic_t;
 typedef struct beacond_kafka_msg_s    beacond_kafka_msg_t;
@@ -209,9 +209,10 @@ typedef struct {
 } beacond_kafka_chunk_t;
 
 typedef struct {
-    char    name[80];
-    char    state[24];
-    double  rtt_ms;
+    char      name[80];
+    char      state[24];
+    double    rtt_ms;
+    uint64_t  waits_ns;         /* a request does, without an answer, since */
 } beacond_kafka_broker_t;
 
 struct beacond_kafka_s {
@@ -292,6 +293,7 @@ struct beacond_kafka_s {
     bool                     beside;    /* it is the ring's */
     uint64_t                 reserved;  /* of the spool's size, not in use */
     uint64_t                 taken;
+    const char              *full_why;  /* what was the last refusal's reason */
     uint64_t                 full_ns;   /* until then there is no room, not */
     uint64_t                 dead_full_ns;      /* for one hit, or letter */
     beacond_disk_t          *disk;
@@ -310,6 +312,8 @@ struct beacond_kafka_s {
                                            are to be marked */
     uint32_t                 ndead_sent;
     bool                     dead_retry;
+    bool                     dead_moved;        /* it has begun, or one had an
+                                           answer, which is not told */
     bool                     dead_dirty;
 
     uint64_t                 lost_room; /* hits, for want of room to park */
@@ -320,11 +324,14 @@ struct beacond_kafka_s {
     beacond_log_limit_t      unpark_limit;
     beacond_log_limit_t      lost_limit;
     beacond_log_limit_t      file_limit;
+    beacond_log_limit_t      room_limit;
     beacond_log_limit_t      dead_limit;
     char                     error[256];
     uint64_t                 error_ns;
     beacond_kafka_broker_t   brokers[BEACOND_KAFKA_BROKERS];
+    beacond_kafka_broker_t   were[BEACOND_KAFKA_BROKERS];
     uint32_t                 nbrokers;
+    uint32_t                 nwere;     /* in the statistics before */
     uint32_t                 nup;
     uint32_t                 nall;
     double                   rtt_ms;    /* the worst of brokers that are up */
@@ -436,6 +443,9 @@ bool beacond_kafka_lose(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
 beacon_rc_t beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n);
 void beacond_kafka_give(beacond_kafka_t *kafka, uint64_t n);
 void beacond_kafka_owe(beacond_kafka_t *kafka, uint64_t n);
+
+/* Says that those could not be taken. */
+void beacond_kafka_full(beacond_kafka_t *kafka, const char *what);
 
 /* Says that a write failed, by its errno.  FULL: there is no room now; SYS:
    something else, which passes. */

@@ -137,6 +137,10 @@ beacond_kafka_dead_put(beacond_kafka_t *kafka,
     line = beacond_dead_line(topic, message, reason, &len);
     rc = line != NULL ? beacond_kafka_take(kafka, len) : BEACON_FULL;
 
+    if (line != NULL && rc == BEACON_FULL) {
+        beacond_kafka_full(kafka, "dead letters");
+    }
+
     if (rc == BEACON_OK) {
         BEACOND_POINT("kafka.before_dead");
         rc = beacond_dead_write(kafka, line, len);

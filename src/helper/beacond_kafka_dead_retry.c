@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define BEACOND_DEAD_LOOK  (1000 * BEACOND_MS)
+#define BEACOND_DEAD_TELL  (1000 * BEACOND_MS)
 
 /* From UTF-8 back to bytes, in place; returns how many. */
 static size_t
@@ -218,6 +219,7 @@ beacond_kafka_dead_report(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
 {
     uint64_t  place = msg->place;
 
+    kafka->dead_moved = true;
     beacond_kafka_msg_put(kafka, msg);
 
     if (delivered) {
@@ -347,6 +349,39 @@ beacond_dead_wished(beacond_kafka_t *kafka)
     return wished;
 }
 
+/* Who wished it hears that it goes on: his file, which may not be ours to write
+   to, is replaced. */
+static void
+beacond_dead_tell(beacond_kafka_t *kafka)
+{
+    char                 text[32];
+    size_t               len;
+    beacond_disk_job_t  *job;
+
+    if (!kafka->dead_moved
+        || kafka->now - kafka->dead_ns < BEACOND_DEAD_TELL)
+    {
+        return;
+    }
+
+    kafka->dead_ns = kafka->now;
+    len = (size_t) snprintf(text, sizeof(text), "%llu\n",
+                            (unsigned long long) kafka->dead_place);
+    job = beacond_disk_job(BEACOND_DISK_SYNC, len);
+
+    if (job == NULL) {
+        return;
+    }
+
+    memcpy(job->data, text, len);
+    beacond_dead_path(kafka, ".retry", job->path, sizeof(job->path));
+
+    if (beacond_disk_do(kafka, job) == BEACON_OK) {
+        beacond_disk_free(job);
+        kafka->dead_moved = false;
+    }
+}
+
 void
 beacond_kafka_dead_turn(beacond_kafka_t *kafka)
 {
@@ -358,6 +393,7 @@ beacond_kafka_dead_turn(beacond_kafka_t *kafka)
         kafka->dead_retry = beacond_dead_wished(kafka);
         kafka->dead_until = kafka->dead_end;
         kafka->dead_place = 0;
+        kafka->dead_moved = kafka->dead_retry;
     }
 
     if (!kafka->dead_retry || !beacond_dead_mark(kafka)) {
@@ -385,5 +421,8 @@ beacond_kafka_dead_turn(beacond_kafka_t *kafka)
 
     if (kafka->dead_place >= kafka->dead_until && kafka->dead_out == 0) {
         beacond_dead_tried(kafka);
+
+    } else {
+        beacond_dead_tell(kafka);
     }
 }

@@ -164,7 +164,7 @@ beacond_disk_sync(const beacond_disk_job_t *job)
 {
     int          fd;
     char         temp[BEACOND_DISK_PATH + 32];
-    const char  *p, *end = job->names + job->names_len;
+    const char  *p, *end = job->names ? job->names + job->names_len : NULL;
 
     /* one of a former sink's may be stuck in the same */
 

@@ -254,6 +254,10 @@ beacond_kafka_parked_put(beacond_kafka_t *kafka,
 
     rc = beacond_kafka_take(kafka, size);
 
+    if (rc == BEACON_FULL && n == 1) {
+        beacond_kafka_full(kafka, "parked hits");
+    }
+
     if (rc == BEACON_OK) {
         rc = beacond_parked_write(kafka, topic, n, size);
 

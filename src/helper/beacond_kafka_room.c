@@ -42,6 +42,7 @@ beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n)
 
     if (kafka->beside) {
         if (kafka->taken + n > BEACOND_KAFKA_BESIDE) {
+            kafka->full_why = "without a spool there are 16 MiB";
             return BEACON_FULL;
         }
 
@@ -49,7 +50,12 @@ beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n)
         more = n - kafka->reserved;
         more = more > BEACOND_KAFKA_RESERVE ? more : BEACOND_KAFKA_RESERVE;
         rc = beacond_kafka_disk(kafka, more);
-        rc = rc == BEACON_OK ? beacond_sink_spool_take(kafka->sink, more) : rc;
+        kafka->full_why = "its disk would have less than \"min_free\"";
+
+        if (rc == BEACON_OK) {
+            rc = beacond_sink_spool_take(kafka->sink, more);
+            kafka->full_why = "the spool has its size";
+        }
 
         if (rc != BEACON_OK) {
             return rc;
@@ -62,6 +68,13 @@ beacond_kafka_take(beacond_kafka_t *kafka, uint64_t n)
     kafka->taken += n;
 
     return BEACON_OK;
+}
+
+void
+beacond_kafka_full(beacond_kafka_t *kafka, const char *what)
+{
+    beacond_kafka_error(kafka, &kafka->room_limit, "no room for %s in %s: %s",
+                        what, kafka->dir, kafka->full_why);
 }
 
 /* What is kept for the next time is not kept of a spool that nothing is in: it

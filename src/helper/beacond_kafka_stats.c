@@ -8,37 +8,94 @@
 #define BEACOND_STATS_BYTES  (64 * 1024)        /* looked at in a second */
 #define BEACOND_STATS_MORE   960        /* bytes that the status has for us */
 #define BEACOND_STATS_PARKED 16
+#define BEACOND_STATS_NAMED  4          /* brokers in the status */
+
+static int64_t
+beacond_stats_number(const json_t *object, const char *name)
+{
+    return (int64_t) json_integer_value(json_object_get(object, name));
+}
+
+/* What is known of it from before. */
+static void
+beacond_stats_known(beacond_kafka_t *kafka, beacond_kafka_broker_t *broker,
+    const char *name)
+{
+    uint32_t  i;
+
+    memset(broker, 0, sizeof(beacond_kafka_broker_t));
+    snprintf(broker->name, sizeof(broker->name), "%.60s", name);
+
+    for (i = 0; i < kafka->nwere; i++) {
+        if (strcmp(kafka->were[i].name, broker->name) == 0) {
+            *broker = kafka->were[i];
+            return;
+        }
+    }
+}
+
+/*
+ * librdkafka has the average of the answers since its last statistics.  Where
+ * there was none, it is what it was; or as long as a request has waited by
+ * now: one did when we looked before, and nothing has come since.
+ */
+static void
+beacond_stats_rtt(const beacond_kafka_t *kafka, beacond_kafka_broker_t *broker,
+    const json_t *object, bool up)
+{
+    double         waited;
+    int64_t        idle = beacond_stats_number(object, "rxidle");  /* us */
+    const json_t  *rtt = json_object_get(object, "rtt");
+
+    if (beacond_stats_number(rtt, "cnt") > 0) {
+        broker->rtt_ms = (double) beacond_stats_number(rtt, "avg") / 1000;
+    }
+
+    if (!up || beacond_stats_number(object, "waitresp_cnt") == 0) {
+        broker->waits_ns = 0;
+        return;
+    }
+
+    if (broker->waits_ns == 0
+        || idle < (int64_t) ((kafka->now - broker->waits_ns) / 1000))
+    {
+        broker->waits_ns = kafka->now;
+    }
+
+    waited = (double) (kafka->now - broker->waits_ns) / BEACOND_MS;
+
+    if (waited > broker->rtt_ms) {
+        broker->rtt_ms = waited;
+    }
+}
 
 static void
-beacond_stats_broker(beacond_kafka_t *kafka, const json_t *broker)
+beacond_stats_broker(beacond_kafka_t *kafka, const json_t *object)
 {
     bool                     up;
-    double                   rtt;
     const char              *name, *state;
-    beacond_kafka_broker_t  *b;
+    beacond_kafka_broker_t   broker;
 
-    name = json_string_value(json_object_get(broker, "nodename"));
-    state = json_string_value(json_object_get(broker, "state"));
+    name = json_string_value(json_object_get(object, "nodename"));
+    state = json_string_value(json_object_get(object, "state"));
 
     if (name == NULL || state == NULL || name[0] == '\0') {
         return;
     }
 
+    beacond_stats_known(kafka, &broker, name);
     up = strcmp(state, "UP") == 0;
-    rtt = (double) json_integer_value(json_object_get(
-                       json_object_get(broker, "rtt"), "avg")) / 1000;
+    beacond_stats_rtt(kafka, &broker, object, up);
+    snprintf(broker.state, sizeof(broker.state), "%s", state);
     kafka->nall++;
     kafka->nup += up;
 
-    if (up && rtt > kafka->rtt_ms) {
-        kafka->rtt_ms = rtt;
+    if (up && broker.rtt_ms > kafka->rtt_ms) {
+        kafka->rtt_ms = broker.rtt_ms;
     }
 
     if (kafka->nbrokers < BEACOND_KAFKA_BROKERS) {
-        b = &kafka->brokers[kafka->nbrokers++];
-        snprintf(b->name, sizeof(b->name), "%.60s", name);
-        snprintf(b->state, sizeof(b->state), "%s", state);
-        b->rtt_ms = rtt;
+        kafka->brokers[kafka->nbrokers++] = broker;
     }
 }
 
@@ -92,6 +149,8 @@ beacond_kafka_stats(void *data, const char *text, size_t len)
 
     kafka->stats_ns = kafka->now;
     was = kafka->nup;
+    kafka->nwere = kafka->nbrokers;
+    memcpy(kafka->were, kafka->brokers, sizeof(kafka->were));
     kafka->nbrokers = kafka->nup = kafka->nall = 0;
     kafka->rtt_ms = 0;
     beacond_stats_brokers(kafka, brokers, true);
@@ -129,7 +188,7 @@ beacond_status_brokers(const beacond_kafka_t *kafka)
     uint32_t                       i;
     const beacond_kafka_broker_t  *broker;
 
-    for (i = 0; i < kafka->nbrokers; i++) {
+    for (i = 0; i < kafka->nbrokers && i < BEACOND_STATS_NAMED; i++) {
         broker = &kafka->brokers[i];
         json_object_set_new(object, broker->name, json_pack("{s:s,s:o}",
             "state", broker->state,
