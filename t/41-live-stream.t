@@ -16,7 +16,10 @@ from beacon_view import Live                    # noqa: E402
 
 SERVER = '''
     location /live/ { beacon_live_view; beacon_live_sites *; }
-    location /ip/ { beacon_live_view ip; beacon_live_sites *; }
+    location /ip/ {
+        beacon_live_view ip cors=https://a.example;
+        beacon_live_sites *;
+    }
     location /held/ {
         beacon_live_view;
         beacon_live_sites *;
@@ -102,6 +105,12 @@ with live.stream('/v1/shop/stream?since=nonsense',
 with Live(env, '/ip').stream('/v1/shop/stream?since=' + second) as stream:
     is_(stream.next().json()['ip'], '127.0.0.1',
         '"beacon_live_view ip" shows addresses')
+for origin, allowed in (('https://a.example', 'https://a.example'),
+                        ('https://b.example', None), ('null', None)):
+    with Live(env, '/ip').stream('/v1/shop/stream',
+                                 {'Origin': origin}) as stream:
+        is_(stream.header('access-control-allow-origin'), allowed,
+            'pages of %s may %sread it' % (origin, '' if allowed else 'not '))
 with live.stream('/v1/shop/stream?since=' + second[:17] + '999999') as stream:
     event = stream.next()
     is_((event.event, event.json(), event.id),
