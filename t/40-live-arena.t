@@ -68,6 +68,18 @@ if mount_tmpfs(env, env.shm, '40m'):
            'the store goes on')
         is_((stores(), shown()[0]), (first, 'before'), 'with what is in it')
     is_(env.status()['sinks']['live']['errors'], 2, 'they are counted')
+    env.allow('exited on signal 9')
+    pid = env.kill_helper()
+    live.hit(n='killed')
+    ok(wait_until(lambda: env.helper_pid() not in (None, pid), 20)
+       and live.settle() and wait_until(lambda: shown()[-1:] == ['killed']),
+       'the helper is killed: the next one goes on')
+    is_((stores(), shown()[0]), (first, 'before'), 'with that store')
+    ok(env.wait_error('no room for %d bytes: the store of %d that there was '
+                      'goes on' % (34 << 20, 16 << 20)), 'the log says so')
+    like(env.status()['sinks']['live'].get('last_error'), 'no room for',
+         'the status, too')
+    is_(env.status()['sinks']['live']['size'], 16 << 20, 'and its size')
     os.unlink(others)
     env.configure(http='beacon_live size=24m;')
     ok(env.reload() and wait_until(lambda: stores() not in ([], first), 60),
@@ -78,7 +90,7 @@ if mount_tmpfs(env, env.shm, '40m'):
     is_(stores(), first, 'leaves it alone')
     live.conforms()
 else:
-    skip('no tmpfs can be mounted here', 18)
+    skip('no tmpfs can be mounted here', 23)
 
 # ---- a file that is cut short
 

@@ -101,7 +101,8 @@ beacon_live_start(beacon_live_writer_t *w, const beacon_live_file_t *file,
     return rc;
 }
 
-/* The store that is there, if it is this one; AGAIN: another has to be made. */
+/* The store that is there, if it is this one, or if one of this size could not
+   be even in its place; AGAIN: another has to be made. */
 static beacon_rc_t
 beacon_live_resume(beacon_live_writer_t *w, const char *dir, uint64_t size,
     uint32_t present, beacon_err_t *err)
@@ -119,7 +120,7 @@ beacon_live_resume(beacon_live_writer_t *w, const char *dir, uint64_t size,
         return BEACON_AGAIN;
     }
 
-    if (file.size == size) {
+    if (file.size == size || !beacon_live_has_room(dir, size)) {
         rc = beacon_live_start(w, &file, present, err);
 
         if (rc == BEACON_OK) {

@@ -17,9 +17,10 @@ typedef struct beacon_live_writer_s  beacon_live_writer_t;
 
 /*
  * Goes on with the store of this size that is there: undoes a hit that was
- * being written, rebuilds every index.  Otherwise makes one, and retires the
- * one that there was (another size: removed; another layout, or damaged in its
- * head: renamed to live.<epoch>.aside).  INVALID: no such size.  SYS: errno
+ * being written, rebuilds every index; also with one of another size, where
+ * one of this could not be even in its place.  Otherwise makes one, and retires
+ * the one that there was (another size: removed; another layout, or damaged in
+ * its head: renamed to live.<epoch>.aside).  INVALID: no such size.  SYS: errno
  * (ENOSPC: the tmpfs is too small, or readers have not yet left the old one,
  * which is retired then: try again); err says more.
  */

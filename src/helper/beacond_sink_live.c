@@ -104,6 +104,38 @@ beacond_slive_checkpoint(const beacond_places_note_t *note,
     json_decref(root);
 }
 
+/* 1: no room for what it is to be; why says so. */
+static bool
+beacond_slive_smaller(beacond_slive_t *slive, const beacon_live_stats_t *stats)
+{
+    if (stats->size / BEACON_LIVE_PAGE == slive->size / BEACON_LIVE_PAGE) {
+        return false;
+    }
+
+    beacon_err(&slive->why, "there is no room for %llu bytes: the store of "
+               "%llu that there was goes on",
+               (unsigned long long) slive->size,
+               (unsigned long long) stats->size);
+
+    return true;
+}
+
+/* It is open. */
+static void
+beacond_slive_opened(beacond_sink_t *sink, beacond_live_t *live)
+{
+    beacond_slive_t      *slive = sink->data;
+    beacon_live_stats_t   stats;
+
+    beacon_live_stats(live->writer, &stats);
+
+    if (beacond_slive_smaller(slive, &stats)) {
+        sink->errors++;
+        beacond_log(BEACOND_ERROR, "sink \"%s\": %s", sink->name,
+                    slive->why.text);
+    }
+}
+
 static beacon_rc_t
 beacond_slive_load(beacond_sink_t *sink, beacond_checkpoint_t *checkpoint)
 {
@@ -138,6 +170,7 @@ beacond_slive_load(beacond_sink_t *sink, beacond_checkpoint_t *checkpoint)
         beacond_passed_tidy(NULL);      /* it was another store's */
     }
 
+    beacond_slive_opened(sink, live);
     beacond_live_unlock(live);
 
     return BEACON_OK;
@@ -432,6 +465,11 @@ beacond_slive_status(beacond_sink_t *sink, json_t *object)
 
     beacon_live_stats(live->writer, &stats);
     beacond_live_unlock(live);
+
+    if (beacond_slive_smaller(slive, &stats)) {
+        json_object_set_new(object, "last_error",
+                            json_string(slive->why.text));
+    }
 
     const struct {
         const char  *name;
