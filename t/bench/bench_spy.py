@@ -19,7 +19,8 @@ class SpyDrain(Drain):
 
     def __init__(self, place):
         super().__init__(place, 2, 128 * MIB, sync="off")
-        self.endpoint = "ipc://" + os.path.join(self.ring, "spy.sock")
+        self.socket = os.path.join(self.ring, "spy.sock")
+        self.endpoint = "ipc://" + self.socket
 
     def configure(self, epoch):
         super().configure(epoch)
@@ -44,12 +45,17 @@ def feed(place, hits, subscribed):
     with nobody there)."""
     drain = SpyDrain(place)
     sub = (place.start([BARE, "sub", drain.endpoint]) if subscribed else None)
-    fill = drain.fill(hits, "-w", "-r", str(RATE), wait=False)
+    begin = os.path.join(place.disk, "begin")
+    fill = drain.fill(hits, "-w", "-r", str(RATE), "-b", begin, wait=False)
     out = os.path.join(place.disk, "callgrind.out")
     argv = callgrind_argv(out, drain.argv())
     argv[2:2] = ["--toggle-collect=beacond_sink_spy_" + op for op in OPS]
     proc = place.start(argv)
-    drain.filled(fill, hits)
+    until("the feed", lambda: drain.spy("subscriptions") == int(subscribed)
+          and os.path.exists(drain.socket), 120, 0.05, proc)
+    with open(begin, "w"):
+        drain.filled(fill, hits)
+    os.remove(begin)
     until("all hits", lambda: drain.spy("done") + drain.spy("lost") >= hits,
           120, 0.05, proc)
     place.stop(proc, signal.SIGTERM, 60)

@@ -2,12 +2,13 @@
  * Fills a ring's lanes with hits, as so many workers would: what the helper's
  * rows of the benchmark drain.
  *
- *     fill [-l lanes] [-s lane_size] [-n hits] [-r hits/s] [-w] [-d] DIR
+ *     fill [-l lanes] [-s lane_size] [-n hits] [-r hits/s] [-b file] [-w] [-d]
+ *          DIR
  *
  * Makes a ring in DIR, claims every lane of it and commits the hits in turn.
- * It prints the epoch first, at the end the hits and their bytes.  -w: where
- * there is no room, wait for the helper (else stop there).  -d: then wait
- * until all lanes are drained.
+ * It prints the epoch first, at the end the hits and their bytes.  -b:
+ * begins once there is such a file.  -w: where there is no room, wait for the
+ * helper (else stop there).  -d: then wait until all lanes are drained.
  *
  * 4,096 different hits, made from a fixed seed like those that COSTS of
  * rendering are measured with: ten arguments, twenty %XX in six runs, about
@@ -41,8 +42,9 @@ static struct {
     double       rate;          /* a second; 0: as fast as it goes */
     int          wait;
     int          drain;
+    const char  *begin;
     const char  *dir;
-} fill_option = { 8, 128 * 1024 * 1024, 1000000, 0, 0, 0, NULL };
+} fill_option = { 8, 128 * 1024 * 1024, 1000000, 0, 0, 0, NULL, NULL };
 
 static fill_hit_t  fill_hits[FILL_HITS];
 static uint64_t    fill_seed = 0x9e3779b97f4a7c15ULL;
@@ -256,7 +258,7 @@ fill_options(int argc, char **argv)
 {
     int  c;
 
-    while ((c = getopt(argc, argv, "l:s:n:r:wd")) != -1) {
+    while ((c = getopt(argc, argv, "l:s:n:r:b:wd")) != -1) {
         switch (c) {
         case 'l':
             fill_option.lanes = (unsigned) strtoul(optarg, NULL, 10);
@@ -269,6 +271,9 @@ fill_options(int argc, char **argv)
             break;
         case 'r':
             fill_option.rate = strtod(optarg, NULL);
+            break;
+        case 'b':
+            fill_option.begin = optarg;
             break;
         case 'w':
             fill_option.wait = 1;
@@ -305,6 +310,11 @@ main(int argc, char **argv)
     bytes = 0;
     schema = fill_schema();
     producers = fill_claim();
+
+    while (fill_option.begin != NULL && access(fill_option.begin, F_OK) != 0) {
+        fill_nap();
+    }
+
     n = fill_push(producers, schema, &bytes);
 
     if (fill_option.drain) {
