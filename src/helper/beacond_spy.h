@@ -55,7 +55,17 @@
 #define BEACOND_SPY_SUBSCRIPTIONS  100000       /* of all, and */
 #define BEACOND_SPY_TOPICS         (4 << 20)    /*   their bytes */
 
+typedef struct beacond_spy_s        beacond_spy_t;
 typedef struct beacond_spy_chunk_s  beacond_spy_chunk_t;
+
+struct beacond_spy_chunk_s {
+    beacond_spy_t        *spy;
+    beacond_spy_chunk_t  *next;         /* among those that are free */
+    size_t                size;         /* of it all */
+    uint32_t              messages;
+    _Atomic uint32_t      refs;
+    uint8_t               data[];
+};
 
 /* Lines of one edge and site that follow each other in a batch. */
 typedef struct {
@@ -74,7 +84,7 @@ typedef enum {
     BEACOND_SPY_FULL
 } beacond_spy_queues_t;
 
-typedef struct {
+struct beacond_spy_s {
     beacond_sink_t        *sink;
     json_t                *json;        /* holds the endpoints' strings */
     beacond_endpoints_t    endpoints;
@@ -129,7 +139,7 @@ typedef struct {
     uint64_t               resets;
     beacon_err_t           error;       /* "": all is well */
     beacond_log_limit_t    limit;
-} beacond_spy_t;
+};
 
 /* beacond_spy_socket.c: opens what is not open, looks who subscribes.  reset:
    closes all, to be opened again soon. */
@@ -161,10 +171,20 @@ beacond_spy_queued_bytes(const beacond_spy_t *spy)
     return spy->given_bytes - spy->freed_bytes;
 }
 
-/* beacond_spy_send.c; drop: nothing more goes into the chunk; release: frees
-   what is free, once no I/O thread has any */
+/*
+ * beacond_spy_chunk.c.  fresh: a new chunk to write so many bytes to; alone:
+ * nothing else.  NULL: no memory.  free: ZeroMQ is done with a message that
+ * lies in the chunk "hint"; in an I/O thread, as a rule.  drop: nothing more
+ * goes into the chunk.  release: frees what is free, once no I/O thread has
+ * any.
+ */
+beacond_spy_chunk_t *beacond_spy_fresh(beacond_spy_t *spy, size_t need,
+    bool alone);
+void beacond_spy_free(void *data, void *hint);
 void beacond_spy_drop(beacond_spy_t *spy);
 void beacond_spy_release(beacond_spy_t *spy);
+
+/* beacond_spy_send.c */
 void beacond_spy_hits(beacond_spy_t *spy, const beacond_batch_t *batch,
     const beacond_spy_run_t *run);
 void beacond_spy_stat(beacond_spy_t *spy, const beacon_spy_head_t *head);

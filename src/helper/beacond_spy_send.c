@@ -1,167 +1,20 @@
 /* The spy feed's frames. */
 
 #include "beacond_spy.h"
+#include "beacond_spy_copy.h"
 #include "beacon_line.h"
 
 #include <zmq.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define BEACOND_SPY_WIDE    64          /* bytes that are copied at once */
-#define BEACOND_SPY_SPARE   64          /* chunks that are kept */
+#define BEACOND_SPY_WIDE    BEACOND_SPY_SLACK   /* bytes; copied at once */
+#define BEACOND_SPY_SHORT   32          /* bytes of a topic; libzmq: 33 */
 #define BEACOND_SPY_HOT     __attribute__((always_inline))
 
 /* Feed and number, with what stands around them. */
 #define BEACOND_SPY_NUMBER  (1 + BEACON_SPY_FEED + 1 + 20 + 1)
-
-/* Each message is a reference.  They are given in advance, so many that they
-   do not run out, and the rest taken back when the chunk is full. */
-#define BEACOND_SPY_REFS    (1U << 30)
-
-struct beacond_spy_chunk_s {
-    beacond_spy_t        *spy;
-    beacond_spy_chunk_t  *next;         /* among those that are free */
-    size_t                size;         /* of it all */
-    uint32_t              messages;
-    _Atomic uint32_t      refs;
-    uint8_t               data[];
-};
-
-/* The chunks that I/O threads are done with are taken all at once, and so one
-   that goes meanwhile cannot come back in its place. */
-
-static void
-beacond_spy_keep(beacond_spy_t *spy, beacond_spy_chunk_t *chunk)
-{
-    beacond_spy_chunk_t  *head;
-
-    if (chunk->size != sizeof(beacond_spy_chunk_t) + BEACOND_SPY_CHUNK
-        || atomic_load_explicit(&spy->spares, memory_order_relaxed)
-           >= BEACOND_SPY_SPARE)
-    {
-        free(chunk);
-        return;
-    }
-
-    atomic_fetch_add_explicit(&spy->spares, 1, memory_order_relaxed);
-    head = atomic_load_explicit(&spy->spare, memory_order_relaxed);
-
-    do {
-        chunk->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&spy->spare, &head, chunk,
-                                                    memory_order_release,
-                                                    memory_order_relaxed));
-}
-
-static void
-beacond_spy_unref(beacond_spy_chunk_t *chunk, uint32_t n)
-{
-    beacond_spy_t  *spy = chunk->spy;
-
-    if (atomic_fetch_sub_explicit(&chunk->refs, n, memory_order_acq_rel) == n)
-    {
-        atomic_fetch_add_explicit(&spy->freed_bytes, chunk->size,
-                                  memory_order_relaxed);
-        beacond_spy_keep(spy, chunk);
-    }
-}
-
-/* In an I/O thread, as a rule. */
-static void
-beacond_spy_free(void *data, void *hint)
-{
-    beacond_spy_chunk_t  *chunk = hint;
-
-    (void) data;
-    atomic_fetch_add_explicit(&chunk->spy->freed, 1, memory_order_relaxed);
-    beacond_spy_unref(chunk, 1);
-}
-
-void
-beacond_spy_drop(beacond_spy_t *spy)
-{
-    beacond_spy_chunk_t  *chunk = spy->chunk;
-
-    if (chunk != NULL) {
-        spy->chunk = NULL;
-        spy->left = 0;
-        beacond_spy_unref(chunk, BEACOND_SPY_REFS - chunk->messages);
-    }
-}
-
-void
-beacond_spy_release(beacond_spy_t *spy)
-{
-    beacond_spy_chunk_t  *chunk;
-
-    beacond_spy_drop(spy);
-
-    if (spy->ready == NULL) {
-        spy->ready = atomic_exchange_explicit(&spy->spare, NULL,
-                                              memory_order_acquire);
-    }
-
-    while ((chunk = spy->ready) != NULL) {
-        spy->ready = chunk->next;
-        free(chunk);
-    }
-}
-
-/* One of those that were used before, or NULL. */
-static beacond_spy_chunk_t *
-beacond_spy_again(beacond_spy_t *spy)
-{
-    beacond_spy_chunk_t  *chunk;
-
-    if (spy->ready == NULL) {
-        spy->ready = atomic_exchange_explicit(&spy->spare, NULL,
-                                              memory_order_acquire);
-    }
-
-    chunk = spy->ready;
-
-    if (chunk != NULL) {
-        spy->ready = chunk->next;
-        atomic_fetch_sub_explicit(&spy->spares, 1, memory_order_relaxed);
-    }
-
-    return chunk;
-}
-
-/* A new chunk to write so many bytes to; alone: nothing else.  NULL: no
-   memory. */
-static beacond_spy_chunk_t *
-beacond_spy_fresh(beacond_spy_t *spy, size_t need, bool alone)
-{
-    size_t                room;
-    beacond_spy_chunk_t  *chunk;
-
-    beacond_spy_drop(spy);
-    room = need < BEACOND_SPY_CHUNK && !alone ? BEACOND_SPY_CHUNK : need;
-    chunk = room == BEACOND_SPY_CHUNK ? beacond_spy_again(spy) : NULL;
-
-    if (chunk == NULL) {
-        chunk = malloc(sizeof(beacond_spy_chunk_t) + room);
-    }
-
-    if (chunk == NULL) {
-        return NULL;
-    }
-
-    chunk->spy = spy;
-    chunk->size = sizeof(beacond_spy_chunk_t) + room;
-    chunk->messages = 0;
-    atomic_init(&chunk->refs, BEACOND_SPY_REFS);
-    spy->given_bytes += chunk->size;
-    spy->chunk = chunk;
-    spy->next = chunk->data;
-    spy->left = alone ? 0 : (ptrdiff_t) room;
-    spy->topic_len = 0;
-
-    return chunk;
-}
 
 /* Is there room for so many bytes, or can it be made? */
 static inline bool
@@ -228,26 +81,64 @@ beacond_spy_frame(beacond_spy_t *spy, uint8_t *data, size_t len)
     return zmq_msg_send(&frame, spy->socket, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0;
 }
 
-/* The first says whether a queue is full; the others go where it went. */
-static inline bool
-beacond_spy_first(beacond_spy_t *spy, uint8_t *data, size_t len)
+/* What is so short lies in the message itself, and costs libzmq less than to
+   look where it lies. */
+static inline BEACOND_SPY_HOT bool
+beacond_spy_short(beacond_spy_t *spy, const uint8_t *data, size_t len)
 {
-    beacond_spy_queues(spy);
+    uint8_t    *dst;
+    zmq_msg_t   frame;
 
-    if (beacond_spy_frame(spy, data, len)) {
-        return true;
+    if (zmq_msg_init_size(&frame, len) != 0) {
+        return false;
     }
 
+    dst = zmq_msg_data(&frame);
+
+    if (len >= 16) {
+        memcpy(dst, data, 16);
+        memcpy(dst + len - 16, data + len - 16, 16);
+
+    } else {
+        memcpy(dst, data, 8);
+        memcpy(dst + len - 8, data + len - 8, 8);
+    }
+
+    return zmq_msg_send(&frame, spy->socket, ZMQ_DONTWAIT | ZMQ_SNDMORE) >= 0;
+}
+
+static inline BEACOND_SPY_HOT bool
+beacond_spy_topic_frame(beacond_spy_t *spy, uint8_t *data, size_t len)
+{
+    return len >= 8 && len <= BEACOND_SPY_SHORT
+           ? beacond_spy_short(spy, data, len)
+           : beacond_spy_frame(spy, data, len);
+}
+
+/* It did not go, as a rule because a queue became full. */
+static bool
+beacond_spy_refused(beacond_spy_t *spy, uint8_t *data, size_t len)
+{
     if (errno != EAGAIN || spy->queues != BEACOND_SPY_WATCHED) {
         return false;
     }
 
     beacond_spy_nodrop(spy, BEACOND_SPY_FULL);
 
-    return beacond_spy_frame(spy, data, len);
+    return beacond_spy_topic_frame(spy, data, len);
 }
 
-static inline bool
+/* The first says whether a queue is full; the others go where it went. */
+static inline BEACOND_SPY_HOT bool
+beacond_spy_first(beacond_spy_t *spy, uint8_t *data, size_t len)
+{
+    beacond_spy_queues(spy);
+
+    return beacond_spy_topic_frame(spy, data, len)
+           || beacond_spy_refused(spy, data, len);
+}
+
+static inline BEACOND_SPY_HOT bool
 beacond_spy_last(beacond_spy_t *spy, uint8_t *data, size_t len)
 {
     zmq_msg_t             frame;
@@ -271,7 +162,7 @@ beacond_spy_last(beacond_spy_t *spy, uint8_t *data, size_t len)
 
 /* BEACOND_SPY_WIDE bytes are loaded and stored, at least. */
 static inline uint8_t *
-beacond_spy_copy(uint8_t *dst, const uint8_t *src, size_t len)
+beacond_spy_put(uint8_t *dst, const uint8_t *src, size_t len)
 {
     if (len <= BEACOND_SPY_WIDE) {
         memcpy(dst, src, BEACOND_SPY_WIDE);
@@ -337,23 +228,10 @@ static inline uint8_t *
 beacond_spy_json(const beacond_spy_t *spy, const uint8_t *text,
     const beacon_line_t *line, uint8_t *dst)
 {
-    size_t  rest, len = line->len - 1, ip = line->ip_offset;
+    size_t  ip = line->ip_offset, behind = ip + (spy->ip ? 0 : line->ip_len);
 
-    if (spy->ip || line->ip_len == 0) {
-        memcpy(dst, text, len);
-        return dst + len;
-    }
-
-    rest = len - ip - line->ip_len;
-
-    if (ip <= 2 * BEACOND_SPY_WIDE && rest >= BEACOND_SPY_WIDE) {
-        memcpy(dst, text, 2 * BEACOND_SPY_WIDE);
-
-    } else {
-        memcpy(dst, text, ip);
-    }
-
-    return (uint8_t *) mempcpy(dst + ip, text + len - rest, rest);
+    return beacond_spy_copy(dst, text, ip, text + behind,
+                            line->len - 1 - behind);
 }
 
 /* What is the same in all of the run, unless it was in the last one, too. */
@@ -407,9 +285,9 @@ beacond_spy_head(beacond_spy_t *spy, uint64_t seq, beacon_str_t visitor,
     }
 
     spy->seq = seq;
-    dst = beacond_spy_copy(dst, spy->head, spy->head_len);
+    dst = beacond_spy_put(dst, spy->head, spy->head_len);
 
-    return beacond_spy_copy(dst, visitor.data, visitor.len);
+    return beacond_spy_put(dst, visitor.data, visitor.len);
 }
 
 /* A run's stands once in a chunk. */
