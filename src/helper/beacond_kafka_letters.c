@@ -148,21 +148,20 @@ beacond_letters_put(beacond_letters_t *letters, beacond_letter_t *letter)
     letters->spare[letters->nspare++] = letter;
 }
 
-void
-beacond_letters_back(beacond_letters_t *letters, beacond_letter_t *letter,
-    const rd_kafka_message_t *rkm)
+rd_kafka_headers_t *
+beacond_letters_open(const rd_kafka_message_t *rkm)
 {
     rd_kafka_headers_t  *headers;
 
-    if (rd_kafka_message_detach_headers((rd_kafka_message_t *) rkm, &headers)
-        == RD_KAFKA_RESP_ERR_NO_ERROR)
-    {
-        letter->id = headers == letter->headers ? letter->id : NULL;
-        letter->headers = headers;
+    return rd_kafka_message_detach_headers((rd_kafka_message_t *) rkm, &headers)
+           == RD_KAFKA_RESP_ERR_NO_ERROR ? headers : NULL;
+}
 
-    } else {
-        letter->headers = NULL;
-    }
-
+void
+beacond_letters_back(beacond_letters_t *letters, beacond_letter_t *letter,
+    rd_kafka_headers_t *headers)
+{
+    letter->id = headers == letter->headers ? letter->id : NULL;
+    letter->headers = headers;
     beacond_letters_put(letters, letter);
 }

@@ -42,9 +42,13 @@ beacond_letter_t *beacond_letters_get(beacond_letters_t *letters,
 /* It was not sent: its headers are still ours. */
 void beacond_letters_put(beacond_letters_t *letters, beacond_letter_t *letter);
 
-/* It came back with this report, whose headers it keeps.  What it points to
-   stays until the next get(). */
-void beacond_letters_back(beacond_letters_t *letters, beacond_letter_t *letter,
+/* Takes a report's headers from it: NULL, there are none. */
+struct rd_kafka_headers_s *beacond_letters_open(
     const struct rd_kafka_message_s *rkm);
+
+/* It came back with these headers, which it keeps.  What it points to stays
+   until the next get(). */
+void beacond_letters_back(beacond_letters_t *letters, beacond_letter_t *letter,
+    struct rd_kafka_headers_s *headers);
 
 #endif /* BEACOND_KAFKA_LETTERS_H */

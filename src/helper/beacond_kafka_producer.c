@@ -10,6 +10,7 @@
 #include "beacond_kafka_properties.h"
 #include "beacond_log.h"
 #include "beacond_point.h"
+#include "beacond_prefetch.h"
 
 #include <librdkafka/rdkafka.h>
 #include <pthread.h>
@@ -17,7 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BEACOND_WHY  (60000 * BEACOND_MS)       /* shown so long */
+#define BEACOND_WHY    (60000 * BEACOND_MS)     /* shown so long */
+#define BEACOND_LATE   16       /* a power of two */
+#define BEACOND_SOON   4        /* reports until it is expected, */
+#define BEACOND_SOONER 8        /*   and until it is told */
 
 /* What librdkafka is told of a message. */
 enum {
@@ -30,6 +34,17 @@ enum {
     BEACOND_VUS
 };
 
+/*
+ * A report that waits for others.  They come by the thousand, and what one is
+ * about was last looked at a window ago: its letter is brought into the cache
+ * at once, what that points to some reports later, and then it is told.
+ */
+typedef struct {
+    beacond_letter_t            *letter;
+    struct rd_kafka_headers_s   *headers;
+    rd_kafka_resp_err_t          err;
+} beacond_late_t;
+
 struct beacond_producer_s {
     rd_kafka_t                  *rk;
     const beacond_conf_kafka_t  *conf;
@@ -38,13 +53,16 @@ struct beacond_producer_s {
     char                         reason[256];
     uint64_t                     why_ns;        /* an error that says why */
     beacond_letters_t            letters;
+    beacond_late_t               late[BEACOND_LATE];
+    uint32_t                     come;          /* into late; */
+    uint32_t                     told;          /*   and out of it */
     rd_kafka_vu_t                vus[BEACOND_VUS];      /* of the message that
                                                            is sent */
     void                       (*done)(void *data);
     void                        *done_data;
 };
 
-/* Callbacks; all of them from within beacond_producer_poll(). */
+/* Callbacks; all of them from within beacond_producer_poll() and _flush(). */
 
 static beacond_report_e
 beacond_producer_what(rd_kafka_resp_err_t err)
@@ -82,24 +100,60 @@ beacond_producer_failed(beacond_producer_t *producer)
     return producer->fatal;
 }
 
+/* The oldest one of those that wait. */
 static void
-beacond_producer_report(rd_kafka_t *rk, const rd_kafka_message_t *rkm,
-    void *opaque)
+beacond_producer_tell(beacond_producer_t *producer)
 {
-    beacond_report_e     what = beacond_producer_what(rkm->err);
-    beacond_letter_t    *letter = rkm->_private;
-    beacond_producer_t  *producer = opaque;
+    beacond_report_e       what;
+    const beacond_late_t  *late;
 
-    (void) rk;
-    BEACOND_POINT("kafka.report");
-    beacond_letters_back(&producer->letters, letter, rkm);
+    late = &producer->late[producer->told++ % BEACOND_LATE];
+    what = beacond_producer_what(late->err);
+    beacond_letters_back(&producer->letters, late->letter, late->headers);
 
     if (what != BEACOND_DELIVERED && beacond_producer_failed(producer)) {
         what = BEACOND_PURGED;
     }
 
-    producer->ops.report(producer->ops.data, letter->opaque, what,
-                         rkm->err ? rd_kafka_err2str(rkm->err) : "");
+    producer->ops.report(producer->ops.data, late->letter->opaque, what,
+                         late->err ? rd_kafka_err2str(late->err) : "");
+}
+
+static void
+beacond_producer_tell_all(beacond_producer_t *producer)
+{
+    while (producer->told != producer->come) {
+        beacond_producer_tell(producer);
+    }
+}
+
+BEACOND_TO_WRITE static void
+beacond_producer_report(rd_kafka_t *rk, const rd_kafka_message_t *rkm,
+    void *opaque)
+{
+    uint32_t             n;
+    beacond_late_t      *late;
+    beacond_producer_t  *producer = opaque;
+
+    (void) rk;
+    BEACOND_POINT("kafka.report");
+
+    late = &producer->late[producer->come++ % BEACOND_LATE];
+    late->letter = rkm->_private;
+    late->headers = beacond_letters_open(rkm);
+    late->err = rkm->err;
+    __builtin_prefetch(late->letter, 1);
+    n = producer->come - producer->told;
+
+    if (n > BEACOND_SOON && producer->ops.expect != NULL) {
+        late = &producer->late[(producer->come - 1 - BEACOND_SOON)
+                               % BEACOND_LATE];
+        producer->ops.expect(late->letter->opaque);
+    }
+
+    if (n > BEACOND_SOONER) {
+        beacond_producer_tell(producer);
+    }
 }
 
 /* "1/1 brokers are down", behind the error that says why they are. */
@@ -391,12 +445,14 @@ void
 beacond_producer_poll(beacond_producer_t *producer, int ms)
 {
     rd_kafka_poll(producer->rk, ms);
+    beacond_producer_tell_all(producer);
 }
 
 void
 beacond_producer_flush(beacond_producer_t *producer, int ms)
 {
     (void) rd_kafka_flush(producer->rk, ms);
+    beacond_producer_tell_all(producer);
 }
 
 void

@@ -34,6 +34,10 @@ typedef enum {
 typedef struct {
     void  *data;
 
+    /* It will be reported soon: what that takes may be brought into the cache;
+       or NULL. */
+    void (*expect)(const void *opaque);
+
     /* reason is valid during the call only */
     void (*report)(void *data, void *opaque, beacond_report_e what,
         const char *reason);

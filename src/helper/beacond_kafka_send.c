@@ -3,6 +3,7 @@
 #include "beacond_kafka.h"
 #include "beacond_kafka_dead.h"
 #include "beacond_kafka_parked.h"
+#include "beacond_prefetch.h"
 
 static void
 beacond_kafka_bury(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
@@ -212,6 +213,14 @@ beacond_kafka_report_live(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     }
 }
 
+BEACOND_TO_WRITE static void
+beacond_kafka_expect(const void *opaque)
+{
+    const beacond_kafka_msg_t  *msg = opaque;
+
+    __builtin_prefetch(&msg->first, 1);
+}
+
 static void
 beacond_kafka_report(void *data, void *opaque, beacond_report_e what,
     const char *reason)
@@ -275,6 +284,7 @@ beacond_kafka_producer_trouble(void *data, const char *reason)
 }
 
 const beacond_producer_ops_t  beacond_kafka_producer_ops = {
+    .expect = beacond_kafka_expect,
     .report = beacond_kafka_report,
     .trouble = beacond_kafka_producer_trouble,
     .stats = beacond_kafka_stats
