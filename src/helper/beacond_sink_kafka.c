@@ -22,6 +22,9 @@
 #define BEACOND_KAFKA_CALM    50
 #define BEACOND_KAFKA_IDLE    200
 #define BEACOND_KAFKA_KEY     1024
+#define BEACOND_KAFKA_NEXT    2         /* lines ahead, */
+#define BEACOND_KAFKA_FURTHER 4         /*   and of what tells where they are */
+#define BEACOND_KAFKA_PART    1024      /* bytes of a line, at most */
 
 void
 beacond_kafka_error(beacond_kafka_t *kafka, beacond_log_limit_t *limit,
@@ -375,6 +378,35 @@ beacond_kafka_wait(beacond_kafka_t *kafka)
     return room;
 }
 
+/*
+ * Is a line of the batch left?  A reader wrote it, on another processor: what
+ * is wanted of those that follow is brought into the cache.
+ */
+static bool
+beacond_kafka_left(const beacond_kafka_t *kafka, const beacond_batch_t *batch)
+{
+    size_t                 n;
+    uint32_t               left = batch->nlines - kafka->part;
+    const beacond_line_t  *line = &batch->lines[kafka->part];
+
+    if (left > BEACOND_KAFKA_FURTHER) {
+        __builtin_prefetch(&line[BEACOND_KAFKA_FURTHER].offset);
+        __builtin_prefetch(&line[BEACOND_KAFKA_FURTHER].hit);
+    }
+
+    if (left > BEACOND_KAFKA_NEXT) {
+        line += BEACOND_KAFKA_NEXT;
+        __builtin_prefetch(&batch->hits[line->hit]);
+        __builtin_prefetch(batch->arena + line->values);
+
+        for (n = 0; n < line->line.len && n < BEACOND_KAFKA_PART; n += 64) {
+            __builtin_prefetch(batch->arena + line->offset + n);
+        }
+    }
+
+    return left > 0;
+}
+
 static beacon_rc_t
 beacond_sink_kafka_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 {
@@ -382,7 +414,7 @@ beacond_sink_kafka_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 
     kafka->now = beacond_clock_ns();
 
-    while (kafka->part < batch->nlines) {
+    while (beacond_kafka_left(kafka, batch)) {
         if (beacond_kafka_line(kafka, batch, kafka->part) == BEACON_OK) {
             kafka->part++;
 
