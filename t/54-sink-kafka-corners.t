@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
 from beacon_kafka import Cluster                # noqa: E402
-from beacon_kafka_fault import ends, settles    # noqa: E402
+from beacon_kafka_fault import ends, modest, settles    # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
 
 kafka = Cluster().start()
@@ -42,6 +42,7 @@ def parking(topic):
     rig.push(1000)
     ok(settles(rig, done=0, parked_hits=1000, pending=1000, lost=0),
        'hits are parked')
+    modest(rig, 700, 'parked hits')
     return rig
 
 
@@ -274,6 +275,7 @@ if 'edited' in only:
     pusher = rig.push(200000, wait=False, rate=1000, size=3000)
     ok(wait_until(lambda: rig.sink('kafka').get('dead_letters', 0) > 50, 60),
        'letters come and come')
+    modest(rig, 3500, 'dead letters')
     told = rig.error_text().count('have been tried again')
     retry(rig)
     ok(wait_until(lambda: rig.error_text().count('have been tried again')

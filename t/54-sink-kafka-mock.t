@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
-from beacon_kafka_fault import Mock             # noqa: E402
+from beacon_kafka_fault import Mock, modest     # noqa: E402
 from beacon_rig import Rig                      # noqa: E402
 
 WINDOW = 500
@@ -45,6 +45,8 @@ def trial(what, *errors, api=Mock.PRODUCE, doubles=0, fatal=False,
     is_(sink.get('lost'), 0, '%s: nothing is lost, say the books' % what)
     if fatal is False:                  # None: librdkafka's to decide
         is_(sink.get('producers'), 1, '%s: by one producer' % what)
+    if fatal:
+        modest(rig, 700, what)
     values = mock.values('hits', os.path.join(rig.top, 'values'))
     numbers = [int(json.loads(value)['args']['n']) for value in values]
     is_(set(numbers), set(range(rig.next)), '%s: nothing is lost' % what)

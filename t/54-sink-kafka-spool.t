@@ -7,6 +7,7 @@ import os
 import random
 import struct
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
@@ -104,6 +105,15 @@ def spooled(hits=8000):
     return rig
 
 
+def starts(rig, deaths):
+    """The helper, after so many that died meanwhile."""
+    rig.start()
+    for _ in range(deaths):
+        time.sleep(random.random() * 0.5)
+        rig.die()
+        rig.start()
+
+
 for n in range(count(2, 50)):
     rig = spooled(3000)
     flips = random.choice((1, 5, 20))
@@ -116,9 +126,10 @@ for n in range(count(2, 50)):
             file.seek(at)
             file.write(bytes([byte ^ 1 << random.randrange(8)]))
     cut(False)
-    rig.start()
+    starts(rig, n % 2)
     ok(settled(rig), 'a damaged spool drains')
     numbers, doubles, disorder = rig.arrived()
+    ok(doubles <= rig.deaths * rig.WINDOW, 'doubles within the window')
     if not ok(len(numbers) >= rig.next - 2 * flips and not disorder
               and numbers <= set(range(rig.next)),
               'damage costs what it hits'):
@@ -150,13 +161,15 @@ with open(first, 'r+b') as file:
     file.write(head)
     size = os.path.getsize(first)
 cut(False)
-rig.start()
+starts(rig, 2)
 ok(settled(rig), 'a spool of another version does not stop it')
 is_(os.path.getsize(first + '.aside'), size, 'it is set aside, untouched')
 rig.says('of another version', 'which is told')
 sink = rig.sink('kafka')
 is_(sink['done'] + sink['lost'], rig.next, 'what was in it is counted')
-is_(len(rig.arrived()[0]), sink['done'], 'all else arrives')
+numbers, doubles, disorder = rig.arrived()
+is_(len(numbers), sink['done'], 'all else arrives')
+ok(doubles <= rig.deaths * rig.WINDOW, 'doubles within the window')
 rig.push(1000)
 ok(settled(rig), 'new hits pass')
 rig.end('another version')

@@ -102,8 +102,9 @@ if not ok(len(trial.env.error_lines('"(sasl|tls|acl|miss)"')) < 40,
     diag('\n'.join(trial.env.error_lines('"(sasl|tls|acl|miss)"')[:20]))
 
 minutes = 1 + int((time.monotonic() - started) / 60)
-for name in ('sasl', 'tls'):
-    told = trial.env.error_lines('sink "%s": ' % name)
+for name, what in (('sasl', ''), ('tls', ''), ('acl', 'topic "[^"]*": '),
+                   ('miss', 'topic "[^"]*": ')):
+    told = trial.env.error_lines('sink "%s": %s' % (name, what))
     if not ok(1 <= len(told) <= minutes,
               '%s: the error log has one line a minute' % name):
         diag('\n'.join(told))

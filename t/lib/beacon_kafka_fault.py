@@ -76,6 +76,20 @@ def settles(rig, seconds=60, **wanted):
     return good
 
 
+def modest(rig, size, what):
+    """One test: the helper takes no more memory than README says of so many
+    bytes a record, and a tenth."""
+    window = sum(sink.get('window', 0) for sink in rig.sinks)
+    with open('/proc/%d/statm' % rig.helper.pid, encoding='ascii') as file:
+        fields = file.read().split()
+    used = (int(fields[1]) - int(fields[2])) * 4096     # not shared memory
+    most = 1.1 * ((11 << 20) + window * (-(-size // 512) * 512 + 922))
+    if os.path.basename(t.BUILD) != 'build':
+        t.skip('a sanitizer keeps what is freed')
+    elif not t.ok(used <= most, '%s: memory is what is configured' % what):
+        t.diag('%d of %d KiB' % (used // 1024, most // 1024))
+
+
 def ends(rig):
     t.is_(rig.stop(), 0, 'the helper ends well')
     rig.remove()
