@@ -260,12 +260,15 @@ typedef struct {
     uint8_t   name[BEACON_SITE_MAX];
 } beacon_live_own_site_t;
 
-/* A site with hits in the run that is not committed. */
+/* A site with hits in the run that is not committed; at its commit, where in
+   the file that is. */
 typedef struct {
     uint64_t  last_ms;                  /* time of the newest */
     uint32_t  site;
     uint32_t  hits;
-    uint32_t  visitors;                 /* new ones in its running step */
+    uint32_t  visitors;                 /* new ones in its running step, */
+    uint32_t  step;                     /*   whose place in steps[] is this */
+    uint32_t  chunk;                    /* 0: a gap */
 } beacon_live_run_t;
 
 /* Who is counted in another step than before is counted less there. */

@@ -75,7 +75,7 @@ beacon_live_run_left(beacon_live_writer_t *w)
 /* What a site is to be, with its hits and the visitors that they count in its
    running step. */
 static inline void
-beacon_live_run_outcome(beacon_live_writer_t *w, const beacon_live_run_t *run,
+beacon_live_run_outcome(beacon_live_writer_t *w, beacon_live_run_t *run,
     beacon_live_outcome_t *outcome)
 {
     const beacon_live_site_t        *site;
@@ -87,17 +87,18 @@ beacon_live_run_outcome(beacon_live_writer_t *w, const beacon_live_run_t *run,
     own->run = 0;
     chunk = &w->chunk[own->newest];
     site = &w->seen[run->site];
-    outcome->step = ((beacon_live_counts_t *) w->counts)->sites[run->site]
-                    .running;
-    now = &site->steps[outcome->step];
+    run->chunk = own->newest;
+    run->step = ((beacon_live_counts_t *) w->counts)->sites[run->site].running;
+    now = &site->steps[run->step];
 
     outcome->last = own->last;
     outcome->hits = site->hits + run->hits;
     outcome->last_ms = run->last_ms;
     outcome->serial = chunk->serial;
-    outcome->chunk = own->newest;
+    outcome->chunk = run->chunk;
     outcome->committed = chunk->committed;
     outcome->site = run->site;
+    outcome->step = run->step;
     outcome->now.hits = now->hits + run->hits;
     outcome->now.visitors = now->visitors + run->visitors;
 }

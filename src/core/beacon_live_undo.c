@@ -72,15 +72,11 @@ beacon_live_undo_apply(const beacon_live_t *live,
     }
 }
 
-/* What a site is now, where its outcome says so. */
+/* What a site is now, and a step of its. */
 static inline void
-beacon_live_undo_site(beacon_live_site_t *site,
+beacon_live_undo_site(beacon_live_site_t *site, beacon_live_step_t *step,
     const beacon_live_outcome_t *outcome)
 {
-    beacon_live_step_t  *step;
-
-    step = &site->steps[outcome->step];
-
     BEACON_LIVE_SET(site->hits, outcome->hits);
     BEACON_LIVE_SET(site->last_ms, outcome->last_ms);
     BEACON_LIVE_SET(step->hits, outcome->now.hits);
@@ -101,8 +97,10 @@ void
 beacon_live_undo_commit(beacon_live_writer_t *w, uint32_t sites,
     uint64_t hits, uint64_t missing, uint64_t mark)
 {
+    uint32_t                      i;
     beacon_live_site_t           *site;
-    const beacon_live_outcome_t  *outcome, *end;
+    const beacon_live_run_t      *run;
+    const beacon_live_outcome_t  *outcome;
 
     w->undo->hits = w->head->hits + hits;
     w->undo->missing = w->head->missing + missing;
@@ -114,18 +112,18 @@ beacon_live_undo_commit(beacon_live_writer_t *w, uint32_t sites,
     beacon_live_in_order();
     BEACON_LIVE_POINT("live.after_commit");
 
-    outcome = w->undo->outcomes;
+    for (i = 0; i < sites; i++) {
+        run = &w->run[i];
+        outcome = &w->undo->outcomes[i];
+        site = &w->seen[run->site];
 
-    for (end = outcome + sites; outcome < end; outcome++) {
-        site = &w->seen[outcome->site];
-
-        if (outcome->chunk) {
-            beacon_live_undo_site(site, outcome);
+        if (run->chunk) {
+            beacon_live_undo_site(site, &site->steps[run->step], outcome);
             beacon_live_end(&site->serial);
 
             /* pairs with the acquire in beacon_live_fragment_see() */
 
-            BEACON_LIVE_PUBLISH(beacon_live_chunk_at(&w->live, outcome->chunk)
+            BEACON_LIVE_PUBLISH(beacon_live_chunk_at(&w->live, run->chunk)
                                 ->committed, outcome->committed);
         }
 
@@ -158,7 +156,7 @@ beacon_live_undo_done(beacon_live_writer_t *w,
 
     if (chunk != NULL) {
         beacon_live_begin(&site->serial);
-        beacon_live_undo_site(site, outcome);
+        beacon_live_undo_site(site, &site->steps[outcome->step], outcome);
         beacon_live_end(&site->serial);
 
         if (chunk->serial == outcome->serial

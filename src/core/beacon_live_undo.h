@@ -97,9 +97,9 @@ int beacon_live_undo_view(const beacon_live_t *live, const void *thing,
 
 
 /*
- * The end of a run or gap: w->undo has the outcome of so many sites; of the
- * head, so much more is to be counted there.  From here on all that was saved
- * is to stay.
+ * The end of a run or gap: w->undo has the outcome of so many sites, w->run
+ * which these are, and where; of the head, so much more is to be counted there.
+ * From here on all that was saved is to stay.
  */
 void beacon_live_undo_commit(beacon_live_writer_t *w, uint32_t sites,
     uint64_t hits, uint64_t missing, uint64_t mark);

@@ -25,6 +25,9 @@ beacon_live_missed(beacon_live_writer_t *w, uint32_t site, uint64_t n,
 
     own->last += n;
 
+    w->run[0].site = site;
+    w->run[0].chunk = 0;
+
     outcome = &w->undo->outcomes[0];
     outcome->site = site;
     outcome->chunk = 0;

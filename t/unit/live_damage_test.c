@@ -127,6 +127,58 @@ damage_id(void)
     live_remove(&l);
 }
 
+/* Where a run, or a gap, is put down to be told, bits flip before it is. */
+static uint8_t   *damage_bytes;
+static uint64_t   damage_undo;
+static unsigned   damage_done;
+
+static void
+damage_point(const char *name)
+{
+    beacon_live_undo_t  *undo;
+
+    if (strcmp(name, "live.before_commit") == 0) {
+        undo = (void *) (damage_bytes + damage_undo);
+        undo->outcomes[0].site ^= 1U << 30;
+        undo->outcomes[0].step ^= 1U << 29;
+        undo->outcomes[0].chunk ^= 1U << 28;
+        damage_done++;
+    }
+}
+
+static void
+damage_outcome(void)
+{
+    live_t              l;
+    unsigned            i;
+    live_hit_t          hit;
+    beacon_live_now_t   now;
+    beacon_live_info_t  info;
+
+    live_make(&l, BEACON_LIVE_SIZE_MIN);
+    damage_bytes = live_bytes(&l);
+    damage_undo = l.live.is.undo_at;
+    beacon_live_point = damage_point;
+    hit = (live_hit_t) { .site = "shop", .visitor = "v", .page = "/" };
+
+    for (i = 0; i < 100; i++) {
+        (void) live_put(&l, &hit, 1795301760000ULL);
+    }
+
+    beacon_live_put_end(l.writer);
+    (void) beacon_live_gap(l.writer, live_str("shop"), 11, 0);
+    beacon_live_point = NULL;
+
+    info = live_site(&l, "shop");
+    ok(damage_done > 1 && info.last - info.start == 111
+       && beacon_live_now(&l.live, &info, 1795301760000ULL, 60, &now)
+          == BEACON_OK && now.all == 100 && now.visitors == 1,
+       "what_a_writer_put_down_leads_him_nowhere_when_its_bits_flip");
+
+    munmap(damage_bytes, l.live.size);
+    live_remove(&l);
+}
+
 int
 main(void)
 {
@@ -144,6 +196,7 @@ main(void)
 
     damage_writer();
     damage_id();
+    damage_outcome();
 
     live_make(&l, BEACON_LIVE_SIZE_MIN);
     memset(&hit, 0, sizeof(hit));
