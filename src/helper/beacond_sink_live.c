@@ -327,8 +327,11 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
     put.site.len = line->line.site_len;
     put.time_ms = batch->hits[line->hit].time_ns / 1000000;
 
+    /* places[] go by marks: each line has one */
+
     if (put.site.len > BEACON_SITE_MAX) {
         slive->unknown++;
+        live->mark++;
         return;
     }
 

@@ -7,12 +7,28 @@
 #include "engine_fixture.h"
 #include "beacon_live.h"
 
+static beacond_sink_ops_t  beacon_sink;         /* as beacond_sink_live */
+
 /* Instead of the helper's own table. */
 const beacond_sink_ops_t *const  beacond_sinks[] = {
     &beacond_sink_ids,
-    &beacond_sink_live,
+    &beacon_sink,
     NULL
 };
+
+static int  beacon_long;        /* what comes has too long a site */
+
+static beacon_rc_t
+beacon_batch(beacond_sink_t *sink, beacond_batch_t *batch)
+{
+    uint32_t  i;
+
+    for (i = 0; i < batch->nlines && beacon_long; i++) {
+        batch->lines[i].line.site_len = BEACON_SITE_MAX + 1;
+    }
+
+    return beacond_sink_live.batch(sink, batch);
+}
 
 static uint8_t  beacon_buf[BEACON_LIVE_HIT_MAX];
 
@@ -160,12 +176,45 @@ beacon_unknown(void)
     beacon_end();
 }
 
+/* Places go by marks, so a hit that the store can't have has one. */
+static void
+beacon_marks(void)
+{
+    uint64_t              mark;
+    beacond_live_t       *live;
+    beacond_engine_t     *engine;
+    beacon_books_sink_t   sink;
+
+    beacon_fixture_begin();
+    engine = beacon_start();
+    ok(engine != NULL && beacon_push(20) && beacon_settled("two", &sink),
+       "hits_are_in_the_store");
+    beacon_long = 1;
+    ok(beacon_push(7) && beacon_settled("two", &sink),
+       "those_of_a_site_with_too_long_a_name_are_done_with");
+    beacon_long = 0;
+    ok(beacon_push(20) && beacon_settled("two", &sink),
+       "and_hits_behind_them_are_in_the_store");
+
+    live = beacond_live_lock();
+    mark = live != NULL ? live->mark : 0;
+    beacond_live_unlock(live);
+    printf("# mark %llu\n", (unsigned long long) mark);
+    ok(mark == beacon_pushed, "each_of_them_has_a_mark");
+
+    beacond_engine_destroy(engine);
+    beacon_end();
+}
+
 int
 main(void)
 {
     beacond_log_level(BEACOND_ALERT);
+    beacon_sink = beacond_sink_live;
+    beacon_sink.batch = beacon_batch;
     beacon_misses();
     beacon_unknown();
+    beacon_marks();
 
     return done_testing();
 }
