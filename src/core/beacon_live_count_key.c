@@ -14,30 +14,20 @@
  * least recently (by its step), whoever's it is and however many hits it had.
  */
 
-#include "beacon_live_counts.h"
+#include "beacon_live_count_hit.h"
 
 #define BEACON_LIVE_KEY_LOOKED   8
 #define BEACON_LIVE_KEY_HALVED   30     /* steps */
 #define BEACON_LIVE_KEY_HEAVIEST (1 << 20)
-#define BEACON_LIVE_KEY_ASKED    32     /* the list is looked at again */
 
 const uint32_t  beacon_live_keys_most[BEACON_LIVE_KINDS] = {
     256, 128, 256, 64
 };
 
 /* What is rare stays out of the way of what is not. */
-static void beacon_live_key_new(beacon_live_writer_t *w, uint32_t site,
-    unsigned kind, uint64_t hash, beacon_str_t text, uint32_t hits)
-    __attribute__((noinline));
 static void beacon_live_key_add(beacon_live_writer_t *w, uint32_t site,
     unsigned kind, uint64_t hash, beacon_str_t text, uint32_t index,
     uint32_t hits) __attribute__((noinline));
-static void beacon_live_key_step(beacon_live_writer_t *w, uint32_t index,
-    uint32_t step) __attribute__((noinline));
-static inline void beacon_live_count_key(beacon_live_writer_t *w,
-    beacon_live_counts_t *counts, beacon_live_own_counts_t *list,
-    uint32_t site, unsigned kind, beacon_str_t text)
-    __attribute__((always_inline));
 
 
 /* ---- the site's list */
@@ -248,37 +238,7 @@ beacon_live_key_add(beacon_live_writer_t *w, uint32_t site, unsigned kind,
 }
 
 
-/* A key that its list does not have has come so often in this step. */
-static inline uint32_t
-beacon_live_key_noted(beacon_live_counts_t *counts,
-    const beacon_live_own_counts_t *list, uint64_t hash)
-{
-    uint64_t              when;
-    beacon_live_noted_t  *noted;
-
-    when = list->step | (uint64_t) list->life << 32;
-    noted = &counts->noted[hash >> 32 & (BEACON_LIVE_NOTED - 1)];
-
-    if (noted->hash != hash || noted->when != when) {
-        noted->hash = hash;
-        noted->when = when;
-        noted->hits = 0;
-    }
-
-    return (uint32_t) ++noted->hits;
-}
-
-/* 1: it waits until it has come more often, or others have. */
-static inline int
-beacon_live_key_waits(beacon_live_own_counts_t *list, unsigned kind,
-    uint32_t hits)
-{
-    return list->busy[kind] == list->step
-           && ++list->asked[kind] % BEACON_LIVE_KEY_ASKED != 0
-           && (hits == 1 || (hits & (hits - 1)) != 0);
-}
-
-static void
+void
 beacon_live_key_new(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     uint64_t hash, beacon_str_t text, uint32_t hits)
 {
@@ -336,8 +296,7 @@ beacon_live_key_move(beacon_live_writer_t *w, uint32_t *counts, uint32_t size,
     }
 }
 
-/* What was running is put where it belongs; between it and "step" is none. */
-static void
+void
 beacon_live_key_step(beacon_live_writer_t *w, uint32_t index, uint32_t step)
 {
     uint32_t                then, minute, weight;
@@ -377,102 +336,6 @@ beacon_live_key_step(beacon_live_writer_t *w, uint32_t index, uint32_t step)
     own->step = step;
     beacon_live_lru_unlink(pool->links, index);
     beacon_live_lru_push(pool->links, index);
-}
-
-static inline void
-beacon_live_count_key(beacon_live_writer_t *w, beacon_live_counts_t *counts,
-    beacon_live_own_counts_t *list, uint32_t site, unsigned kind,
-    beacon_str_t text)
-{
-    uint32_t                index, step, hits;
-    uint64_t                hash;
-    beacon_live_own_t      *own;
-    beacon_live_running_t   more, *running;
-
-    if (__builtin_expect(text.len > BEACON_LIVE_KEY_TEXT, 0)) {
-        text.len = beacon_line_cut(text, BEACON_LIVE_KEY_TEXT);
-    }
-
-    step = list->step;
-    hash = beacon_live_hash_on(list->key_salts[kind], w->live.is.seed[1],
-                               text);
-    index = beacon_live_pool_find(&counts->keys, &w->keys, hash);
-
-    if (index == 0) {
-        hits = beacon_live_key_noted(counts, list, hash);
-
-        if (!beacon_live_key_waits(list, kind, hits)) {
-            beacon_live_key_new(w, site, kind, hash, text, hits);
-        }
-
-        return;
-    }
-
-    own = &counts->keys.own[index];
-
-    if (own->step != step) {
-        beacon_live_key_step(w, index, step);
-    }
-
-    own->weight++;
-    running = &counts->key[index].running;
-    more.hits.step = 1;
-    more.hits.minute = 1;
-    beacon_live_undo_save(w, running, sizeof(*running));
-    BEACON_LIVE_SET(running->both, running->both + more.both);
-}
-
-/* A page of the site itself; beside the pixel's host, a path stands alone. */
-static inline int
-beacon_live_own_referrer(const beacon_live_put_t *put, const uint8_t *referrer)
-{
-    beacon_line_text_t  host, own;
-
-    host = put->shown->referrer_host;
-    own = put->shown->page_host;
-
-    return host.len
-           ? host.len == own.len
-             && memcmp(put->line.data + host.offset,
-                       put->line.data + own.offset, host.len) == 0
-           : own.len == 0 && referrer[0] == '/';
-}
-
-void
-beacon_live_count_keys(beacon_live_writer_t *w,
-    beacon_live_own_counts_t *list, uint32_t site,
-    const beacon_live_put_t *put)
-{
-    beacon_str_t  text;
-
-#define beacon_live_count_text(kind, text)                                    \
-    beacon_live_count_key(w, w->counts, list, site, kind, text)
-
-    text = beacon_live_shown(put, BEACON_SHORT_PAGE);
-
-    if (text.len) {
-        beacon_live_count_text(BEACON_LIVE_PAGE_KEY, text);
-    }
-
-    text = beacon_live_shown(put, BEACON_SHORT_REFERRER);
-
-    if (text.len && !beacon_live_own_referrer(put, text.data)) {
-        beacon_live_count_text(BEACON_LIVE_REFERRER_KEY, text);
-    }
-
-    text = beacon_live_shown(put, BEACON_SHORT_COUNTRY);
-
-    if (text.len) {
-        beacon_live_count_text(BEACON_LIVE_COUNTRY_KEY, text);
-    }
-
-    text = beacon_live_text_of(put, put->shown->campaign);
-
-    if (text.len) {
-        beacon_live_count_text(BEACON_LIVE_CAMPAIGN_KEY, text);
-    }
-
-#undef beacon_live_count_text
 }
 
 void

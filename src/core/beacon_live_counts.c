@@ -64,6 +64,8 @@ beacon_live_counts_sites(beacon_live_writer_t *w)
     counts = w->counts;
 
     for (index = 1; index < w->live.is.sites_max; index++) {
+        w->site[index].counts = &counts->sites[index];
+
         if (w->site[index].name_len == 0) {
             continue;
         }

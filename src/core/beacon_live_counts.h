@@ -61,7 +61,7 @@ typedef struct {
     uint32_t  *seen;
 } beacon_live_front_t;
 
-typedef struct {
+struct beacon_live_own_counts_s {
     uint64_t  visitor_salt;             /* for hashes: beacon_live_salted() */
     uint64_t  key_salts[BEACON_LIVE_KINDS];
     uint32_t  step;
@@ -76,7 +76,7 @@ typedef struct {
                                            looked at had been hit, and */
     uint32_t  asked[BEACON_LIVE_KINDS]; /*   new ones since */
     uint32_t  life;                     /* of the site in this slot */
-} beacon_live_own_counts_t;
+};
 
 /* Keys that came lately and were in no list, by their hash: how often. */
 #define BEACON_LIVE_NOTED  1024
@@ -197,14 +197,10 @@ beacon_live_run_t *beacon_live_run_join(beacon_live_writer_t *w,
     uint32_t site);
 
 static inline beacon_live_run_t *
-beacon_live_run_of(beacon_live_writer_t *w, uint32_t site)
+beacon_live_run_of(beacon_live_writer_t *w, const beacon_live_own_site_t *site)
 {
-    uint32_t  run;
-
-    run = w->site[site].run;
-
-    return __builtin_expect(run != 0, 1) ? &w->run[run - 1]
-                                         : beacon_live_run_join(w, site);
+    return __builtin_expect(site->run != NULL, 1)
+           ? site->run : beacon_live_run_join(w, site->slot);
 }
 
 
@@ -246,9 +242,6 @@ uint32_t beacon_live_list_forget(beacon_live_pool_t *pool,
 
 beacon_live_front_t beacon_live_visitors_front(const beacon_live_writer_t *w,
     uint32_t site);
-void beacon_live_count_visitor(beacon_live_writer_t *w,
-    beacon_live_count_t *count, beacon_live_own_counts_t *list,
-    beacon_live_run_t *run);
 void beacon_live_visitors_forget(beacon_live_writer_t *w, uint32_t site);
 
 /* Fills in the text of a new visitor; of one who hits again, what is other
@@ -261,9 +254,6 @@ uint16_t beacon_live_person_change(beacon_live_writer_t *w,
 
 /* ---- a site's keys, beacon_live_count_key.c */
 
-void beacon_live_count_keys(beacon_live_writer_t *w,
-    beacon_live_own_counts_t *list, uint32_t site,
-    const beacon_live_put_t *put);
 void beacon_live_keys_push(beacon_live_writer_t *w, uint32_t site,
     unsigned kind, uint32_t index);
 void beacon_live_keys_forget(beacon_live_writer_t *w, uint32_t site);

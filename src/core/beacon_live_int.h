@@ -240,6 +240,20 @@ typedef struct {
     uint32_t  committed;                /* CHUNK: no more goes into it */
 } beacon_live_own_chunk_t;
 
+/* A site with hits in the run that is not committed; at its commit, where in
+   the file that is. */
+typedef struct {
+    uint64_t  last_ms;                  /* time of the newest */
+    uint32_t  site;
+    uint32_t  hits;
+    uint32_t  visitors;                 /* new ones in its running step, */
+    uint32_t  step;                     /*   whose place in steps[] is this */
+    uint32_t  chunk;                    /* 0: a gap */
+} beacon_live_run_t;
+
+/* What it counts. */
+typedef struct beacon_live_own_counts_s  beacon_live_own_counts_t;
+
 typedef struct {
     uint64_t  start;
     uint64_t  last;
@@ -252,24 +266,16 @@ typedef struct {
     uint32_t  chunks;
     uint32_t  share;
     uint32_t  place;                    /* in the heap of those over */
-    uint32_t  run;                      /* index + 1; 0: has no hit in it */
+    uint32_t  slot;                     /* this one */
     uint32_t  tenant;
     uint32_t  going;                    /* at open: it was changing hands */
     uint32_t  hash;
     uint32_t  name_len;                 /* 0: free */
     uint8_t   name[BEACON_SITE_MAX];
+    beacon_live_run_t         *run;     /* NULL: has no hit in it */
+    beacon_live_own_counts_t  *counts;
+    beacon_live_site_t        *seen;    /* in the file */
 } beacon_live_own_site_t;
-
-/* A site with hits in the run that is not committed; at its commit, where in
-   the file that is. */
-typedef struct {
-    uint64_t  last_ms;                  /* time of the newest */
-    uint32_t  site;
-    uint32_t  hits;
-    uint32_t  visitors;                 /* new ones in its running step, */
-    uint32_t  step;                     /*   whose place in steps[] is this */
-    uint32_t  chunk;                    /* 0: a gap */
-} beacon_live_run_t;
 
 /* Who is counted in another step than before is counted less there. */
 typedef struct {
@@ -309,7 +315,7 @@ struct beacon_live_writer_s {
     uint32_t                  free_site;
     uint32_t                  free_chunk;
     uint32_t                  free_chunks;
-    uint32_t                  near[BEACON_LIVE_NEAR];   /* sites that were
+    beacon_live_own_site_t   *near[BEACON_LIVE_NEAR];   /* sites that were
                                            looked for, by a few bytes */
 
     uint64_t                  base;     /* highest sequence of sites gone */
@@ -405,9 +411,9 @@ void beacon_live_evaluate(beacon_live_writer_t *w);
 uint32_t beacon_live_site_find(const beacon_live_writer_t *w,
     beacon_str_t name);
 
-/* A site that is not near: its slot, a new one, or _overflow's. */
-uint32_t beacon_live_site_found(beacon_live_writer_t *w, beacon_str_t name,
-    uint32_t *near);
+/* A site that is not near: in its slot, a new one, or _overflow's. */
+beacon_live_own_site_t *beacon_live_site_found(beacon_live_writer_t *w,
+    beacon_str_t name, beacon_live_own_site_t **near);
 
 /* A free slot gets its site.  It is in no list yet if it is _overflow's. */
 void beacon_live_site_make(beacon_live_writer_t *w, uint32_t site,

@@ -12,6 +12,7 @@
 static beacon_rc_t
 beacon_live_memory(beacon_live_writer_t *w)
 {
+    uint32_t                   i;
     const beacon_live_head_t  *is;
 
     is = &w->live.is;
@@ -38,6 +39,15 @@ beacon_live_memory(beacon_live_writer_t *w)
            != BEACON_OK)
     {
         return BEACON_SYS;
+    }
+
+    for (i = 0; i < is->sites_max; i++) {
+        w->site[i].slot = i;
+        w->site[i].seen = &w->seen[i];
+    }
+
+    for (i = 0; i < BEACON_LIVE_NEAR; i++) {
+        w->near[i] = w->site;           /* nobody, without a name */
     }
 
     return beacon_live_table_create(&w->keys, is->key_slots,

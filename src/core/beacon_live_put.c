@@ -1,6 +1,6 @@
 /* A hit goes into the store. */
 
-#include "beacon_live_counts.h"
+#include "beacon_live_count_hit.h"
 
 /* Of a fragment with so many bytes of a hit. */
 #define BEACON_LIVE_LENGTH(bytes)                                             \
@@ -176,18 +176,17 @@ beacon_live_hit_head(beacon_live_hit_t *head, const beacon_live_count_t *count)
 
 /* All of a hit in one, as nearly always. */
 static inline void
-beacon_live_whole_write(beacon_live_writer_t *w,
-    const beacon_live_count_t *count)
+beacon_live_whole_write(const beacon_live_writer_t *w,
+    const beacon_live_count_t *count, const beacon_live_put_t *put,
+    beacon_live_own_chunk_t *chunk)
 {
-    size_t                    more;
-    uint8_t                  *at, *to;
-    const uint8_t            *text;
-    beacon_live_hit_t        *head;
-    beacon_live_sum_t         begin;
-    beacon_live_fragment_t    fragment;
-    const beacon_live_put_t  *put;
+    size_t                   more;
+    uint8_t                 *at, *to;
+    const uint8_t           *text;
+    beacon_live_hit_t       *head;
+    beacon_live_sum_t        begin;
+    beacon_live_fragment_t   fragment;
 
-    put = count->put;
     more = count->more;
     at = (uint8_t *) beacon_live_chunk_at(&w->live, count->chunk)
          + count->offset;
@@ -203,7 +202,7 @@ beacon_live_whole_write(beacon_live_writer_t *w,
     beacon_live_hit_head(head, count);
 
     text = put->line.data;
-    begin = beacon_live_sum(&fragment, w->chunk[count->chunk].serial);
+    begin = beacon_live_sum(&fragment, chunk->serial);
 
     if (__builtin_expect(more != 0, 0)) {
         text = to;
@@ -214,7 +213,7 @@ beacon_live_whole_write(beacon_live_writer_t *w,
     fragment.check = beacon_live_sum_copy(&begin, head, to, text,
                                           put->line.len + more);
     beacon_live_copy(at, &fragment, sizeof(fragment));
-    w->chunk[count->chunk].committed = count->offset + fragment.length;
+    chunk->committed = count->offset + fragment.length;
 }
 
 /* One that does not fit into what is left of a chunk. */
@@ -251,11 +250,10 @@ beacon_live_parts_write(beacon_live_writer_t *w, beacon_live_writing_t *hit,
 
 /* The slot for a hit.  A few sites have most of the hits; one that is free has
    no name. */
-static inline uint32_t
+static inline beacon_live_own_site_t *
 beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name)
 {
-    uint32_t                      *near;
-    const beacon_live_own_site_t  *own;
+    beacon_live_own_site_t  **near, *own;
 
     if (__builtin_expect(name.len == 0, 0)) {
         return beacon_live_site_found(w, name, &w->near[0]);
@@ -263,11 +261,11 @@ beacon_live_site_for(beacon_live_writer_t *w, beacon_str_t name)
 
     near = &w->near[(name.len + name.data[name.len - 1]
                      + 8U * name.data[name.len / 2]) % BEACON_LIVE_NEAR];
-    own = &w->site[*near];
+    own = *near;
 
     return own->name_len == name.len
            && beacon_live_equal(own->name, name.data, name.len)
-           ? *near : beacon_live_site_found(w, name, near);
+           ? own : beacon_live_site_found(w, name, near);
 }
 
 static beacon_rc_t
@@ -310,14 +308,12 @@ beacon_live_fits(const beacon_live_put_t *put)
 /* All that its visitor and its keys say of it; what its site and the head say
    is counted with the run. */
 static inline void
-beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count)
+beacon_live_count(beacon_live_writer_t *w, beacon_live_own_site_t *own,
+    beacon_live_count_t *count, const beacon_live_put_t *put)
 {
-    beacon_live_run_t         *run;
-    const beacon_live_put_t   *put;
-    beacon_live_own_counts_t  *own;
+    beacon_live_run_t  *run;
 
-    put = count->put;
-    run = beacon_live_run_of(w, count->site);
+    run = beacon_live_run_of(w, own);
     run->hits++;
     run->last_ms = put->time_ms;
     w->hits++;
@@ -326,32 +322,30 @@ beacon_live_count(beacon_live_writer_t *w, beacon_live_count_t *count)
         w->mark = put->mark;
     }
 
-    own = &((beacon_live_counts_t *) w->counts)->sites[count->site];
-
     BEACON_LIVE_POINT("live.counting");
-    beacon_live_count_visitor(w, count, own, run);
-    beacon_live_count_keys(w, own, count->site, put);
+    beacon_live_count_visitor(w, count, own, put, run);
+    beacon_live_count_keys(w, own->counts, own->slot, put);
 }
 
 beacon_rc_t
 beacon_live_put_more(beacon_live_writer_t *w, const beacon_live_put_t *put,
     uint64_t now_ms)
 {
-    int                      whole;
-    uint64_t                 missing;
-    beacon_live_count_t      count;
-    beacon_live_writing_t    hit;
-    beacon_live_own_site_t  *own;
+    int                       whole;
+    uint64_t                  missing;
+    beacon_live_count_t       count;
+    beacon_live_writing_t     hit;
+    beacon_live_own_site_t   *own;
+    beacon_live_own_chunk_t  *chunk;
 
     beacon_live_time(w, now_ms);
 
-    count.site = beacon_live_site_for(w, put->site);
+    own = beacon_live_site_for(w, put->site);
+    count.site = own->slot;
     count.put = put;
     count.more = put->visitor.data
                  == beacon_live_shown(put, BEACON_SHORT_VISITOR).data
                  ? 0 : put->visitor.len;
-
-    own = &w->site[count.site];
 
     /* more than there can be is a mistake, not a gap */
 
@@ -363,7 +357,8 @@ beacon_live_put_more(beacon_live_writer_t *w, const beacon_live_put_t *put,
 
     count.seq = own->last + 1 + missing;
     count.chunk = own->newest;
-    count.offset = w->chunk[own->newest].committed;
+    chunk = &w->chunk[own->newest];
+    count.offset = chunk->committed;
     hit.left = sizeof(beacon_live_hit_t) + put->line.len + count.more;
 
     whole = count.chunk != 0
@@ -386,10 +381,10 @@ beacon_live_put_more(beacon_live_writer_t *w, const beacon_live_put_t *put,
     }
 
     own->bytes += hit.left;
-    beacon_live_count(w, &count);
+    beacon_live_count(w, own, &count, put);
 
     if (__builtin_expect(whole, 1)) {
-        beacon_live_whole_write(w, &count);
+        beacon_live_whole_write(w, &count, put, chunk);
 
     } else {
         beacon_live_parts_write(w, &hit, &count);

@@ -35,7 +35,7 @@ beacon_live_run_join(beacon_live_writer_t *w, uint32_t site)
     run->site = site;
     run->hits = 0;
     run->visitors = 0;
-    w->site[site].run = w->runs;
+    w->site[site].run = run;
     beacon_live_site_hit(w, site);
 
     return run;
@@ -84,7 +84,7 @@ beacon_live_run_outcome(beacon_live_writer_t *w, beacon_live_run_t *run,
     const beacon_live_own_chunk_t   *chunk;
 
     own = &w->site[run->site];
-    own->run = 0;
+    own->run = NULL;
     chunk = &w->chunk[own->newest];
     site = &w->seen[run->site];
     run->chunk = own->newest;

@@ -145,17 +145,17 @@ beacon_live_site_evict(beacon_live_writer_t *w, uint32_t site)
     w->stats.evicted_sites++;
 }
 
-uint32_t
+beacon_live_own_site_t *
 beacon_live_site_found(beacon_live_writer_t *w, beacon_str_t name,
-    uint32_t *near)
+    beacon_live_own_site_t **near)
 {
     uint32_t  site;
 
     site = beacon_live_site_find(w, name);
 
     if (site) {
-        *near = site;
-        return site;
+        *near = &w->site[site];
+        return *near;
     }
 
     beacon_live_put_end(w);             /* of a site that has to go, too */
@@ -183,10 +183,10 @@ beacon_live_site_found(beacon_live_writer_t *w, beacon_str_t name,
 
     if (site) {
         beacon_live_site_make(w, site, name);
-        return site;
+        return &w->site[site];
     }
 
     w->stats.overflow++;
 
-    return BEACON_LIVE_OVERFLOW;
+    return &w->site[BEACON_LIVE_OVERFLOW];
 }
