@@ -175,15 +175,6 @@ beacond_live_put(beacond_live_t *live, beacon_live_put_t *put,
     return beacon_live_put(live->writer, put, now_ms);
 }
 
-beacon_rc_t
-beacond_live_put_more(beacond_live_t *live, beacon_live_put_t *put,
-    uint64_t now_ms)
-{
-    put->mark = ++live->mark;
-
-    return beacon_live_put_more(live->writer, put, now_ms);
-}
-
 void
 beacond_live_put_end(beacond_live_t *live)
 {

@@ -53,8 +53,15 @@ beacon_rc_t beacond_live_put(beacond_live_t *live, beacon_live_put_t *put,
 
 /* The same as beacon_live_put_more(); beacond_live_put_end() before the lock is
    given back. */
-beacon_rc_t beacond_live_put_more(beacond_live_t *live,
-    beacon_live_put_t *put, uint64_t now_ms);
+static inline beacon_rc_t
+beacond_live_put_more(beacond_live_t *live, beacon_live_put_t *put,
+    uint64_t now_ms)
+{
+    put->mark = ++live->mark;
+
+    return beacon_live_put_more(live->writer, put, now_ms);
+}
+
 void beacond_live_put_end(beacond_live_t *live);
 
 /* As beacon_live_gap(). */

@@ -262,6 +262,7 @@ beacond_slive_note(beacond_sink_t *sink, beacond_live_t *live,
     uint32_t                i, places[BEACOND_BATCH_LANES];
     beacond_slive_t        *slive = sink->data;
     const beacond_hit_t    *hit;
+    const beacond_line_t   *line;
     const beacond_span_t   *span;
     beacond_place_hit_t    *entry;
     beacond_places_note_t  *note;
@@ -274,14 +275,16 @@ beacond_slive_note(beacond_sink_t *sink, beacond_live_t *live,
         places[i] = beacond_slive_place(slive, note, &batch->spans[i]);
     }
 
-    for (i = 0; i < batch->nlines; i++) {
-        hit = &batch->hits[batch->lines[i].hit];
+    line = batch->lines;
+    entry = note->hits;
+
+    for (i = 0; i < batch->nlines; i++, line++, entry++) {
+        hit = &batch->hits[line->hit];
         span = &batch->spans[hit->span];
-        entry = &note->hits[i];
         entry->place = places[hit->span];
         entry->carried = beacond_slive_carried(note, batch, i);
 
-        if (batch->lines[i].hit == span->last) {
+        if (line->hit == span->last) {
             entry->to = span->to;
 
         } else {
@@ -354,10 +357,12 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
 static beacon_rc_t
 beacond_slive_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 {
-    uint32_t                      i, carried;
+    uint32_t                      carried;
     uint64_t                      now_ms;
     beacond_live_t               *live;
     beacond_slive_t              *slive = sink->data;
+    const beacond_line_t         *line, *end;
+    const beacond_place_hit_t    *hit;
     const beacond_places_note_t  *note;
 
     live = beacond_live_lock();
@@ -365,9 +370,12 @@ beacond_slive_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     note = beacond_slive_note(sink, live, batch);
     now_ms = beacond_clock_date() / 1000000;
 
-    for (i = 0; i < batch->nlines; i++) {
-        carried = note->hits[i].carried;
-        beacond_slive_put(slive, live, batch, &batch->lines[i],
+    hit = note->hits;
+    line = batch->lines;
+
+    for (end = line + batch->nlines; line < end; line++, hit++) {
+        carried = hit->carried;
+        beacond_slive_put(slive, live, batch, line,
                           carried > 0 ? note->carry[carried - 1].n : 0,
                           now_ms);
     }
