@@ -291,6 +291,7 @@ struct beacon_live_writer_s {
     beacon_live_head_t       *head;     /* in the file */
     beacon_live_undo_t       *undo;
     uint8_t                  *saved;    /* end of the entries there */
+    beacon_live_sum_f         sum;
 
     beacon_live_run_t         run[BEACON_LIVE_RUN];
     beacon_live_left_t        left[BEACON_LIVE_RUN];

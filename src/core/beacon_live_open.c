@@ -17,6 +17,7 @@ beacon_live_memory(beacon_live_writer_t *w)
 
     is = &w->live.is;
 
+    w->sum = beacon_live_sum_fastest();
     w->seen = beacon_live_site_at(&w->live, 0);
     w->site = calloc(is->sites_max, sizeof(beacon_live_own_site_t));
     w->listed = calloc(is->sites_max, sizeof(beacon_live_links_t));

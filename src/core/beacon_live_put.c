@@ -136,8 +136,8 @@ beacon_live_fragment_write(beacon_live_writer_t *w, beacon_live_writing_t *hit)
     fragment.seq = hit->seq;
 
     begin = beacon_live_sum(&fragment, w->chunk[hit->chunk].serial);
-    fragment.check = beacon_live_sum_copy(&begin, head ? &hit->head : NULL,
-                                          text, from, bytes - head);
+    fragment.check = w->sum(&begin, head ? &hit->head : NULL, text, from,
+                            bytes - head);
     beacon_live_copy(at + sizeof(fragment), &hit->head, head);
     beacon_live_copy(at, &fragment, sizeof(fragment));
 
@@ -210,8 +210,7 @@ beacon_live_whole_write(const beacon_live_writer_t *w,
         beacon_live_copy(to + put->line.len, put->visitor.data, more);
     }
 
-    fragment.check = beacon_live_sum_copy(&begin, head, to, text,
-                                          put->line.len + more);
+    fragment.check = w->sum(&begin, head, to, text, put->line.len + more);
     beacon_live_copy(at, &fragment, sizeof(fragment));
     chunk->committed = count->offset + fragment.length;
 }
