@@ -140,7 +140,7 @@ beacon_live_chunk_take(beacon_live_writer_t *w, uint32_t site)
     BEACON_LIVE_PUBLISH(s->chunks, own->chunks);
 
     w->chunk[chunk].site = 0;
-    beacon_live_heap_moved(w, site);
+    beacon_live_heap_less(w, site);
 
     return chunk;
 }
@@ -260,7 +260,7 @@ beacon_live_chunk_link(beacon_live_writer_t *w, uint32_t site, uint32_t chunk)
     BEACON_LIVE_PUBLISH(s->newest, chunk);
     BEACON_LIVE_PUBLISH(s->chunks, own->chunks);
 
-    beacon_live_heap_moved(w, site);
+    beacon_live_heap_more(w, site);
 }
 
 uint32_t

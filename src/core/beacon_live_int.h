@@ -393,11 +393,12 @@ void beacon_live_chunk_jump(beacon_live_writer_t *w, uint32_t chunk);
 
 /* ---- shares, beacon_live_shares.c */
 
-/* The site joins or leaves those who have shares, or has another number of
-   chunks now. */
+/* The site joins or leaves those who have shares; has more chunks now, or
+   less. */
 void beacon_live_heap_add(beacon_live_writer_t *w, uint32_t site);
 void beacon_live_heap_remove(beacon_live_writer_t *w, uint32_t site);
-void beacon_live_heap_moved(beacon_live_writer_t *w, uint32_t site);
+void beacon_live_heap_more(beacon_live_writer_t *w, uint32_t site);
+void beacon_live_heap_less(beacon_live_writer_t *w, uint32_t site);
 
 /* Who is furthest over his share, or 0; of any: who has most chunks. */
 uint32_t beacon_live_furthest(const beacon_live_writer_t *w);

@@ -331,6 +331,7 @@ beacon_live_put_more(beacon_live_writer_t *w, const beacon_live_put_t *put,
     uint64_t now_ms)
 {
     int                       whole;
+    size_t                    left;
     uint64_t                  missing;
     beacon_live_count_t       count;
     beacon_live_writing_t     hit;
@@ -350,7 +351,9 @@ beacon_live_put_more(beacon_live_writer_t *w, const beacon_live_put_t *put,
 
     missing = put->missing;
 
-    if (__builtin_expect(missing >= BEACON_LIVE_SEQ_MAX - own->last, 0)) {
+    if (__builtin_expect(missing != 0, 0)
+        && missing >= BEACON_LIVE_SEQ_MAX - own->last)
+    {
         missing = 0;
     }
 
@@ -358,14 +361,15 @@ beacon_live_put_more(beacon_live_writer_t *w, const beacon_live_put_t *put,
     count.chunk = own->newest;
     chunk = &w->chunk[own->newest];
     count.offset = chunk->committed;
-    hit.left = sizeof(beacon_live_hit_t) + put->line.len + count.more;
+    left = sizeof(beacon_live_hit_t) + put->line.len + count.more;
 
     whole = count.chunk != 0
-            && hit.left <= BEACON_LIVE_CHUNK
-            && hit.left + sizeof(beacon_live_fragment_t)
+            && left <= BEACON_LIVE_CHUNK
+            && left + sizeof(beacon_live_fragment_t)
                <= BEACON_LIVE_CHUNK - count.offset;
 
     if (__builtin_expect(!whole || count.seq > BEACON_LIVE_SEQ_MAX, 0)) {
+        hit.left = left;
         hit.site = count.site;
         hit.seq = count.seq;
 
@@ -379,7 +383,7 @@ beacon_live_put_more(beacon_live_writer_t *w, const beacon_live_put_t *put,
         count.offset = hit.offset;
     }
 
-    own->bytes += hit.left;
+    own->bytes += left;
     beacon_live_count(w, own, &count, put);
 
     if (__builtin_expect(whole, 1)) {

@@ -63,9 +63,14 @@ beacon_live_heap_down(beacon_live_writer_t *w, uint32_t place)
 }
 
 void
-beacon_live_heap_moved(beacon_live_writer_t *w, uint32_t site)
+beacon_live_heap_more(beacon_live_writer_t *w, uint32_t site)
 {
     beacon_live_heap_up(w, w->site[site].place);
+}
+
+void
+beacon_live_heap_less(beacon_live_writer_t *w, uint32_t site)
+{
     beacon_live_heap_down(w, w->site[site].place);
 }
 
@@ -86,7 +91,8 @@ beacon_live_heap_remove(beacon_live_writer_t *w, uint32_t site)
 
     if (last != site) {
         beacon_live_heap_put(w, place, last);
-        beacon_live_heap_moved(w, last);
+        beacon_live_heap_more(w, last);
+        beacon_live_heap_less(w, last);
     }
 }
 

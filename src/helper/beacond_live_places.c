@@ -166,9 +166,10 @@ beacond_places_pass_on(const beacond_places_note_t *note,
 beacond_places_note_t *
 beacond_places_next(beacond_places_t *places)
 {
-    uint32_t                i, turn = places->file->turn;
-    beacond_places_note_t  *note = &places->file->notes[turn];
-    beacond_places_note_t  *next = &places->file->notes[!turn];
+    uint32_t                    turn = places->file->turn;
+    beacond_places_note_t      *note = &places->file->notes[turn];
+    beacond_places_note_t      *next = &places->file->notes[!turn];
+    const beacond_place_hit_t  *hit, *end;
 
     next->mark = note->mark;
     next->done = note->done + note->nhits;
@@ -178,8 +179,10 @@ beacond_places_next(beacond_places_t *places)
     memcpy(next->places, note->places,
            note->nplaces * sizeof(beacond_place_t));
 
-    for (i = 0; i < note->nhits; i++) {
-        next->places[note->hits[i].place].at = note->hits[i].to;
+    hit = note->hits;
+
+    for (end = hit + note->nhits; hit < end; hit++) {
+        next->places[hit->place].at = hit->to;
     }
 
     beacond_places_pass_on(note, next);
