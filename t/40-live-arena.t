@@ -77,9 +77,10 @@ if mount_tmpfs(env, env.shm, '40m'):
     is_((stores(), shown()[0]), (first, 'before'), 'with that store')
     ok(env.wait_error('no room for %d bytes: the store of %d that there was '
                       'goes on' % (34 << 20, 16 << 20)), 'the log says so')
-    like(env.status()['sinks']['live'].get('last_error'), 'no room for',
-         'the status, too')
-    is_(env.status()['sinks']['live']['size'], 16 << 20, 'and its size')
+    ok(wait_until(lambda: 'no room for' in env.status()['sinks']['live'].get(
+        'last_error', '')), 'the status, too')
+    ok(wait_until(lambda: env.status()['sinks']['live']['size'] == 16 << 20),
+       'and its size')
     os.unlink(others)
     env.configure(http='beacon_live size=24m;')
     ok(env.reload() and wait_until(lambda: stores() not in ([], first), 60),
@@ -121,6 +122,60 @@ for cut, what in ((0, 'to nothing'), (5000, 'behind its head'),
         (sorted(pids[0]), pids[1]), 'nobody died')
     ok(env.wait_drained(), 'all is drained')
     is_(env.unbalanced(), [], 'the books balance')
+    env.stop(signal.SIGQUIT)
+
+# ---- and put back, by a copy
+
+env, live = begun(workers=2)
+env.start()
+ok(live.there(), 'a store')
+live.hit(count=300, n='before', x='x' * 3000)
+live.settle()
+first = stores()
+with open(first[0], 'rb') as file:
+    copy = file.read()
+os.truncate(first[0], 0)
+live.hit(n='amid')
+live.settle()
+live.get('/v1/shop/hits?limit=1000')
+try:
+    with open(first[0], 'r+b') as file:
+        file.write(copy)
+except FileNotFoundError:
+    diag('it was left at once')
+ok(wait_until(lambda: live.hit(n='after') is None and live.settle()
+              and live.get('/v1/shop/hits?limit=1').status == 200
+              and shown()[-1:] == ['after'], 20),
+   'a file that is cut and put back: workers find what comes then')
+env.stop(signal.SIGQUIT)
+
+# ---- where there is no room for it and another
+
+for killed in (False, True):
+    env, live = begun(workers=2)
+    if not mount_tmpfs(env, env.shm, '40m'):
+        skip('no tmpfs can be mounted here', 2)
+        continue
+    env.start()
+    ok(live.there(), 'a store')
+    first = stores()
+    if killed:
+        env.allow('exited on signal 9')
+        pid = env.helper_pid()
+        os.kill(pid, signal.SIGSTOP)
+    free = os.statvfs(env.shm)
+    with open(os.path.join(env.shm, 'others'), 'wb') as file:
+        os.posix_fallocate(file.fileno(), 0,
+                           free.f_bavail * free.f_frsize - (4 << 20))
+    os.truncate(first[0], (16 << 20) - 4096)
+    if killed:
+        os.kill(pid, signal.SIGKILL)
+    ok(wait_until(lambda: stores() not in ([], first) and live.hit(n='after')
+                  is None and live.settle() and live.get(
+                      '/v1/shop/hits?limit=1').status == 200
+                  and shown()[-1:] == ['after'], 20),
+       'a file that is cut, and no room for two: there is another store'
+       + (' of the next helper' if killed else ''))
     env.stop(signal.SIGQUIT)
 
 done_testing()

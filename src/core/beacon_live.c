@@ -49,7 +49,8 @@ beacon_live_head(const beacon_live_t *live)
 int
 beacon_live_current(const beacon_live_t *live)
 {
-    return BEACON_LIVE_LOAD(beacon_live_head(live)->retired) == 0;
+    return BEACON_LIVE_LOAD(beacon_live_head(live)->retired) == 0
+           && !beacon_live_bus_struck(live->head);
 }
 
 

@@ -32,7 +32,8 @@ beacon_rc_t beacon_live_attach(beacon_live_t *live, const char *dir,
     beacon_err_t *err);
 void beacon_live_detach(beacon_live_t *live);
 
-/* 0: a newer store has taken its place; attach again. */
+/* 0: a newer store has taken its place, or part of what is mapped is not the
+   file any more, which may be well by now; attach again. */
 int beacon_live_current(const beacon_live_t *live);
 
 /* ---- sites */

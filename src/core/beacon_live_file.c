@@ -395,28 +395,21 @@ beacon_live_file_view(const beacon_live_file_t *file, beacon_live_t *live)
 
 /* Those that there were. */
 
-/* One store that was set aside is kept, not all that ever were. */
-static void
-beacon_live_file_forget(int dirfd)
+void
+beacon_live_file_forget(const char *dir)
 {
-    int             fd;
     DIR            *d;
     uint64_t        epoch;
     struct dirent  *entry;
 
-    fd = openat(dirfd, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-    d = fd != -1 ? fdopendir(fd) : NULL;
-
+    d = beacon_live_dir(dir, NULL);
     if (d == NULL) {
-        if (fd != -1) {
-            (void) close(fd);
-        }
         return;
     }
 
     while ((entry = readdir(d)) != NULL) {
         if (beacon_live_named(entry->d_name, ".aside", &epoch)) {
-            (void) unlinkat(dirfd, entry->d_name, 0);
+            (void) unlinkat(dirfd(d), entry->d_name, 0);
         }
     }
 
@@ -448,7 +441,8 @@ beacon_live_file_leave(int dirfd, const char *name)
 
 /* Its readers look for another. */
 static void
-beacon_live_file_retire(int dirfd, const char *name, uint64_t epoch)
+beacon_live_file_retire(const char *dir, int dirfd, const char *name,
+    uint64_t epoch)
 {
     char                aside[BEACON_LIVE_NAME];
     beacon_rc_t         rc;
@@ -465,7 +459,7 @@ beacon_live_file_retire(int dirfd, const char *name, uint64_t epoch)
 
     if (rc == BEACON_CORRUPT) {
         beacon_live_file_leave(dirfd, name);
-        beacon_live_file_forget(dirfd);
+        beacon_live_file_forget(dir);
         beacon_live_name(aside, epoch, ".aside");
         (void) renameat(dirfd, name, dirfd, aside);
 
@@ -493,7 +487,7 @@ beacon_live_file_sweep(const char *dir, uint64_t epoch)
         } else if (beacon_live_named(entry->d_name, "", &other)
                    && other != epoch)
         {
-            beacon_live_file_retire(dirfd(d), entry->d_name, other);
+            beacon_live_file_retire(dir, dirfd(d), entry->d_name, other);
         }
     }
 

@@ -220,9 +220,15 @@ void beacon_live_file_view(const beacon_live_file_t *file,
 void beacon_live_bus_watch(const void *start, uint64_t size, int prot);
 void beacon_live_bus_leave(const void *start);
 
+/* 1: what is mapped is, in part, not the file any more. */
+int beacon_live_bus_struck(const void *start);
+
 /* Retires and removes all stores in dir but this one; of those that can't be
    read the last is kept, as live.<epoch>.aside. */
 void beacon_live_file_sweep(const char *dir, uint64_t epoch);
+
+/* Removes what is set aside. */
+void beacon_live_file_forget(const char *dir);
 
 
 /* ---- the writer */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 static beacon_rc_t
 beacon_live_memory(beacon_live_writer_t *w)
@@ -152,6 +153,30 @@ beacon_live_resume(beacon_live_writer_t *w, const char *dir, uint64_t size,
     return rc == BEACON_SYS ? rc : BEACON_AGAIN;
 }
 
+static beacon_rc_t
+beacon_live_make(const char *dir, uint64_t size, uint32_t present,
+    beacon_live_file_t *file, beacon_err_t *err)
+{
+    beacon_rc_t  rc;
+
+    rc = beacon_live_file_create(dir, size, present, file, err);
+
+    if (rc == BEACON_SYS && errno == ENOSPC) {
+
+        /* the old one's place; not before all its readers have left it */
+
+        beacon_live_file_sweep(dir, 0);
+        rc = beacon_live_file_create(dir, size, present, file, err);
+    }
+
+    if (rc == BEACON_SYS && errno == ENOSPC) {
+        beacon_live_file_forget(dir);
+        rc = beacon_live_file_create(dir, size, present, file, err);
+    }
+
+    return rc;
+}
+
 beacon_rc_t
 beacon_live_open(beacon_live_writer_t **writer, const char *dir, uint64_t size,
     uint32_t present, beacon_err_t *err)
@@ -181,15 +206,7 @@ beacon_live_open(beacon_live_writer_t **writer, const char *dir, uint64_t size,
     rc = beacon_live_resume(w, dir, size, present, err);
 
     if (rc == BEACON_AGAIN) {
-        rc = beacon_live_file_create(dir, size, present, &file, err);
-
-        if (rc == BEACON_SYS && errno == ENOSPC) {
-
-            /* the old one's place; not before all its readers have left it */
-
-            beacon_live_file_sweep(dir, 0);
-            rc = beacon_live_file_create(dir, size, present, &file, err);
-        }
+        rc = beacon_live_make(dir, size, present, &file, err);
 
         if (rc == BEACON_OK) {
             rc = beacon_live_start(w, &file, present, err);
@@ -220,17 +237,33 @@ beacon_live_close(beacon_live_writer_t *w)
 int
 beacon_live_gone(beacon_live_writer_t *w)
 {
+    uint64_t     retired;
     struct stat  st;
 
     if (fstat(w->file.fd, &st) == -1
-        || (st.st_nlink > 0 && (uint64_t) st.st_size >= w->file.size))
+        || (st.st_nlink > 0 && (uint64_t) st.st_size >= w->file.size
+            && !beacon_live_bus_struck(w->head)))
     {
         return 0;
     }
 
     BEACON_LIVE_PUBLISH(w->head->retired, 1);
 
+    /* in the file, too, where ours may be another head */
+
+    if ((uint64_t) st.st_size >= sizeof(beacon_live_head_t)) {
+        retired = 1;
+        (void) !pwrite(w->file.fd, &retired, sizeof(retired),
+                       offsetof(beacon_live_head_t, retired));
+    }
+
     return 1;
+}
+
+void
+beacon_live_empty(beacon_live_writer_t *w)
+{
+    (void) !ftruncate(w->file.fd, 0);
 }
 
 int

@@ -20,7 +20,7 @@ typedef struct beacon_live_writer_s  beacon_live_writer_t;
  * being written, rebuilds every index; also with one of another size, where
  * one of this could not be even in its place.  Otherwise makes one, and retires
  * the one that there was (another size: removed; another layout, or damaged in
- * its head: renamed to live.<epoch>.aside).  INVALID: no such size.  SYS: errno
+ * its head: renamed to live.<epoch>.aside, if there is room for both).  INVALID: no such size.  SYS: errno
  * (ENOSPC: the tmpfs is too small, or readers have not yet left the old one,
  * which is retired then: try again); err says more.
  */
@@ -29,11 +29,15 @@ beacon_rc_t beacon_live_open(beacon_live_writer_t **writer, const char *dir,
 void beacon_live_close(beacon_live_writer_t *writer);
 
 /*
- * 1: somebody has removed its file, or cut it short, and no reader who comes
- * finds it; those who are there are told to leave it.  Another one can be
- * opened beside it then.
+ * 1: somebody has removed its file, or cut it short, if only for a while; no
+ * reader who comes finds it, and those who are there are told to leave it.
+ * Another one can be opened beside it then.
  */
 int beacon_live_gone(beacon_live_writer_t *writer);
+
+/* Gives back the room of one that is gone, which it has as long as anybody has
+   it mapped. */
+void beacon_live_empty(beacon_live_writer_t *writer);
 
 /* 1: a store of so many bytes has room in dir, where all others of ours go. */
 int beacon_live_has_room(const char *dir, uint64_t size);

@@ -3,6 +3,7 @@
 #include "beacond_passed.h"
 #include "beacond_point.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -99,6 +100,14 @@ beacond_live_renew(const char *dir, uint64_t size, uint32_t present,
     }
 
     rc = beacon_live_open(&writer, dir, size, present, err);
+
+    if (rc == BEACON_SYS && errno == ENOSPC) {
+        pthread_mutex_lock(&beacond_live_mutex);
+        beacon_live_empty(beacond_live_store.writer);
+        pthread_mutex_unlock(&beacond_live_mutex);
+
+        rc = beacon_live_open(&writer, dir, size, present, err);
+    }
 
     if (rc != BEACON_OK) {
         return rc;
