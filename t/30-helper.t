@@ -274,4 +274,42 @@ for abstract in (True, False):
     is_(helper.poll(), None, 'the helper lives')
     env.stop()
 
+# also one whose queue is full just then
+
+
+def telling():
+    """The helper waits for room in that queue."""
+    with open('/proc/%d/wchan' % helper.pid, encoding='ascii') as wchan:
+        return 'unix' in wchan.read()
+
+
+env = Env(helper='external', level='notice')
+env.start()
+conf = os.path.join(env.ring, 'beacon.json')
+place = os.path.join(env.root, 'notify')
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, \
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others:
+    manager.bind(place)
+    os.chmod(place, 0o777)
+    others.setblocking(False)
+    try:
+        while others.sendto(b'STATUS=', place):
+            pass
+    except BlockingIOError:
+        pass
+    os.environ['NOTIFY_SOCKET'] = place
+    helper = external()
+    del os.environ['NOTIFY_SOCKET']
+    wait_until(telling, 5)              # else it has told, and was not heard
+    manager.settimeout(10 * slow())
+    said = b'STATUS='
+    try:
+        while said == b'STATUS=':
+            said = manager.recv(100)
+    except TimeoutError:
+        pass
+    is_(said, b'READY=1', 'a manager whose queue was full is told')
+ok(wait_until(lambda: env.helper_pid() == helper.pid), 'the helper goes on')
+env.stop()
+
 done_testing()

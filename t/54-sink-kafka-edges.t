@@ -174,9 +174,14 @@ if 'room' in only:
         rig.start()
         free = os.statvfs(rig.spool).f_bavail
         rig.push(360, sites=2, size=3000)
-        ok(wait_until(lambda: 'min_free' in rig.sink('kafka').get(
-            'last_error', ''), 60), 'no room: the status tells')
-        like(rig.sink('kafka').get('last_error', ''),
+        told = ['']
+
+        def tells():
+            told.append(rig.sink('kafka').get('last_error', ''))
+            return 'min_free' in told[-1]
+
+        ok(wait_until(tells, 60), 'no room: the status tells')
+        like(told[-1],
              'no room for (parked hits|dead letters) in %s' % rig.spool,
              'of what, and where')
         rig.once_a_minute('no room for', 'the error log, once a minute')

@@ -140,7 +140,11 @@ beacond_letter_ask(const beacond_conf_t *conf, const char *name)
     char  path[BEACOND_LETTER_PATH];
 
     beacond_letter_path(conf, name, ".retry", path);
-    fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+
+    /* what a helper that is gone wrote there is no sign of life */
+
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+              0640);
 
     if (fd < 0) {
         fprintf(stderr, "beacond: %s: %s\n", path, strerror(errno));

@@ -367,7 +367,7 @@ beacond_dead_tell(beacond_kafka_t *kafka)
     kafka->dead_ns = kafka->now;
     len = (size_t) snprintf(text, sizeof(text), "%llu\n",
                             (unsigned long long) kafka->dead_place);
-    job = beacond_disk_job(BEACOND_DISK_SYNC, len);
+    job = beacond_disk_job(BEACOND_DISK_TELL, len);
 
     if (job == NULL) {
         return;

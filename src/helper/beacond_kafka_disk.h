@@ -33,6 +33,7 @@ typedef enum {
     BEACOND_DISK_EMPTY,         /* no byte is left in it */
     BEACOND_DISK_LOOK,          /* is it there? */
     BEACOND_DISK_ROOM,          /* free bytes, and all, of the file system */
+    BEACOND_DISK_TELL,          /* path holds data; not for a crash */
     BEACOND_DISK_SYNC           /* files whose paths are in names, each with its
                                    '\0', if any; then path holds data */
 } beacond_disk_op_e;

@@ -183,7 +183,8 @@ beacond_disk_sync(const beacond_disk_job_t *job)
              atomic_fetch_add(&number, 1));
 
     return beacond_file_replace(job->path, temp, (const char *) job->data,
-                                job->len, true)
+                                job->len,
+                                job->op == BEACOND_DISK_SYNC)
            == BEACON_OK ? 0 : errno;
 }
 
@@ -241,6 +242,7 @@ beacond_disk_run(beacond_disk_job_t *job)
         job->error = beacond_disk_room(job);
         break;
 
+    case BEACOND_DISK_TELL:
     case BEACOND_DISK_SYNC:
         job->error = beacond_disk_sync(job);
         break;

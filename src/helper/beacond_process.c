@@ -49,6 +49,7 @@ beacond_process_ready(void)
 {
     int                 fd;
     size_t              len;
+    ssize_t             n = -1;
     const char         *name;
     struct sockaddr_un  addr;
 
@@ -73,11 +74,20 @@ beacond_process_ready(void)
 
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
+    /* waits where many tell at once: who is not heard is ended */
+
     if (fd != -1) {
-        (void) sendto(fd, ready, sizeof(ready) - 1,
-                      MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *) &addr,
-                      (socklen_t) (offsetof(struct sockaddr_un, sun_path)
-                                   + len));
+        n = sendto(fd, ready, sizeof(ready) - 1, MSG_NOSIGNAL,
+                   (struct sockaddr *) &addr,
+                   (socklen_t) (offsetof(struct sockaddr_un, sun_path) + len));
+    }
+
+    if (n == -1) {
+        beacond_log(BEACOND_WARN, "could not tell \"%s\" that signals are "
+                    "taken: %s", name, strerror(errno));
+    }
+
+    if (fd != -1) {
         (void) close(fd);
     }
 }
