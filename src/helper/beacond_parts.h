@@ -499,6 +499,7 @@ beacon_rc_t beacond_spooler_start(beacond_engine_t *engine);
 void beacond_spooler_stop(beacond_engine_t *engine);
 void beacond_spooler_close(beacond_engine_t *engine);
 void beacond_spooler_decide(beacond_engine_t *engine);
+void beacond_spooler_tell(beacond_engine_t *engine);
 beacon_rc_t beacond_spooler_save(beacond_engine_t *engine);
 json_t *beacond_spooler_load(const char *dir);
 

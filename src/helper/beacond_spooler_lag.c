@@ -101,7 +101,7 @@ beacond_spooler_healthy(beacond_sinker_t *sinker, uint64_t now)
 
 /* Each of the two once a minute, and always the last: a sink may lag, and not,
    many times a second. */
-static void
+void
 beacond_spooler_tell(beacond_engine_t *engine)
 {
     bool      spooling = engine->spooling;
