@@ -109,6 +109,14 @@ is_(command(rig, 'retry'), (1, 'kafka: 0 delivered, 1 wait\n'),
 ok(settles(rig, done=615, pending=1, dead_letters=1, lost=3),
    'what is not there any more is lost, and counted')
 rig.kill()
+with open(path + '.retry', 'w', encoding='ascii') as file:
+    file.write('5\n')
+with subprocess.Popen([os.path.join(BUILD, 'beacond'), 'dead-letter', 'retry',
+                       '-c', os.path.join(rig.ring, 'beacon.json')]) as asking:
+    ok(wait_until(lambda: os.stat(path + '.retry').st_size == 0, 10),
+       'what a helper that is gone told a retry is no answer to the next')
+    asking.kill()
+os.unlink(path + '.retry')
 rig.sinks = rig.sinks[:1]
 rig.start()
 ok(wait_until(lambda: path + ' holds dead letters of the Kafka sink "kafka", '
