@@ -373,12 +373,15 @@ beacon_live_counts_forget(beacon_live_writer_t *w, uint32_t site)
 void
 beacon_live_counts_site(beacon_live_writer_t *w, uint32_t index)
 {
-    uint32_t              i;
-    beacon_live_site_t   *site;
+    uint32_t                   i, life;
+    beacon_live_site_t        *site;
+    beacon_live_own_counts_t  *own;
 
     site = beacon_live_site_at(&w->live, index);
-    memset(&((beacon_live_counts_t *) w->counts)->sites[index], 0,
-           sizeof(beacon_live_own_counts_t));
+    own = &((beacon_live_counts_t *) w->counts)->sites[index];
+    life = own->life;
+    memset(own, 0, sizeof(*own));
+    own->life = life;                   /* what was noted of others is theirs */
     beacon_live_counts_salt(w, index);
 
     beacon_live_begin(&site->serial);

@@ -363,6 +363,8 @@ test_clock(void)
     live_remove(&l);
 }
 
+static const char  *page_site = "shop";
+
 static void
 page_put(live_t *l, const char *name, uint32_t number, uint32_t times,
     uint64_t now)
@@ -372,7 +374,7 @@ page_put(live_t *l, const char *name, uint32_t number, uint32_t times,
 
     memset(&hit, 0, sizeof(hit));
     snprintf(page, sizeof(page), "/%s/%u", name, number);
-    hit.site = "shop";
+    hit.site = page_site;
     hit.visitor = "v";
     hit.page = page;
 
@@ -421,6 +423,75 @@ test_waiting(void)
                            NOW_START + 10000, 10, top, &n);
     ok(n == 1 && top[0].n == 1 && top[0].len == 7,
        "in_the_next_step_the_first_does");
+
+    live_remove(&l);
+}
+
+#define NOW_NOTED  16
+
+/* A list that is full, and pages that come more often than those in it: how
+   many of them have all hits, and no others. */
+static uint32_t
+page_noted(live_t *l, const char *site)
+{
+    uint32_t            i, n, found;
+    beacon_live_top_t   top[300];
+    beacon_live_info_t  info;
+
+    page_site = site;
+
+    for (i = 0; i < 256; i++) {
+        page_put(l, "there", i, 3, NOW_START);
+    }
+
+    for (i = 0; i < NOW_NOTED; i++) {
+        page_put(l, "new", i, 10, NOW_START);
+    }
+
+    page_site = "shop";
+    info = live_site(l, site);
+    n = 300;
+    (void) beacon_live_top(&l->live, &info, BEACON_LIVE_PAGE_KEY, NOW_START,
+                           10, top, &n);
+
+    for (i = 0, found = 0; i < n; i++) {
+        found += top[i].n == 10 && memcmp(top[i].text, "/new/", 5) == 0;
+    }
+
+    return found;
+}
+
+/* A clock that is set back comes to the same step once more, and another site
+   is in the slot by then: what was noted of the first one is not its. */
+static void
+test_tenant(void)
+{
+    char                 name[32];
+    live_t               l;
+    uint32_t             i;
+    live_hit_t           hit;
+    beacon_live_stats_t  stats;
+
+    live_make(&l, BEACON_LIVE_SIZE_MIN);
+    ok(page_noted(&l, "shop") == NOW_NOTED, "who_comes_often_has_all_hits");
+
+    memset(&hit, 0, sizeof(hit));
+    hit.site = name;
+    hit.visitor = "v";
+    i = 0;
+
+    do {
+        snprintf(name, sizeof(name), "site%u", i++);
+        (void) live_put(&l, &hit, NOW_START);
+        beacon_live_stats(l.writer, &stats);
+    } while (stats.overflow == 0);
+
+    beacon_live_tick(l.writer, NOW_START + 300000);
+    beacon_live_tick(l.writer, NOW_START);
+    i = page_noted(&l, "heir");
+    beacon_live_stats(l.writer, &stats);
+    ok(stats.evicted_sites == 1 && i == NOW_NOTED,
+       "and_none_of_a_site_that_had_the_slot_before (%u)", i);
 
     live_remove(&l);
 }
@@ -592,6 +663,7 @@ main(void)
     test_model();
     test_clock();
     test_waiting();
+    test_tenant();
     test_caps();
     test_heir();
 
