@@ -330,11 +330,12 @@ beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
     put.site.len = line->line.site_len;
     put.time_ms = batch->hits[line->hit].time_ns / 1000000;
 
-    /* places[] go by marks: each line has one */
+    /* places[] go by marks: each line has one, and the store knows it, or the
+       next batch's note would be of another store's */
 
     if (put.site.len > BEACON_SITE_MAX) {
         slive->unknown++;
-        live->mark++;
+        (void) beacond_live_gap(live, put.site, 0);
         return;
     }
 

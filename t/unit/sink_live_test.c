@@ -193,6 +193,12 @@ beacon_marks(void)
     ok(beacon_push(7) && beacon_settled("two", &sink),
        "those_of_a_site_with_too_long_a_name_are_done_with");
     beacon_long = 0;
+
+    live = beacond_live_lock();
+    ok(live != NULL && beacon_live_mark(live->writer) == live->mark,
+       "which_the_store_knows_before_others_come");
+    beacond_live_unlock(live);
+
     ok(beacon_push(20) && beacon_settled("two", &sink),
        "and_hits_behind_them_are_in_the_store");
 
