@@ -84,7 +84,7 @@
 #include <stdatomic.h>
 
 #define BEACON_LIVE_MAGIC     0x31455649434542ULL       /* "BECIVE1" */
-#define BEACON_LIVE_LAYOUT    6
+#define BEACON_LIVE_LAYOUT    7
 #define BEACON_LIVE_PAGE      4096
 #define BEACON_LIVE_CHUNK     8192
 #define BEACON_LIVE_EVALUATE  5         /* s */

@@ -16,11 +16,16 @@
 #define BEACON_LIVE_SUM_BLOCK  32
 
 /* Numbers by which words are multiplied, 16 a block: of what stands before the
-   text, then of a chunk's text.  All are odd, and no two of them the same. */
+   text, then of a chunk's text.  All are odd, and no two of them the same; nor
+   do they rise by the same from place to place, or what changes by 1, -2, 1
+   would be seen by none. */
 #define BEACON_LIVE_SUM_BEFORE  (1 + BEACON_LIVE_SUM_HEAD                     \
                                      / BEACON_LIVE_SUM_BLOCK)
 
-#define BEACON_LIVE_SUM_1(n)    (int16_t) (2 * ((n) * 10007U % 16384) + 1)
+#define BEACON_LIVE_SUM_MIX(n)  (((n) ^ (n) >> 7) * 9973U % 16384)
+#define BEACON_LIVE_SUM_ODD(n)  (int16_t) (2 * ((n) ^ (n) >> 6) + 1)
+#define BEACON_LIVE_SUM_1(n)                                                  \
+    BEACON_LIVE_SUM_ODD(BEACON_LIVE_SUM_MIX((n) * 10007U % 16384))
 #define BEACON_LIVE_SUM_4(n)                                                  \
     BEACON_LIVE_SUM_1(n), BEACON_LIVE_SUM_1((n) + 1),                         \
     BEACON_LIVE_SUM_1((n) + 2), BEACON_LIVE_SUM_1((n) + 3)

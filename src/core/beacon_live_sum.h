@@ -3,7 +3,8 @@
  * words of 16 bits, each with a number of its place, in eight sums of 32 bits;
  * of these a CRC32C.  The numbers are odd, and no two the same: so of one word
  * whatever changes, two bits that flip, wherever, and two bytes that change
- * places make other sums.  Then, of 2^32 damages one is not seen.
+ * places make other sums.  Then, of 2^32 damages one is not seen; of those to
+ * two words of one sum and no other, up to one of 2^22.
  *
  * It costs two instructions for 32 bytes, beside those that copy them, where
  * sums of sums take three, and CRC32C of all of them four, and a walk of its

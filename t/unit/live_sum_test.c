@@ -126,6 +126,48 @@ test_carried(void)
     ok(seen, "no_two_upper_bits_cancel_each_other");
 }
 
+/* Words of one sum whose changes are each other's, as in numbers that follow
+   each other: a few of such places can't be told. */
+static void
+test_together(void)
+{
+    size_t     a, n, near, turned;
+    uint8_t    copy[SUM_LONG];
+    uint32_t   sum;
+    uint16_t  *at;
+
+    near = 0;
+    turned = 0;
+    memset(copy, 'a', sizeof(copy));
+    sum = beacon_live_sum_copy(&sum_begin, NULL, copy, copy, sizeof(copy));
+
+    for (a = 0, n = 0; a + 64 < sizeof(copy); a += 2, n++) {
+        at = (void *) (copy + a);
+        at[0]++;
+        at[16] = (uint16_t) (at[16] - 2);
+        at[32]++;
+        near += beacon_live_sum_copy(&sum_begin, NULL, copy, copy,
+                                     sizeof(copy))
+                == sum;
+        memset(copy, 'a', sizeof(copy));
+
+        if (a % 4 == 0) {
+            at[0]++;
+            at[1]--;
+            at[16]--;
+            at[17]++;
+            turned += beacon_live_sum_copy(&sum_begin, NULL, copy, copy,
+                                           sizeof(copy))
+                      == sum;
+            memset(copy, 'a', sizeof(copy));
+        }
+    }
+
+    ok(near * 100 < n && turned * 100 < n,
+       "changes_that_make_up_for_each_other_are_seen (%zu, %zu of %zu not)",
+       near, turned, n);
+}
+
 static void
 test_begin(void)
 {
@@ -164,6 +206,7 @@ main(void)
     test_variants();
     test_seen();
     test_carried();
+    test_together();
     test_begin();
 
     return done_testing();
