@@ -201,11 +201,15 @@ rig.sinks = [{'type': 'log', 'name': 'log', 'at': 'test:5', 'sync': 'off',
               'path': os.path.join(rig.top, 'ids')}]
 journal = rig.fault_fs(rig.spool)
 rig.start()
+rig.up()                # hits that wait before would be a reason to spool
 rig.push(100)
 ok(rig.wait(), 'a log runs')
 journal.fail('write', 'open')
 os.rename(rig.logs, rig.logs + '.away')
-rig.push(1700, rate=3000)               # more than half a lane
+ok(wait_until(lambda: rig.push(10) and 'open()' in rig.error_text()),
+   'it is refused')
+rig.push(1200)          # 0.63 of the lane: from a half on it lags; seven
+                        # eighths, where it would lose, are 1,668
 ok(wait_until(lambda: 'cannot write to the spool' in rig.error_text()),
    'it lags, and cannot be spooled for')
 os.rename(rig.logs + '.away', rig.logs)
