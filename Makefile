@@ -165,7 +165,7 @@ $(B)/bench/%: t/bench/%.c $(B)/libbeacon.a
 	@mkdir -p $(@D)
 	$(CC) $(ALLFLAGS) $(LDFLAGS) -o $@ $< $(B)/libbeacon.a $(BENCH_LIBS) \
 	    -pthread
-$(B)/bench/kafka: BENCH_LIBS = -lrdkafka
+$(B)/bench/kafka: BENCH_LIBS = -Wl,--no-as-needed $(MALLOC) -lrdkafka
 $(B)/bench/spy: BENCH_LIBS = -lzmq
 
 $(B)/load: t/lib/load.c

@@ -20,7 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KAFKA_TIME  1795301460123       /* of every record; ms */
+/* As the helper's, whose malloc is jemalloc, too. */
+const char  *malloc_conf = "lg_tcache_max:17";
 
 /* When so many were acknowledged. */
 typedef struct {
@@ -28,6 +29,7 @@ typedef struct {
     uint64_t  ns;
 } kafka_mark_t;
 
+static int64_t       kafka_ms;          /* each record's time: the start */
 static uint64_t      kafka_acked, kafka_failed;
 static kafka_mark_t  kafka_low, kafka_high;
 
@@ -192,7 +194,7 @@ kafka_produce(rd_kafka_t *rk, rd_kafka_topic_t *topic, const char *line,
                     RD_KAFKA_V_VALUE((void *) (uintptr_t) line, len),
                     RD_KAFKA_V_KEY((void *) (uintptr_t) (nkey ? key : NULL),
                                    nkey),
-                    RD_KAFKA_V_TIMESTAMP(KAFKA_TIME),
+                    RD_KAFKA_V_TIMESTAMP(kafka_ms),
                     RD_KAFKA_V_HEADER("beacon-id", id, nid),
                     RD_KAFKA_V_HEADER("beacon-version", "1", 1),
                     RD_KAFKA_V_HEADER("content-type", "application/json", 16),
@@ -223,6 +225,7 @@ main(int argc, char *argv[])
         kafka_die("kafka BROKERS TOPIC FILE [NAME=VALUE]...");
     }
 
+    kafka_ms = (int64_t) (kafka_now(CLOCK_REALTIME) / 1000000);
     rk = kafka_producer(argv + 4);
 
     if (rd_kafka_brokers_add(rk, argv[1]) == 0) {
