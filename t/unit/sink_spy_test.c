@@ -69,7 +69,7 @@ spy_subscribe(void *context, beacond_spy_t *spy, uint32_t subscriptions)
     zmq_connect(sub, spy_endpoint);
 
     while (spy->subscriptions < subscriptions && beacond_clock_ns() < end) {
-        spy->beat_ns = beacond_clock_ns();          /* not yet */
+        spy->beat_ns = 0;           /* so long ago is not made up for */
         spy_sink.ops->flush(&spy_sink, false);
         usleep(1000);
     }
