@@ -20,9 +20,10 @@ typedef struct beacon_live_writer_s  beacon_live_writer_t;
  * being written, rebuilds every index; also with one of another size, where
  * one of this could not be even in its place.  Otherwise makes one, and retires
  * the one that there was (another size: removed; another layout, or damaged in
- * its head: renamed to live.<epoch>.aside, if there is room for both).  INVALID: no such size.  SYS: errno
- * (ENOSPC: the tmpfs is too small, or readers have not yet left the old one,
- * which is retired then: try again); err says more.
+ * its head: renamed to live.<epoch>.aside, if there is room for both).
+ * INVALID: no such size.  SYS: errno (ENOSPC: the tmpfs is too small, or
+ * readers have not yet left the old one, which is retired then: try again);
+ * err says more.
  */
 beacon_rc_t beacon_live_open(beacon_live_writer_t **writer, const char *dir,
     uint64_t size, uint32_t present, beacon_err_t *err);
