@@ -1,7 +1,8 @@
 /*
  * Inside the Kafka sink: the parts of beacond_sink_kafka.c.
  *
- *     beacond_sink_kafka.c       the ops: taking a batch, flush, status
+ *     beacond_sink_kafka.c       the ops: batch, flush, status
+ *     beacond_kafka_batch.c      from a batch to messages, in turn
  *     beacond_kafka_topics.c     from a line to its topic and key; overflow
  *     beacond_kafka_window.c     the places of messages, those that wait
  *     beacond_kafka_send.c       sending them, and what became of them
@@ -19,13 +20,15 @@
  *     beacond_kafka_disk.c       who reads and writes those files; how: _job.c
  *     beacond_kafka_former.c     files of sinks that are configured no more
  *     beacond_kafka_producer.c   all that is librdkafka, with _letters.c:
- *                                messages' headers; _properties.c; _calm.c:
- *                                how its threads wait
+ *                                messages' headers; _handles.c: topics and
+ *                                their partitions; _properties.c; _calm.c: how
+ *                                its threads wait
  *
  * A line becomes a message (beacond_kafka_msg_t), which stands for its hit
  * until the hit is acknowledged to the engine, in one of these states:
  *
- *     SENT   librdkafka has a copy; its report is to come
+ *     READY  it is about to be sent, behind others of its batch
+ *     SENT   librdkafka has it; its report is to come
  *     HELD   it came back, or its topic fails: a copy waits in the topic's list
  *     ENDED  delivered, parked or lost; to be in the next checkpoint
  *
@@ -63,6 +66,7 @@
 #include "beacond_log.h"
 #include "beacond_point.h"
 #include "beacond_sink.h"
+#include "beacond_spare.h"
 #include "beacon_kafka.h"
 
 #include <limits.h>
@@ -89,6 +93,7 @@ typedef struct beacond_kafka_msg_s    beacond_kafka_msg_t;
 
 typedef enum {
     BEACOND_MSG_FREE,
+    BEACOND_MSG_READY,
     BEACOND_MSG_SENT,
     BEACOND_MSG_HELD,
     BEACOND_MSG_ENDED
@@ -111,7 +116,7 @@ struct beacond_kafka_msg_s {
 
     _Alignas(64)
     beacond_kafka_msg_t    *first;      /* the hit's first line */
-    beacond_kafka_msg_t    *after;      /* hit of its lane; that is free */
+    beacond_kafka_msg_t    *after;      /* hit of its lane */
     beacond_kafka_msg_t    *further;    /* hit of its lane, about: to be
                                            brought into the cache */
     beacond_kafka_topic_t  *topic;
@@ -171,6 +176,9 @@ struct beacond_kafka_topic_s {
     bool                     overflow;
     beacond_topic_state_e    state;
     char                     reason[128];
+    uint32_t                 ready;     /* READY */
+    uint32_t                 partitions;        /* when the first of them was;
+                                           0: not known */
     uint32_t                 out;       /* SENT */
     uint32_t                 held;
     beacond_kafka_msg_t     *head;      /* HELD, in order */
@@ -231,9 +239,13 @@ struct beacond_kafka_s {
     uint32_t                 part;      /* lines of the batch in hand that are
                                            messages already */
     beacond_kafka_msg_t     *first;     /* of the hit that they end in */
+    beacond_kafka_msg_t     *ready[BEACOND_BATCH_HITS]; /* of them, in the order
+                                           in which they are sent */
+    uint32_t                 nready;
+    uint32_t                 nsent;     /* of these */
 
     beacond_kafka_window_t  *window;
-    beacond_kafka_msg_t     *free;
+    beacond_spare_t          spare;     /* its places that are free */
     beacond_kafka_msg_t     *oldest;    /* the window's first */
     uint32_t                 used;
     uint32_t                 out;       /* SENT */
@@ -347,6 +359,13 @@ void beacond_kafka_error(beacond_kafka_t *kafka, beacond_log_limit_t *limit,
 bool beacond_kafka_producers(beacond_kafka_t *kafka);
 bool beacond_kafka_alone(beacond_kafka_t *kafka);
 
+/* beacond_kafka_batch.c */
+
+/* OK: all of the batch is messages that were sent.  FULL: not now; goes on
+   where it was, with the same batch. */
+beacon_rc_t beacond_kafka_batch(beacond_kafka_t *kafka,
+    const beacond_batch_t *batch);
+
 /* beacond_kafka_topics.c */
 
 beacon_rc_t beacond_kafka_topics_create(beacond_kafka_t *kafka,
@@ -395,10 +414,10 @@ void beacond_kafka_unhold(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
 
 /* beacond_kafka_send.c */
 
-/* What is kept, and stands in its batch as well: OK: it is SENT, or what the
-   answer was is seen to.  FULL: not now; as it was. */
+/* OK: it is SENT, or what the answer was is seen to.  FULL: not now; as it
+   was. */
 beacon_rc_t beacond_kafka_send(beacond_kafka_t *kafka,
-    beacond_kafka_msg_t *msg, const beacond_message_t *also);
+    beacond_kafka_msg_t *msg);
 
 /* Sends what is held for a topic, n messages at most. */
 void beacond_kafka_resend(beacond_kafka_t *kafka,

@@ -11,35 +11,29 @@
 beacon_rc_t
 beacond_letters_init(beacond_letters_t *letters, uint32_t n)
 {
-    letters->nspare = 0;
     letters->all = calloc(n, sizeof(beacond_letter_t));
-    letters->spare = calloc(n, sizeof(beacond_letter_t *));
 
-    if (letters->all == NULL || letters->spare == NULL) {
-        return BEACON_SYS;
-    }
-
-    while (n > 0) {
-        beacond_letters_put(letters, &letters->all[--n]);
-    }
-
-    return BEACON_OK;
+    return letters->all != NULL ? beacond_spare_init(&letters->spare, n)
+                                : BEACON_SYS;
 }
 
 void
 beacond_letters_dispose(beacond_letters_t *letters)
 {
+    uint32_t           i;
     beacond_letter_t  *letter;
 
-    while (letters->nspare > 0) {
-        letter = letters->spare[--letters->nspare];
+    while (letters->spare.words != NULL
+           && (i = beacond_spare_take(&letters->spare)) != BEACOND_SPARE_NONE)
+    {
+        letter = &letters->all[i];
 
         if (letter->headers != NULL) {
             rd_kafka_headers_destroy(letter->headers);
         }
     }
 
-    free(letters->spare);
+    beacond_spare_dispose(&letters->spare);
     free(letters->all);
 }
 
@@ -89,24 +83,25 @@ beacond_letter_write(beacond_letter_t *letter, const uint8_t *id, size_t len)
     }
 }
 
-/* The newest.  Brings into the cache what those to come will need: letters four
-   before their turn, what they point to two before. */
+/* Brings into the cache what those to come will need: letters four before their
+   turn, what they point to two before. */
 BEACOND_TO_WRITE static beacond_letter_t *
 beacond_letters_take(beacond_letters_t *letters)
 {
-    uint32_t                 n = letters->nspare;
+    uint32_t                 i, further;
     const beacond_letter_t  *next;
 
-    if (n > 4) {
-        next = letters->spare[n - 3];
-        __builtin_prefetch(letters->spare[n - 5], 1);
+    i = beacond_spare_take(&letters->spare);
+    further = beacond_spare_peek(&letters->spare, 3);
+
+    if (further != BEACOND_SPARE_NONE) {
+        next = &letters->all[beacond_spare_peek(&letters->spare, 1)];
+        __builtin_prefetch(&letters->all[further], 1);
         __builtin_prefetch(next->headers);
         __builtin_prefetch(next->id, 1);
     }
 
-    letters->nspare -= n > 0;
-
-    return n > 0 ? letters->spare[n - 1] : NULL;
+    return i != BEACOND_SPARE_NONE ? &letters->all[i] : NULL;
 }
 
 beacond_letter_t *
@@ -145,7 +140,7 @@ beacond_letters_get(beacond_letters_t *letters,
 void
 beacond_letters_put(beacond_letters_t *letters, beacond_letter_t *letter)
 {
-    letters->spare[letters->nspare++] = letter;
+    beacond_spare_put(&letters->spare, (uint32_t) (letter - letters->all));
 }
 
 rd_kafka_headers_t *

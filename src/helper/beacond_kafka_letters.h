@@ -3,14 +3,14 @@
  * back with its report.  A message's headers are five pieces of memory, which
  * differ from those of any other in the id alone: with a quarter of the
  * instructions of sending, they were made and freed for each.  So a letter
- * keeps them, and where the id stands in them; the one that came back last goes
- * out first, as it may still be in the cache.
+ * keeps them, and where the id stands in them.
  */
 
 #ifndef BEACOND_KAFKA_LETTERS_H
 #define BEACOND_KAFKA_LETTERS_H
 
 #include "beacond_kafka_producer.h"
+#include "beacond_spare.h"
 
 struct rd_kafka_headers_s;
 struct rd_kafka_message_s;
@@ -24,9 +24,7 @@ typedef struct {
 
 typedef struct {
     beacond_letter_t           *all;
-    beacond_letter_t          **spare;          /* not out; the last one came
-                                                   back last */
-    uint32_t                    nspare;
+    beacond_spare_t             spare;          /* those that are not out */
 } beacond_letters_t;
 
 /* n: messages that are out at once.  SYS: no memory; dispose() all the same. */

@@ -1,11 +1,12 @@
 /*
- * librdkafka's producer.  Only this file, beacond_kafka_letters.c,
- * beacond_kafka_properties.c and beacond_kafka_calm.c include its header.
+ * librdkafka's producer.  Only this file, beacond_kafka_handles.c, _letters.c,
+ * _properties.c and _calm.c include its header.
  */
 
 #include "beacond_kafka_producer.h"
 #include "beacond_clock.h"
 #include "beacond_kafka_calm.h"
+#include "beacond_kafka_handles.h"
 #include "beacond_kafka_letters.h"
 #include "beacond_kafka_properties.h"
 #include "beacond_log.h"
@@ -53,6 +54,7 @@ struct beacond_producer_s {
     char                         reason[256];
     uint64_t                     why_ns;        /* an error that says why */
     beacond_letters_t            letters;
+    beacond_handle_t            *handles;
     beacond_late_t               late[BEACOND_LATE];
     uint32_t                     come;          /* into late; */
     uint32_t                     told;          /*   and out of it */
@@ -266,6 +268,7 @@ static void
 beacond_producer_free(beacond_producer_t *producer)
 {
     beacond_letters_dispose(&producer->letters);
+    beacond_handles_free(producer->handles);
     free(producer);
 }
 
@@ -351,23 +354,29 @@ void *
 beacond_producer_topic(beacond_producer_t *producer, const char *name,
     beacon_err_t *err)
 {
-    rd_kafka_topic_t  *topic;
-
-    topic = rd_kafka_topic_new(producer->rk, name, NULL);
-
-    if (topic == NULL) {
-        beacon_err(err, "%s", rd_kafka_err2str(rd_kafka_last_error()));
-    }
-
-    return topic;
+    return beacond_handle_open(producer->rk, &producer->handles, name, err);
 }
 
 void
 beacond_producer_release(void *topic)
 {
     if (topic != NULL) {
-        rd_kafka_topic_destroy(topic);
+        beacond_handle_close(topic);
     }
+}
+
+uint32_t
+beacond_producer_partitions(const void *topic)
+{
+    return beacond_handle_partitions(topic);
+}
+
+uint32_t
+beacond_producer_partition(const void *topic, uint32_t partitions,
+    const beacond_message_t *message)
+{
+    return beacond_handle_partition(topic, partitions, message->key,
+                                    message->key_len);
 }
 
 /* Sending. */
@@ -394,27 +403,26 @@ beacond_producer_refused(beacond_producer_t *producer,
 }
 
 beacon_rc_t
-beacond_producer_send_of(beacond_producer_t *producer, void *topic,
-    const beacond_message_t *message, const beacond_message_t *also,
-    void *opaque, const char **reason)
+beacond_producer_send(beacond_producer_t *producer, void *topic,
+    const beacond_message_t *message, void *opaque, const char **reason)
 {
     rd_kafka_vu_t        *vus = producer->vus;
     rd_kafka_error_t     *error;
     beacond_letter_t     *letter;
     rd_kafka_resp_err_t   code;
 
-    letter = beacond_letters_get(&producer->letters, also);
+    letter = beacond_letters_get(&producer->letters, message);
 
     if (letter == NULL) {
         return BEACON_FULL;
     }
 
     letter->opaque = opaque;
-    vus[BEACOND_VU_TOPIC].u.rkt = topic;
+    vus[BEACOND_VU_TOPIC].u.rkt = beacond_handle_topic(topic);
     vus[BEACOND_VU_VALUE].u.mem.ptr = (void *) message->value;
     vus[BEACOND_VU_VALUE].u.mem.size = message->len;
-    vus[BEACOND_VU_KEY].u.mem.ptr = (void *) also->key;
-    vus[BEACOND_VU_KEY].u.mem.size = also->key_len;
+    vus[BEACOND_VU_KEY].u.mem.ptr = (void *) message->key;
+    vus[BEACOND_VU_KEY].u.mem.size = message->key_len;
     vus[BEACOND_VU_TIME].u.i64 = message->time_ms;
     vus[BEACOND_VU_OPAQUE].u.ptr = letter;
     vus[BEACOND_VU_HEADERS].u.headers = letter->headers;
@@ -431,14 +439,6 @@ beacond_producer_send_of(beacond_producer_t *producer, void *topic,
     *reason = rd_kafka_err2str(code);
 
     return beacond_producer_refused(producer, code);
-}
-
-beacon_rc_t
-beacond_producer_send(beacond_producer_t *producer, void *topic,
-    const beacond_message_t *message, void *opaque, const char **reason)
-{
-    return beacond_producer_send_of(producer, topic, message, message, opaque,
-                                    reason);
 }
 
 void

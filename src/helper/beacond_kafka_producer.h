@@ -4,7 +4,7 @@
  * Enqueued is not delivered: every message that was sent() comes back once by
  * report(), whatever happens to it, also by purge(), but not by destroy().
  * All calls and all callbacks are on the thread that polls, the sink's;
- * librdkafka's own threads never call us.
+ * librdkafka's own threads never call us, but to choose a partition.
  */
 
 #ifndef BEACOND_KAFKA_PRODUCER_H
@@ -68,6 +68,13 @@ void *beacond_producer_topic(beacond_producer_t *producer, const char *name,
     beacon_err_t *err);
 void beacond_producer_release(void *topic);
 
+/* How many partitions a topic had when it was last heard of; 0: not known. */
+uint32_t beacond_producer_partitions(const void *topic);
+
+/* Of so many, the one that a message with a key goes to; 0: it has none. */
+uint32_t beacond_producer_partition(const void *topic, uint32_t partitions,
+    const beacond_message_t *message);
+
 /*
  * Puts the message in the queue; its value has to stay until it comes back, or
  * its producer is done.  FULL: not now; poll.  INVALID: it is too large.
@@ -75,12 +82,6 @@ void beacond_producer_release(void *topic);
  */
 beacon_rc_t beacond_producer_send(beacond_producer_t *producer, void *topic,
     const beacond_message_t *message, void *opaque, const char **reason);
-
-/* The same of a message whose bytes also stand somewhere else, where they are
-   not as new: a CPU waits for what it has just written. */
-beacon_rc_t beacond_producer_send_of(beacond_producer_t *producer, void *topic,
-    const beacond_message_t *message, const beacond_message_t *also,
-    void *opaque, const char **reason);
 
 /* Serves callbacks; waits for one at most so long. */
 void beacond_producer_poll(beacond_producer_t *producer, int ms);

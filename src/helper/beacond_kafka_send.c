@@ -46,7 +46,7 @@ beacond_kafka_handle(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
    INVALID: it is too large. */
 static beacon_rc_t
 beacond_kafka_give_away(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    const beacond_message_t *also, const char **reason)
+    const char **reason)
 {
     void                   *handle;
     beacon_rc_t             rc;
@@ -67,8 +67,7 @@ beacond_kafka_give_away(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     }
 
     BEACOND_POINT("kafka.before_send");
-    rc = beacond_producer_send_of(producer, handle, &msg->message, also, msg,
-                                  reason);
+    rc = beacond_producer_send(producer, handle, &msg->message, msg, reason);
 
     if (rc == BEACON_OK) {
         BEACOND_POINT("kafka.after_send");
@@ -85,8 +84,7 @@ beacond_kafka_give_away(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
 }
 
 beacon_rc_t
-beacond_kafka_send(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
-    const beacond_message_t *also)
+beacond_kafka_send(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
 {
     beacon_rc_t             rc;
     const char             *reason = "";
@@ -102,7 +100,7 @@ beacond_kafka_send(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
         return BEACON_OK;
     }
 
-    rc = beacond_kafka_give_away(kafka, msg, also, &reason);
+    rc = beacond_kafka_give_away(kafka, msg, &reason);
 
     if (rc == BEACON_INVALID) {
         beacond_kafka_bury(kafka, msg, reason);
@@ -123,7 +121,7 @@ beacond_kafka_resend(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
     beacond_kafka_msg_t  *msg;
 
     while (n-- > 0 && (msg = topic->head) != NULL) {
-        rc = beacond_kafka_give_away(kafka, msg, &msg->message, &reason);
+        rc = beacond_kafka_give_away(kafka, msg, &reason);
 
         if (rc == BEACON_FULL || rc == BEACON_AGAIN) {
             break;

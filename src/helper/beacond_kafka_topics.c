@@ -167,7 +167,8 @@ beacond_kafka_evict(beacond_kafka_t *kafka)
         idle = kafka->now - topic->used_ns;
 
         if (topic != kafka->fixed && topic->state == BEACOND_TOPIC_FINE
-            && topic->out == 0 && topic->held == 0 && topic->generation == 0
+            && topic->ready == 0 && topic->out == 0 && topic->held == 0
+            && topic->generation == 0
             && idle > (topic->overflow ? BEACOND_KAFKA_EVICT
                                        : BEACOND_KAFKA_IDLE))
         {

@@ -21,7 +21,9 @@ beacond_kafka_window_create(beacond_kafka_t *kafka)
     kafka->window = window;
     kafka->pieces = calloc(n, sizeof(beacond_piece_t *));
 
-    if (window == NULL || kafka->pieces == NULL) {
+    if (window == NULL || kafka->pieces == NULL
+        || beacond_spare_init(&kafka->spare, n) != BEACON_OK)
+    {
         free(window);
         kafka->window = NULL;
         return BEACON_SYS;
@@ -31,10 +33,8 @@ beacond_kafka_window_create(beacond_kafka_t *kafka)
     window->users = 1;
     window->n = n;
 
-    for (i = n; i-- > 0; /* void */ ) {
-        window->msgs[i].after = kafka->free;
-        window->msgs[i].newer = i + 1 < n ? &window->msgs[i + 1] : NULL;
-        kafka->free = &window->msgs[i];
+    for (i = 0; i + 1 < n; i++) {
+        window->msgs[i].newer = &window->msgs[i + 1];
     }
 
     kafka->oldest = window->msgs;
@@ -59,30 +59,27 @@ beacond_kafka_window_leave(void *data)
     free(window);
 }
 
-/* msg is the next one that is free.  Brings into the cache what the next two
-   will need: of this one, which was the next but one before, its data, too. */
+/* Brings into the cache what those to come will need: of the next one, which
+   was the next but one before, its data, too. */
 BEACOND_TO_WRITE static void
-beacond_kafka_msg_next(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
+beacond_kafka_msg_next(const beacond_kafka_t *kafka)
 {
-    size_t                      i;
-    const beacond_kafka_msg_t  *next;
+    size_t                      n;
+    uint32_t                    i = beacond_spare_peek(&kafka->spare, 1);
+    const beacond_kafka_msg_t  *msg;
 
-    kafka->free = msg;
-
-    if (msg == NULL) {
+    if (i == BEACOND_SPARE_NONE) {
         return;
     }
 
-    for (i = 0; i < msg->size && i < BEACOND_KAFKA_ROUND * 2; i += 64) {
-        __builtin_prefetch(msg->data + i, 1);
-    }
+    msg = &kafka->window->msgs[i];
+    __builtin_prefetch(&msg->piece, 1);
+    __builtin_prefetch(&msg->first, 1);
+    __builtin_prefetch(&msg->message, 1);
+    msg = &kafka->window->msgs[beacond_spare_peek(&kafka->spare, 0)];
 
-    next = msg->after;
-
-    if (next != NULL) {
-        __builtin_prefetch(&next->piece, 1);
-        __builtin_prefetch(&next->first, 1);
-        __builtin_prefetch(&next->message, 1);
+    for (n = 0; n < msg->size && n < BEACOND_KAFKA_ROUND * 2; n += 64) {
+        __builtin_prefetch(msg->data + n, 1);
     }
 }
 
@@ -90,14 +87,15 @@ beacond_kafka_msg_t *
 beacond_kafka_msg_get(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
     beacond_msg_source_e source)
 {
-    beacond_kafka_msg_t  *msg = kafka->free;
+    uint32_t              i = beacond_spare_take(&kafka->spare);
+    beacond_kafka_msg_t  *msg;
 
-    if (msg == NULL) {
+    if (i == BEACOND_SPARE_NONE) {
         return NULL;
     }
 
-    beacond_kafka_msg_next(kafka, msg->after);
-
+    msg = &kafka->window->msgs[i];
+    beacond_kafka_msg_next(kafka);
     memset(&msg->piece, 0, sizeof(msg->piece));
     msg->first = msg;
     msg->after = NULL;
@@ -126,8 +124,7 @@ beacond_kafka_msg_put(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg)
     }
 
     msg->state = BEACOND_MSG_FREE;
-    msg->after = kafka->free;
-    kafka->free = msg;
+    beacond_spare_put(&kafka->spare, (uint32_t) (msg - kafka->window->msgs));
     kafka->used--;
 }
 

@@ -21,10 +21,6 @@
 #define BEACOND_KAFKA_BUSY    5         /* ms, until the next flush */
 #define BEACOND_KAFKA_CALM    50
 #define BEACOND_KAFKA_IDLE    200
-#define BEACOND_KAFKA_KEY     1024
-#define BEACOND_KAFKA_NEXT    2         /* lines ahead, */
-#define BEACOND_KAFKA_FURTHER 4         /*   and of what tells where they are */
-#define BEACOND_KAFKA_PART    1024      /* bytes of a line, at most */
 
 void
 beacond_kafka_error(beacond_kafka_t *kafka, beacond_log_limit_t *limit,
@@ -215,6 +211,7 @@ beacond_sink_kafka_destroy(beacond_sink_t *sink)
     beacond_kafka_end_producer(kafka, kafka->producer);
     beacond_kafka_end_producer(kafka, kafka->alone);
     beacond_kafka_window_leave(kafka->window);
+    beacond_spare_dispose(&kafka->spare);
     free(kafka->pieces);
 
     if (!kafka->beside) {
@@ -293,55 +290,6 @@ beacond_sink_kafka_load(beacond_sink_t *sink,
     return beacond_kafka_load(sink->data, checkpoint);
 }
 
-/* One line becomes a message.  FULL: not now. */
-static beacon_rc_t
-beacond_kafka_line(beacond_kafka_t *kafka, const beacond_batch_t *batch,
-    uint32_t i)
-{
-    char                    key[BEACOND_KAFKA_KEY];
-    beacon_rc_t             rc;
-    beacond_message_t       message;
-    beacond_kafka_msg_t    *msg;
-    const beacond_hit_t    *hit;
-    const beacond_line_t   *line = &batch->lines[i];
-    beacond_kafka_topic_t  *topic;
-
-    if (!beacond_kafka_room(kafka)) {
-        return BEACON_FULL;
-    }
-
-    topic = beacond_kafka_topic(kafka, batch, line);
-    msg = topic ? beacond_kafka_msg_get(kafka, topic, BEACOND_MSG_LIVE) : NULL;
-
-    if (msg == NULL) {
-        return BEACON_FULL;
-    }
-
-    hit = &batch->hits[line->hit];
-
-    if (i == hit->lines) {
-        beacond_sink_piece(batch, line->hit, &msg->piece);
-        msg->left = hit->nlines;
-        kafka->first = msg;
-
-    } else {
-        msg->first = kafka->first;
-    }
-
-    beacond_kafka_message(kafka, batch, line, key, sizeof(key), &message);
-    rc = beacond_kafka_keep(msg, &message) == BEACON_OK
-         ? beacond_kafka_send(kafka, msg, &message) : BEACON_FULL;
-
-    if (rc != BEACON_OK) {
-        beacond_kafka_msg_put(kafka, msg);
-
-    } else if (i == hit->lines) {
-        beacond_kafka_enlist(kafka, msg);
-    }
-
-    return rc;
-}
-
 /*
  * Waits for reports, which make room, and wake, or for what is parked, which
  * does, too; false: there was none.  Where no report comes for a while, batches
@@ -378,35 +326,6 @@ beacond_kafka_wait(beacond_kafka_t *kafka)
     return room;
 }
 
-/*
- * Is a line of the batch left?  A reader wrote it, on another processor: what
- * is wanted of those that follow is brought into the cache.
- */
-static bool
-beacond_kafka_left(const beacond_kafka_t *kafka, const beacond_batch_t *batch)
-{
-    size_t                 n;
-    uint32_t               left = batch->nlines - kafka->part;
-    const beacond_line_t  *line = &batch->lines[kafka->part];
-
-    if (left > BEACOND_KAFKA_FURTHER) {
-        __builtin_prefetch(&line[BEACOND_KAFKA_FURTHER].offset);
-        __builtin_prefetch(&line[BEACOND_KAFKA_FURTHER].hit);
-    }
-
-    if (left > BEACOND_KAFKA_NEXT) {
-        line += BEACOND_KAFKA_NEXT;
-        __builtin_prefetch(&batch->hits[line->hit]);
-        __builtin_prefetch(batch->arena + line->values);
-
-        for (n = 0; n < line->line.len && n < BEACOND_KAFKA_PART; n += 64) {
-            __builtin_prefetch(batch->arena + line->offset + n);
-        }
-    }
-
-    return left > 0;
-}
-
 static beacon_rc_t
 beacond_sink_kafka_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 {
@@ -414,16 +333,12 @@ beacond_sink_kafka_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 
     kafka->now = beacond_clock_ns();
 
-    while (beacond_kafka_left(kafka, batch)) {
-        if (beacond_kafka_line(kafka, batch, kafka->part) == BEACON_OK) {
-            kafka->part++;
-
-        } else if (!beacond_kafka_wait(kafka)) {
+    while (beacond_kafka_batch(kafka, batch) != BEACON_OK) {
+        if (!beacond_kafka_wait(kafka)) {
             return BEACON_AGAIN;
         }
     }
 
-    kafka->part = 0;
     beacond_sink_release(sink, batch);
 
     return BEACON_OK;

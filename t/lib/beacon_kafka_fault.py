@@ -186,6 +186,11 @@ class KafkaRig(Rig):
         self.kill()
         self.deaths += 1
 
+    def lane(self, record):
+        """What order is kept within."""
+        return (record.topic, record.partition,
+                record.headers['beacon-id'].rsplit('-', 1)[0])
+
     def arrived(self):
         """What is in Kafka: (numbers of hits, doubles by id, first copies out
         of order)."""
@@ -199,7 +204,7 @@ class KafkaRig(Rig):
             ids.add(name)
             n = int(record.hit()['args']['n'])
             numbers.add(n)
-            lane = (record.topic, record.partition, name.rsplit('-', 1)[0])
+            lane = self.lane(record)
             disorder += n < last.get(lane, -1)
             last[lane] = n
         return numbers, doubles, disorder

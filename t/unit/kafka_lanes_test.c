@@ -47,6 +47,7 @@ static void
 end(void)
 {
     beacond_kafka_window_leave(kafka->window);
+    beacond_spare_dispose(&kafka->spare);
     free(kafka->pieces);
     free(kafka);
 }
