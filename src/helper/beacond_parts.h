@@ -296,11 +296,13 @@ struct beacond_engine_s {
     bool                 spool_running;
     bool                 spool_quit;
     bool                 spooling;      /* the keeper says: copy */
+    uint64_t             spooling_time; /* how often that has changed */
     bool                 spooling_told;
     uint64_t             spooling_untold;       /* times that it began since
                                            that was told */
     beacond_log_limit_t  spooling_limit[2];     /* told that it ended, began */
-    bool                 spool_full;    /* the last write was refused */
+    bool                 spool_full;    /* the last write of this time of
+                                           spooling was refused */
     bool                 spool_leaving; /* another takes its place: nobody
                                            begins to read it, or takes of it */
     uint64_t             spool_ns;      /* when its thread last began to do

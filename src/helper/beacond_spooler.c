@@ -27,9 +27,10 @@ static beacond_log_limit_t  beacond_spool_error_limit;
 
 /* Copying. */
 
-/* Where to go on in a lane, pinned; false: nothing is there. */
+/* Where to go on in a lane, pinned, and for which time of spooling that is;
+   false: nothing is there. */
 static bool
-beacond_spooler_pin(beacond_engine_t *engine, uint32_t index)
+beacond_spooler_pin(beacond_engine_t *engine, uint32_t index, uint64_t *time)
 {
     bool                           more;
     beacon_cursor_t                from;
@@ -40,6 +41,7 @@ beacond_spooler_pin(beacond_engine_t *engine, uint32_t index)
     pthread_mutex_lock(&engine->mutex);
 
     engine->spool_ns = beacond_clock_ns();
+    *time = engine->spooling_time;
     from = lane->reclaim;
 
     if (from.offset < lane->spooled.offset) {
@@ -68,9 +70,14 @@ beacond_spooler_unpin(beacond_engine_t *engine)
     pthread_mutex_unlock(&engine->mutex);
 }
 
-static void
-beacond_spooler_wrote(beacond_engine_t *engine, beacon_rc_t rc)
+/*
+ * false: the time that the write was for is over, and another may have begun.
+ * That it was refused is no reason then to lose a hit now.
+ */
+static bool
+beacond_spooler_wrote(beacond_engine_t *engine, beacon_rc_t rc, uint64_t time)
 {
+    bool             now;
     beacond_lane_t  *lane;
     beacond_pull_t  *pull = &engine->spool_pull.pulls[0];
 
@@ -84,9 +91,16 @@ beacond_spooler_wrote(beacond_engine_t *engine, beacon_rc_t rc)
         lane->spooled = pull->done;
     }
 
-    engine->spool_full = rc != BEACON_OK;
+    now = time == engine->spooling_time;
+
+    if (now) {
+        engine->spool_full = rc != BEACON_OK;
+    }
+
     engine->spool_ns = beacond_clock_ns();
     pthread_mutex_unlock(&engine->mutex);
+
+    return now;
 }
 
 static void
@@ -157,17 +171,20 @@ beacond_spooler_gather(beacond_engine_t *engine,
     return rc;
 }
 
-/* A chunk of a lane.  AGAIN: nothing more is there. */
+/* A chunk of a lane.  AGAIN: nothing more is there, or what was refused was of
+   another time. */
 static beacon_rc_t
 beacond_spooler_copy(beacond_engine_t *engine, uint32_t index)
 {
     int                         error;
+    bool                        now;
     uint32_t                    i;
+    uint64_t                    time;
     beacon_rc_t                 rc;
     beacond_pull_t             *pull = &engine->spool_pull.pulls[0];
     beacond_spooler_schemas_t   schemas = { 0 };
 
-    if (!beacond_spooler_pin(engine, index)) {
+    if (!beacond_spooler_pin(engine, index, &time)) {
         return BEACON_AGAIN;
     }
 
@@ -186,16 +203,14 @@ beacond_spooler_copy(beacond_engine_t *engine, uint32_t index)
     }
 
     error = errno;
-    beacond_spooler_wrote(engine, rc);
+    now = beacond_spooler_wrote(engine, rc, time);
 
     if (rc != BEACON_OK) {
         beacond_spooler_failed(engine, rc, error);
-
-    } else if (pull->done.offset == pull->from.offset) {
-        return BEACON_AGAIN;
+        return now ? rc : BEACON_AGAIN;
     }
 
-    return rc;
+    return pull->done.offset == pull->from.offset ? BEACON_AGAIN : BEACON_OK;
 }
 
 /* Letting go. */

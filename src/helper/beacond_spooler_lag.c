@@ -159,6 +159,7 @@ beacond_spooler_decide(beacond_engine_t *engine)
 
     if (engine->spooling ? healthy && !lags : lags) {
         engine->spooling = lags;
+        engine->spooling_time++;
         engine->spooling_untold += lags;
         engine->spool_full = false;     /* that was another time */
         pthread_cond_broadcast(&engine->rest);
