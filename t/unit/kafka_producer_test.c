@@ -1,5 +1,5 @@
 /* A producer's reports: they wait for one another, but not for the next
-   poll(). */
+   poll(), or flush(). */
 
 #include "beacond_clock.h"
 #include "beacond_kafka_producer.h"
@@ -63,9 +63,11 @@ beacon_say(void *data, const char *at, const char *text)
     printf("# %s: %s\n", at, text);
 }
 
-/* So many that nobody takes, and their reports. */
+/* So many that nobody takes, and their reports; by the last call of serve()
+   they are all there. */
 static void
-beacon_round(beacond_producer_t *producer, void *topic, uint32_t n)
+beacon_round(beacond_producer_t *producer, void *topic, uint32_t n,
+    void (*serve)(beacond_producer_t *producer, int ms))
 {
     bool               sent = true, order = true;
     uint32_t           i;
@@ -87,7 +89,7 @@ beacon_round(beacond_producer_t *producer, void *topic, uint32_t n)
     beacond_producer_purge(producer, true);
 
     while (beacond_producer_out(producer) > 0 && beacond_clock_ns() < until) {
-        beacond_producer_poll(producer, 10);
+        serve(producer, 10);
     }
 
     for (i = 0; i < n; i++) {
@@ -103,6 +105,7 @@ int
 main(void)
 {
     uint32_t                       n;
+    uint64_t                       until;
     void                          *topic;
     json_t                        *json;
     beacon_err_t                   err = { .text = "" };
@@ -126,17 +129,23 @@ main(void)
     }
 
     for (n = 1; n <= BEACON_WINDOW; n += n < 20 ? 1 : 22) {
-        beacon_round(producer, topic, n);
+        beacon_round(producer, topic, n, beacond_producer_poll);
+        beacon_round(producer, topic, n, beacond_producer_flush);
     }
 
     beacond_producer_release(topic);
     beacond_producer_destroy(producer, beacon_done, NULL);
 
-    while (!beacon_gone) {
+    until = beacond_clock_ns() + BEACON_WHILE;
+
+    while (!beacon_gone && beacond_clock_ns() < until) {
         nanosleep(&(struct timespec) { 0, 1000000 }, NULL);
     }
 
-    beacond_conf_kafka_destroy(conf);
+    if (ok(beacon_gone, "it_ends")) {
+        beacond_conf_kafka_destroy(conf);
+    }
+
     json_decref(json);
 
     return done_testing();
