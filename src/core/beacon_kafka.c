@@ -26,7 +26,9 @@ static const char *const  beacon_kafka_secrets[] = {
     "password", "secret", "token", "ssl.key.pem", "oauthbearer.config", NULL
 };
 
-/* librdkafka's aliases of those that may be set, each behind its name. */
+/* librdkafka's aliases of those that may be set, each behind its name; but for
+   consumers' properties, of which a producer has no use, so that twice is as
+   good as once. */
 static const char *const  beacon_kafka_aliases[] = {
     "linger.ms", "queue.buffering.max.ms",
     "retries", "message.send.max.retries",

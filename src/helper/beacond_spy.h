@@ -25,7 +25,8 @@
  *
  * All chunks together take BEACOND_SPY_BYTES and a batch: beyond that the
  * sockets are closed and opened anew, which frees them all; who lives connects
- * again within a second, and sees a gap.
+ * again within a second, and sees a gap.  Empty ones are kept, up to 4 MB
+ * (BEACOND_SPY_SPARE) beside that.
  */
 
 #ifndef BEACOND_SPY_H

@@ -4,7 +4,9 @@
 
 #include <stdlib.h>
 
-#define BEACOND_SPY_SPARE  256          /* that are kept */
+#define BEACOND_SPY_SPARE  256          /* that are kept, once nobody has any
+                                           of them: 4 MB at most, which do not
+                                           count as BEACOND_SPY_BYTES */
 
 /* Each message is a reference.  They are given in advance, so many that they
    do not run out, and the rest taken back when the chunk is full. */
