@@ -32,7 +32,7 @@ def begun(**options):
 # ---- no room
 
 env, live = begun(workers=2)
-if mount_tmpfs(env, env.shm, '40m'):
+if mount_tmpfs(env, env.shm, '42m'):
     env.start()
     ok(live.there(), 'a store')
     live.hit(n='before')
@@ -40,12 +40,12 @@ if mount_tmpfs(env, env.shm, '40m'):
     first = stores()
     others = os.path.join(env.shm, 'others')
     with open(others, 'wb') as file:
-        os.posix_fallocate(file.fileno(), 0, 10 << 20)
+        os.posix_fallocate(file.fileno(), 0, 12 << 20)
 
     env.allow(r'\[emerg\].*less than the live store')
 
     for size, what in (('64m', 'larger than its tmpfs'),
-                       ('34m', 'larger than what is free there')):
+                       ('31m', 'larger than what is free there')):
         env.configure(http='beacon_live size=%s;' % size)
         code, said = env.check()
         ok(code != 0 and 'less than the live store of %sM' % size[:-1] in said,
@@ -76,12 +76,23 @@ if mount_tmpfs(env, env.shm, '40m'):
        'the helper is killed: the next one goes on')
     is_((stores(), shown()[0]), (first, 'before'), 'with that store')
     ok(env.wait_error('no room for %d bytes: the store of %d that there was '
-                      'goes on' % (34 << 20, 16 << 20)), 'the log says so')
+                      'goes on' % (31 << 20, 16 << 20)), 'the log says so')
     ok(wait_until(lambda: 'no room for' in env.status()['sinks']['live'].get(
         'last_error', '')), 'the status, too')
     ok(wait_until(lambda: env.status()['sinks']['live']['size'] == 16 << 20),
        'and its size')
-    os.unlink(others)
+    ok(env.reload() and stores() == first and shown()[0] == 'before',
+       'a reload with the same, and no more room, leaves it alone')
+    aside = os.path.join(env.ring, 'live.%016x.aside' % 1)
+    os.rename(others, aside)
+    ok(env.reload() and wait_until(lambda: stores() not in ([], first) and
+                                   env.status()['sinks']['live']['size']
+                                   == 31 << 20, 20),
+       'with room, if it is of one that is set aside, it takes its place')
+    ok(not os.path.exists(aside), 'which goes')
+    ok(wait_until(lambda: 'last_error' not in env.status()['sinks']['live']),
+       'the status has no error')
+    first = stores()
     env.configure(http='beacon_live size=24m;')
     ok(env.reload() and wait_until(lambda: stores() not in ([], first), 60),
        'one that has room takes its place')
@@ -91,7 +102,7 @@ if mount_tmpfs(env, env.shm, '40m'):
     is_(stores(), first, 'leaves it alone')
     live.conforms()
 else:
-    skip('no tmpfs can be mounted here', 23)
+    skip('no tmpfs can be mounted here', 27)
 
 # ---- a file that is cut short
 
@@ -153,7 +164,7 @@ env.stop(signal.SIGQUIT)
 
 for killed in (False, True):
     env, live = begun(workers=2)
-    if not mount_tmpfs(env, env.shm, '40m'):
+    if not mount_tmpfs(env, env.shm, '42m'):
         skip('no tmpfs can be mounted here', 2)
         continue
     env.start()

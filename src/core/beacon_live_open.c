@@ -266,6 +266,16 @@ beacon_live_empty(beacon_live_writer_t *w)
     (void) !ftruncate(w->file.fd, 0);
 }
 
+/* A store; one that is set aside, or that was being made. */
+static int
+beacon_live_goes(const char *name)
+{
+    return strncmp(name, "live.", 5) == 0
+           && strspn(name + 5, "0123456789abcdef") == 16
+           && (name[21] == '\0' || strcmp(name + 21, ".aside") == 0
+               || strcmp(name + 21, ".tmp") == 0);
+}
+
 int
 beacon_live_has_room(const char *dir, uint64_t size)
 {
@@ -283,9 +293,7 @@ beacon_live_has_room(const char *dir, uint64_t size)
     d = opendir(dir);
 
     while (d != NULL && (entry = readdir(d)) != NULL) {
-        if (strncmp(entry->d_name, "live.", 5) == 0
-            && strspn(entry->d_name + 5, "0123456789abcdef") == 16
-            && entry->d_name[21] == '\0'
+        if (beacon_live_goes(entry->d_name)
             && fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         {
             room += (uint64_t) st.st_blocks * 512;

@@ -40,7 +40,8 @@ int beacon_live_gone(beacon_live_writer_t *writer);
    it mapped. */
 void beacon_live_empty(beacon_live_writer_t *writer);
 
-/* 1: a store of so many bytes has room in dir, where all others of ours go. */
+/* 1: a store of so many bytes has room in dir, where all others of ours go,
+   also one that is set aside. */
 int beacon_live_has_room(const char *dir, uint64_t size);
 
 /* visitors= after a reload. */

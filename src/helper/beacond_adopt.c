@@ -79,7 +79,12 @@ beacond_engine_make(beacond_engine_t *engine, const beacond_conf_t *conf,
     }
 
     for (i = 0; i < conf->nsinks; i++) {
-        if (beacond_engine_same(engine, &conf->sinks[i]) != NULL) {
+        sinker = beacond_engine_same(engine, &conf->sinks[i]);
+
+        if (sinker != NULL
+            && (sinker->sink.ops->again == NULL
+                || !sinker->sink.ops->again(conf, conf->sinks[i].json)))
+        {
             continue;
         }
 

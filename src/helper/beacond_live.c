@@ -66,6 +66,24 @@ beacond_live_room(const char *dir, uint64_t size, beacon_err_t *err)
     return BEACON_INVALID;
 }
 
+bool
+beacond_live_grows(const char *dir, uint64_t size)
+{
+    bool                  other = false;
+    beacon_live_stats_t   stats;
+
+    pthread_mutex_lock(&beacond_live_mutex);
+
+    if (beacond_live_store.writer != NULL) {
+        beacon_live_stats(beacond_live_store.writer, &stats);
+        other = stats.size / BEACON_LIVE_PAGE != size / BEACON_LIVE_PAGE;
+    }
+
+    pthread_mutex_unlock(&beacond_live_mutex);
+
+    return other && beacon_live_has_room(dir, size);
+}
+
 /* Locked: another writer, or NULL, in its place. */
 static void
 beacond_live_change(beacon_live_writer_t *writer)

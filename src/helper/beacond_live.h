@@ -25,6 +25,10 @@ void beacond_live_close(void);
 beacon_rc_t beacond_live_room(const char *dir, uint64_t size,
     beacon_err_t *err);
 
+/* One of this size was to be open, and is not for want of room, which there is
+   now. */
+bool beacond_live_grows(const char *dir, uint64_t size);
+
 /*
  * Another one in place of a store whose file somebody removed, or cut short; by
  * who opened it.  OK: it is made; AGAIN: the store is there.  Otherwise as of

@@ -73,6 +73,12 @@ struct beacond_sink_ops_s {
     void        (*destroy)(beacond_sink_t *sink);
 
     /*
+     * At a reload that has the sink as it is: it is not what it was to be, and
+     * could be now, so it is made anew.  From any thread; NULL op: never.
+     */
+    bool        (*again)(const beacond_conf_t *all, const json_t *conf);
+
+    /*
      * On the sink's thread, once, before any batch.  Loads the checkpoint:
      * *checkpoint as it was last given to flush (NULL text: there is none).
      * After this the engine sets the sink's positions and calls recover.

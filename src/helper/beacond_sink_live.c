@@ -75,6 +75,14 @@ beacond_slive_destroy(beacond_sink_t *sink)
     free(slive);
 }
 
+static bool
+beacond_slive_again(const beacond_conf_t *all, const json_t *conf)
+{
+    return beacond_live_grows(all->dir, (uint64_t)
+                              json_integer_value(json_object_get(conf,
+                                                                 "size")));
+}
+
 static void
 beacond_slive_checkpoint(const beacond_places_note_t *note,
     beacond_checkpoint_t *checkpoint)
@@ -513,6 +521,7 @@ const beacond_sink_ops_t  beacond_sink_live = {
     .resumes = true,
     .create = beacond_slive_create,
     .destroy = beacond_slive_destroy,
+    .again = beacond_slive_again,
     .load = beacond_slive_load,
     .batch = beacond_slive_batch,
     .missed = beacond_slive_missed,
