@@ -122,7 +122,7 @@ $(B)/ngx_http_beacon_module.so: config ngx_http_beacon_module.c \
         $(wildcard src/nginx/*.[ch] src/core/*.[ch] src/dashboard/*) $(SERVER) \
         $(B)/nginx.stamp
 	t/lib/nginx_build modules $(NGINX_SRC) $(B)/nginx \
-	    "-Wall -Wextra -Werror -Wno-unused-parameter -g -O2 $(HARDEN) \
+	    "-Wall -Wextra -Werror -Wno-unused-parameter $(CFLAGS) $(HARDEN) \
 	    $(SANFLAGS) -D_GNU_SOURCE" "$(LDFLAGS)" $(if $(SERVER),$(NGINX_FLAGS))
 	@cp $(B)/nginx/objs/ngx_http_beacon_module.so $@.new
 	@mv $@.new $@
