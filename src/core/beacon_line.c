@@ -51,18 +51,23 @@ beacon_line_view(const beacon_line_parts_t *parts, beacon_line_view_t *view)
     beacon_line_view_any(parts, view);
 }
 
+beacon_line_shown_f
+beacon_line_shown_fastest(void)
+{
+#if defined(beacon_line_has_avx2)
+    if (beacon_line_has_avx2()) {
+        return beacon_line_shown_avx2;
+    }
+#endif
+
+    return beacon_line_shown_any;
+}
+
 void
 beacon_line_shown(const uint8_t *line, const beacon_line_t *known,
     beacon_line_shown_t *shown)
 {
-#if defined(beacon_line_has_avx2)
-    if (beacon_line_has_avx2()) {
-        beacon_line_shown_avx2(line, known, shown);
-        return;
-    }
-#endif
-
-    beacon_line_shown_any(line, known, shown);
+    beacon_line_shown_fastest()(line, known, shown);
 }
 
 static inline beacon_line_text_t

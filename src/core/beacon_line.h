@@ -100,6 +100,12 @@ void beacon_line_shown(const uint8_t *line, const beacon_line_t *known,
 void beacon_line_shown_of(const uint8_t *line,
     const beacon_line_parts_t *parts, beacon_line_shown_t *shown);
 
+/* The variant that beacon_line_shown() takes, for who has many. */
+typedef void (*beacon_line_shown_f)(const uint8_t *line,
+    const beacon_line_t *known, beacon_line_shown_t *shown);
+
+beacon_line_shown_f beacon_line_shown_fastest(void);
+
 /* How many bytes of such a text to keep where at most "max" fit: neither an
    escape nor a character is split. */
 size_t beacon_line_cut(beacon_str_t text, size_t max);

@@ -214,16 +214,12 @@ beacon_line_stops(const uint8_t *p)
     return bits;
 }
 
-/* Of a text that is not cut in its first bytes. */
+/* Of a text of so many bytes or more that is not cut in its first ones. */
 static inline BEACON_TARGET BEACON_LINE_HOT const uint8_t *
 beacon_line_cut_behind(beacon_str_t text)
 {
     uint32_t        cuts;
     const uint8_t  *last;
-
-    if (text.len <= BEACON_LINE_BITS) {
-        return text.data + text.len;
-    }
 
     if (__builtin_expect(text.len > 2 * BEACON_LINE_BITS, 0)) {
         return beacon_line_cut_any(text);
@@ -253,11 +249,18 @@ beacon_line_place(const uint8_t *line, beacon_str_t own, beacon_str_t text,
         return beacon_line_place_any(line, own, text);
     }
 
-    less = (text.len < BEACON_LINE_BITS) ? BEACON_LINE_BITS - text.len : 0;
-    cuts = beacon_line_cuts(p - less);
-    stops = (cuts | beacon_line_stops(p - less)) >> less >> from;
-    cuts >>= less;
-    *cut = cuts ? p + __builtin_ctz(cuts) : beacon_line_cut_behind(text);
+    if (text.len >= BEACON_LINE_BITS) {
+        cuts = beacon_line_cuts(p);
+        stops = (cuts | beacon_line_stops(p)) >> from;
+        *cut = cuts ? p + __builtin_ctz(cuts) : beacon_line_cut_behind(text);
+
+    } else {
+        less = BEACON_LINE_BITS - text.len;
+        cuts = beacon_line_cuts(p - less);
+        stops = (cuts | beacon_line_stops(p - less)) >> less >> from;
+        cuts >>= less;
+        *cut = p + (cuts ? (size_t) __builtin_ctz(cuts) : text.len);
+    }
 
     /* a host that ends there, and no name before it */
 

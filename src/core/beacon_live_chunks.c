@@ -204,35 +204,49 @@ beacon_live_jump(uint64_t index)
     return index - tree;
 }
 
+/* The chunk to which this one jumps, if it is still there; or 0. */
+static uint32_t
+beacon_live_jumped(const beacon_live_writer_t *w,
+    const beacon_live_own_chunk_t *own)
+{
+    const beacon_live_own_chunk_t  *to;
+
+    to = &w->chunk[own->jump];
+
+    return to->site == own->site && to->index == own->jump_index ? own->jump
+                                                                 : 0;
+}
+
 /*
- * It is the one before, or where that one's jump's jump leads.  What is gone
- * stays gone: the chain loses its old end only.
+ * It is the one before, or where that one's jump's jump leads, where both went
+ * over trees of one size.  What is gone stays gone: the chain loses its old end
+ * only.
  */
 void
 beacon_live_chunk_jump(beacon_live_writer_t *w, uint32_t chunk)
 {
-    uint32_t                  to, steps;
-    beacon_live_own_chunk_t  *own;
+    uint32_t                        to;
+    beacon_live_own_chunk_t        *own;
+    const beacon_live_own_chunk_t  *before, *over;
 
     own = &w->chunk[chunk];
-    own->jump_index = beacon_live_jump(own->index);
+    before = &w->chunk[own->previous];
+    to = before->index + 1 == own->index ? beacon_live_jumped(w, before) : 0;
+    over = &w->chunk[to];
 
-    to = own->previous;
+    if (to == 0) {
+        own->jump_index = beacon_live_jump(own->index);
 
-    for (steps = 0; to && steps < 2 && w->chunk[to].index > own->jump_index;
-         steps++)
-    {
-        if (w->chunk[w->chunk[to].jump].site != own->site
-            || w->chunk[w->chunk[to].jump].index != w->chunk[to].jump_index)
-        {
-            to = 0;
-            break;
-        }
+    } else if (before->index - over->index == over->index - over->jump_index) {
+        own->jump_index = over->jump_index;
+        own->jump = beacon_live_jumped(w, over);
+        return;
 
-        to = w->chunk[to].jump;
+    } else {
+        own->jump_index = before->index;
     }
 
-    own->jump = to && w->chunk[to].index == own->jump_index ? to : 0;
+    own->jump = before->index == own->jump_index ? own->previous : 0;
 }
 
 static void

@@ -16,8 +16,8 @@ uint32_t beacon_live_visitor_add(beacon_live_writer_t *w,
     const beacon_live_count_t *count, uint64_t hash, uint32_t step);
 
 /* Is counted in another step than before. */
-void beacon_live_visitor_step(beacon_live_writer_t *w, uint32_t site,
-    uint32_t index, uint32_t step);
+void beacon_live_visitor_step(beacon_live_writer_t *w,
+    const beacon_live_own_site_t *site, uint32_t index, uint32_t step);
 
 
 /* ---- beacon_live_count_key.c */
@@ -65,15 +65,15 @@ beacon_live_visitors_first(beacon_live_counts_t *counts,
 /* 1: but for his page, nothing is to be said of him that was not. */
 static inline int
 beacon_live_visitor_same(const beacon_live_visitor_t *slot, uint32_t page,
-    const beacon_live_count_t *count)
+    const beacon_live_put_t *put)
 {
     beacon_str_t     country, flags;
     const uint8_t   *end;
     const uint16_t  *lens;
 
     lens = slot->lens;
-    flags = beacon_live_shown(count->put, BEACON_SHORT_FLAGS);
-    country = beacon_live_shown(count->put, BEACON_SHORT_COUNTRY);
+    flags = beacon_live_shown(put, BEACON_SHORT_FLAGS);
+    country = beacon_live_shown(put, BEACON_SHORT_COUNTRY);
     end = slot->text + page;
 
     if (flags.len != lens[BEACON_LIVE_PERSON_FLAGS]
@@ -86,7 +86,7 @@ beacon_live_visitor_same(const beacon_live_visitor_t *slot, uint32_t page,
     end -= flags.len;
 
     return (lens[BEACON_LIVE_PERSON_ENTRY]
-            || count->put->shown->texts[BEACON_SHORT_PAGE].len == 0)
+            || put->shown->texts[BEACON_SHORT_PAGE].len == 0)
            && (country.len == 0
                || (country.len == lens[BEACON_LIVE_PERSON_COUNTRY]
                    && beacon_live_equal(end - country.len, country.data,
@@ -123,9 +123,10 @@ beacon_live_undo_add_page(uint8_t *at, const beacon_live_visitor_t *slot,
 /* All that changes each time stands together, and is saved. */
 static inline void
 beacon_live_visitor_now(beacon_live_visitor_t *slot,
-    const beacon_live_count_t *count, uint32_t step)
+    const beacon_live_count_t *count, const beacon_live_put_t *put,
+    uint32_t step)
 {
-    BEACON_LIVE_SET(slot->last_ms, count->put->time_ms);
+    BEACON_LIVE_SET(slot->last_ms, put->time_ms);
     BEACON_LIVE_SET(slot->seq, count->seq);
     BEACON_LIVE_SET(slot->chunk, count->chunk);
     BEACON_LIVE_SET(slot->offset, count->offset);
@@ -135,31 +136,35 @@ beacon_live_visitor_now(beacon_live_visitor_t *slot,
 
 static inline void
 beacon_live_visitor_again(beacon_live_writer_t *w, beacon_live_own_t *own,
-    beacon_live_visitor_t *slot, beacon_live_count_t *count, uint32_t step)
+    beacon_live_visitor_t *slot, const beacon_live_count_t *count,
+    const beacon_live_put_t *put, uint32_t step)
 {
-    uint8_t       *at, *text;
-    beacon_str_t   page;
+    uint8_t            *at, *text;
+    uint64_t            odd;
+    beacon_str_t        page;
+    beacon_live_hit_t  *head;
 
-    count->before_chunk = slot->chunk;
-    count->before_offset = slot->offset;
-    count->before_seq = slot->seq;
+    head = count->head;
+    BEACON_LIVE_SET(head->before_chunk, slot->chunk);
+    BEACON_LIVE_SET(head->before_offset, slot->offset);
+    BEACON_LIVE_SET(head->before_seq, slot->seq);
 
     at = beacon_live_undo_add(w->saved, &slot->last_ms,
                               offsetof(beacon_live_visitor_t, text)
                               - offsetof(beacon_live_visitor_t, last_ms));
 
-    if (__builtin_expect(!beacon_live_visitor_same(slot, own->page, count), 0))
+    if (__builtin_expect(!beacon_live_visitor_same(slot, own->page, put), 0))
     {
         beacon_live_undo_saved(w, at);
         beacon_live_begin(&slot->serial);
-        beacon_live_visitor_now(slot, count, step);
+        beacon_live_visitor_now(slot, count, put, step);
         own->page = beacon_live_person_change(w, slot, count);
         beacon_live_end(&slot->serial);
 
         return;
     }
 
-    page = beacon_live_shown(count->put, BEACON_SHORT_PAGE);
+    page = beacon_live_shown(put, BEACON_SHORT_PAGE);
     text = slot->text + own->page;
 
     if (__builtin_expect(page.len != 0, 1)) {
@@ -167,8 +172,8 @@ beacon_live_visitor_again(beacon_live_writer_t *w, beacon_live_own_t *own,
     }
 
     beacon_live_undo_saved(w, at);
-    beacon_live_begin(&slot->serial);
-    beacon_live_visitor_now(slot, count, step);
+    odd = beacon_live_begin(&slot->serial);
+    beacon_live_visitor_now(slot, count, put, step);
 
     if (__builtin_expect(page.len != 0, 1)) {
         beacon_live_copy_text(text, page.data, page.len);
@@ -176,13 +181,13 @@ beacon_live_visitor_again(beacon_live_writer_t *w, beacon_live_own_t *own,
                         (uint16_t) page.len);
     }
 
-    beacon_live_end(&slot->serial);
+    beacon_live_end_of(&slot->serial, odd);
 }
 
 static inline void
-beacon_live_count_visitor(beacon_live_writer_t *w, beacon_live_count_t *count,
-    const beacon_live_own_site_t *site, const beacon_live_put_t *put,
-    beacon_live_run_t *run)
+beacon_live_count_visitor(beacon_live_writer_t *w,
+    const beacon_live_count_t *count, const beacon_live_own_site_t *site,
+    const beacon_live_put_t *put, beacon_live_run_t *run)
 {
     uint32_t                   index, step;
     uint64_t                   hash;
@@ -193,27 +198,27 @@ beacon_live_count_visitor(beacon_live_writer_t *w, beacon_live_count_t *count,
     counts = w->counts;
     list = site->counts;
     step = list->step;
-    count->id = beacon_live_id(w->live.is.seed, put->visitor,
-                               counts->id);
     hash = beacon_live_hash_on(list->visitor_salt, w->live.is.seed[1],
-                               count->id);
-    index = beacon_live_pool_find(&counts->visitors, &w->visitors, hash);
+                               beacon_live_id(w->live.is.seed, put->visitor,
+                                              counts->id));
+    own = beacon_live_pool_find(&counts->visitors, &w->visitors, hash, &index);
 
-    if (index == 0) {
-        count->visitor = beacon_live_visitor_add(w, count, hash, step);
-        count->before_chunk = 0;
-        count->before_offset = 0;
-        count->before_seq = 0;
+    if (own == NULL) {
+        index = beacon_live_visitor_add(w, count, hash, step);
+        BEACON_LIVE_SET(count->head->visitor, index);
+        BEACON_LIVE_SET(count->head->before_chunk, 0);
+        BEACON_LIVE_SET(count->head->before_offset, 0);
+        BEACON_LIVE_SET(count->head->before_seq, 0);
         run->visitors++;
         return;
     }
 
-    count->visitor = index;
-    own = &counts->visitors.own[index];
-    beacon_live_visitor_again(w, own, &counts->visitor[index], count, step);
+    BEACON_LIVE_SET(count->head->visitor, index);
+    beacon_live_visitor_again(w, own, &counts->visitor[index], count, put,
+                              step);
 
     if (own->step != step) {
-        beacon_live_visitor_step(w, count->site, index, step);
+        beacon_live_visitor_step(w, site, index, step);
         run->visitors++;
     }
 
@@ -228,8 +233,8 @@ beacon_live_count_visitor(beacon_live_writer_t *w, beacon_live_count_t *count,
 #define BEACON_LIVE_KEY_ASKED    32     /* the list is looked at again */
 
 static inline void beacon_live_count_key(beacon_live_writer_t *w,
-    beacon_live_own_counts_t *list, uint32_t site, unsigned kind,
-    beacon_str_t text) __attribute__((always_inline));
+    const beacon_live_own_site_t *site, unsigned kind, beacon_str_t text)
+    __attribute__((always_inline));
 
 /* A key that its list does not have has come so often in this step. */
 static inline uint32_t
@@ -239,59 +244,65 @@ beacon_live_key_noted(beacon_live_counts_t *counts,
     uint64_t              when;
     beacon_live_noted_t  *noted;
 
-    when = list->step | (uint64_t) list->life << 32;
+    memcpy(&when, &list->step, sizeof(when));
     noted = &counts->noted[hash >> 32 & (BEACON_LIVE_NOTED - 1)];
 
-    if (noted->hash != hash || noted->when != when) {
-        noted->hash = hash;
-        noted->when = when;
-        noted->hits = 0;
+    if (__builtin_expect(noted->hash == hash && noted->when == when, 0)) {
+        return (uint32_t) ++noted->hits;
     }
 
-    return (uint32_t) ++noted->hits;
+    noted->hash = hash;
+    noted->when = when;
+    noted->hits = 1;
+
+    return 1;
 }
 
-/* 1: it waits until it has come more often, or others have. */
+static_assert(offsetof(beacon_live_own_counts_t, life)
+              == offsetof(beacon_live_own_counts_t, step) + sizeof(uint32_t),
+              "when");
+
+/* 1: it waits until it has come more often than who was looked at last, or
+   others have come. */
 static inline int
 beacon_live_key_waits(beacon_live_own_counts_t *list, unsigned kind,
     uint32_t hits)
 {
-    return list->busy[kind] == list->step
-           && ++list->asked[kind] % BEACON_LIVE_KEY_ASKED != 0
-           && (hits == 1 || (hits & (hits - 1)) != 0);
+    return list->busy[kind] == list->step && hits <= list->most[kind]
+           && ++list->asked[kind] % BEACON_LIVE_KEY_ASKED != 0;
 }
 
 static inline void
-beacon_live_count_key(beacon_live_writer_t *w, beacon_live_own_counts_t *list,
-    uint32_t site, unsigned kind, beacon_str_t text)
+beacon_live_count_key(beacon_live_writer_t *w,
+    const beacon_live_own_site_t *site, unsigned kind, beacon_str_t text)
 {
-    uint32_t                index, step, hits;
-    uint64_t                hash;
-    beacon_live_own_t      *own;
-    beacon_live_counts_t   *counts;
-    beacon_live_running_t   more, *running;
+    uint32_t                   index, step, hits;
+    uint64_t                   hash;
+    beacon_live_own_t         *own;
+    beacon_live_counts_t      *counts;
+    beacon_live_running_t      more, *running;
+    beacon_live_own_counts_t  *list;
 
     if (__builtin_expect(text.len > BEACON_LIVE_KEY_TEXT, 0)) {
         text.len = beacon_line_cut(text, BEACON_LIVE_KEY_TEXT);
     }
 
     counts = w->counts;
+    list = site->counts;
     step = list->step;
     hash = beacon_live_hash_on(list->key_salts[kind], w->live.is.seed[1],
                                text);
-    index = beacon_live_pool_find(&counts->keys, &w->keys, hash);
+    own = beacon_live_pool_find(&counts->keys, &w->keys, hash, &index);
 
-    if (index == 0) {
+    if (own == NULL) {
         hits = beacon_live_key_noted(counts, list, hash);
 
         if (!beacon_live_key_waits(list, kind, hits)) {
-            beacon_live_key_new(w, site, kind, hash, text, hits);
+            beacon_live_key_new(w, site->slot, kind, hash, text, hits);
         }
 
         return;
     }
-
-    own = &counts->keys.own[index];
 
     if (own->step != step) {
         beacon_live_key_step(w, index, step);
@@ -322,13 +333,13 @@ beacon_live_own_referrer(const beacon_live_put_t *put, const uint8_t *referrer)
 }
 
 static inline void
-beacon_live_count_keys(beacon_live_writer_t *w, beacon_live_own_counts_t *list,
-    uint32_t site, const beacon_live_put_t *put)
+beacon_live_count_keys(beacon_live_writer_t *w,
+    const beacon_live_own_site_t *site, const beacon_live_put_t *put)
 {
     beacon_str_t  text;
 
 #define beacon_live_count_text(kind, text)                                    \
-    beacon_live_count_key(w, list, site, kind, text)
+    beacon_live_count_key(w, site, kind, text)
 
     text = beacon_live_shown(put, BEACON_SHORT_PAGE);
 

@@ -242,10 +242,9 @@ void
 beacon_live_key_new(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     uint64_t hash, beacon_str_t text, uint32_t hits)
 {
-    uint32_t                   index;
+    uint32_t                   index, most;
     beacon_live_counts_t      *counts;
     beacon_live_own_counts_t  *list;
-    const beacon_live_key_t   *slot;
 
     counts = w->counts;
     list = &counts->sites[site];
@@ -256,15 +255,15 @@ beacon_live_key_new(beacon_live_writer_t *w, uint32_t site, unsigned kind,
     }
 
     index = beacon_live_key_least(counts, list, kind, list->step);
-    slot = &counts->key[index];
+    most = counts->keys.own[index].step == list->step
+           ? BEACON_LIVE_GET(counts->key[index].running.hits.step) : 0;
 
-    if (counts->keys.own[index].step != list->step
-        || hits > BEACON_LIVE_GET(slot->running.hits.step))
-    {
+    if (hits > most) {
         beacon_live_key_add(w, site, kind, hash, text, index, hits);
 
     } else {
         list->busy[kind] = list->step;
+        list->most[kind] = most;
     }
 }
 

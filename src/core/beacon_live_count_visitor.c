@@ -71,7 +71,7 @@ beacon_live_visitor_add(beacon_live_writer_t *w,
 
     beacon_live_begin(&slot->serial);
     BEACON_LIVE_SET(slot->hash, hash);
-    BEACON_LIVE_SET(slot->site, count->site);
+    BEACON_LIVE_SET(slot->site, count->own->slot);
     BEACON_LIVE_SET(slot->first_ms, count->put->time_ms);
     BEACON_LIVE_SET(slot->last_ms, count->put->time_ms);
     BEACON_LIVE_SET(slot->seq, count->seq);
@@ -79,15 +79,16 @@ beacon_live_visitor_add(beacon_live_writer_t *w,
     BEACON_LIVE_SET(slot->offset, count->offset);
     BEACON_LIVE_SET(slot->hits, 1);
     BEACON_LIVE_SET(slot->step, step);
-    own->page = beacon_live_person_new(slot, count);
+    own->page = beacon_live_person_new(w, slot, count);
     beacon_live_end(&slot->serial);
 
     own->hash = hash;
-    own->site = count->site;
+    own->site = count->own->slot;
     own->step = step;
 
     beacon_live_list_push(&counts->visitors,
-                          beacon_live_visitors_front(w, count->site), index);
+                          beacon_live_visitors_front(w, count->own->slot),
+                          index);
     beacon_live_lru_push(counts->visitors.links, index);
     beacon_live_table_add(&w->visitors, (uint32_t) hash, index);
 
@@ -98,20 +99,18 @@ beacon_live_visitor_add(beacon_live_writer_t *w,
 /* ---- counting */
 
 void
-beacon_live_visitor_step(beacon_live_writer_t *w, uint32_t site,
-    uint32_t index, uint32_t step)
+beacon_live_visitor_step(beacon_live_writer_t *w,
+    const beacon_live_own_site_t *site, uint32_t index, uint32_t step)
 {
     beacon_live_own_t   *own;
     beacon_live_pool_t  *pool;
-    beacon_live_left_t  *left;
 
     pool = &((beacon_live_counts_t *) w->counts)->visitors;
     own = &pool->own[index];
 
     if (step - own->step < BEACON_LIVE_STEPS) {
-        left = &w->left[w->lefts++];
-        left->site = site;
-        left->step = own->step % BEACON_LIVE_STEPS;
+        w->left[w->lefts++] =
+            &site->seen->steps[own->step % BEACON_LIVE_STEPS];
     }
 
     own->step = step;

@@ -65,6 +65,7 @@ struct beacon_live_own_counts_s {
     uint64_t  visitor_salt;             /* for hashes: beacon_live_salted() */
     uint64_t  key_salts[BEACON_LIVE_KINDS];
     uint32_t  step;
+    uint32_t  life;                     /* of the site in this slot */
     uint32_t  running;                  /* its place in steps[] */
     uint32_t  base;
     uint32_t  visitors;                 /* newest */
@@ -73,9 +74,9 @@ struct beacon_live_own_counts_s {
     uint32_t  hand[BEACON_LIVE_KINDS];  /* who is next to be looked at when
                                            one must go */
     uint32_t  busy[BEACON_LIVE_KINDS];  /* the step in which all who were
-                                           looked at had been hit, and */
+                                           looked at had been hit, */
+    uint32_t  most[BEACON_LIVE_KINDS];  /*   who was to go so often, and */
     uint32_t  asked[BEACON_LIVE_KINDS]; /*   new ones since */
-    uint32_t  life;                     /* of the site in this slot */
 };
 
 /* Keys that came lately and were in no list, by their hash: how often. */
@@ -83,7 +84,7 @@ struct beacon_live_own_counts_s {
 
 typedef struct {
     uint64_t  hash;
-    uint64_t  when;                     /* step, and life */
+    uint64_t  when;                     /* step, and life, as they stand */
     uint64_t  hits;
 } beacon_live_noted_t;
 
@@ -140,25 +141,32 @@ beacon_live_key_whole(const beacon_live_t *live, const beacon_live_key_t *key)
 }
 
 
-/* The slot of a hash, or 0. */
-static inline uint32_t
+/* The one of a hash, and its slot; NULL: there is none.  No free entry of a
+   table has the hash of slot 0, which has none of its. */
+#define BEACON_LIVE_NOBODY  1
+
+static inline beacon_live_own_t *
 beacon_live_pool_find(const beacon_live_pool_t *pool,
-    const beacon_live_table_t *table, uint64_t hash)
+    const beacon_live_table_t *table, uint64_t hash, uint32_t *index)
 {
     uint32_t                    at;
+    beacon_live_own_t          *own;
     const beacon_live_entry_t  *entry;
 
     for (at = (uint32_t) hash; /* void */; at++) {
         entry = &table->entries[at & table->mask];
 
-        if (entry->hash == (uint32_t) hash
-            && pool->own[entry->index].hash == hash)
-        {
-            return entry->index;
+        if (entry->hash == (uint32_t) hash) {
+            own = &pool->own[entry->index];
+
+            if (own->hash == hash) {
+                *index = entry->index;
+                return own;
+            }
         }
 
         if (entry->index == 0) {
-            return 0;
+            return NULL;
         }
     }
 }
@@ -194,13 +202,13 @@ void beacon_live_count_step(beacon_live_writer_t *w, uint32_t site);
 
 /* The site has its first hit in the run; there is one from here on. */
 beacon_live_run_t *beacon_live_run_join(beacon_live_writer_t *w,
-    uint32_t site);
+    beacon_live_own_site_t *site);
 
 static inline beacon_live_run_t *
-beacon_live_run_of(beacon_live_writer_t *w, const beacon_live_own_site_t *site)
+beacon_live_run_of(beacon_live_writer_t *w, beacon_live_own_site_t *site)
 {
     return __builtin_expect(site->run != NULL, 1)
-           ? site->run : beacon_live_run_join(w, site->slot);
+           ? site->run : beacon_live_run_join(w, site);
 }
 
 
@@ -246,8 +254,8 @@ void beacon_live_visitors_forget(beacon_live_writer_t *w, uint32_t site);
 
 /* Fills in the text of a new visitor; of one who hits again, what is other
    than it was: saved for undoing.  Return where in it his page is. */
-uint16_t beacon_live_person_new(beacon_live_visitor_t *slot,
-    const beacon_live_count_t *count);
+uint16_t beacon_live_person_new(beacon_live_writer_t *w,
+    beacon_live_visitor_t *slot, const beacon_live_count_t *count);
 uint16_t beacon_live_person_change(beacon_live_writer_t *w,
     beacon_live_visitor_t *slot, const beacon_live_count_t *count);
 

@@ -26,15 +26,15 @@
  *
  * Hits.  A site's hits are a chain of chunks, each of them written from front
  * to end once: header, then fragments, 8-aligned.  A hit is one fragment, or
- * several in successive chunks when it is larger than what is left of one.  A
- * fragment counts once it lies before the chunk's "committed", which is
- * release-stored when the fragment is whole (pairs with the reader's acquire):
- * a half-written one never existed.  Fragments carry the site's index and a
- * sum that begins with the chunk's serial, so that a reader who was led astray
- * by a flipped bit or by a chunk that has gone to another site sees it, and
- * what stands in a chunk from its life before is never taken for a hit.  A
- * first fragment begins a hit anew: what came before it without an end was
- * written by somebody who was killed.
+ * several in successive chunks when it is larger than what is left of one; less
+ * than 512 bytes are left empty.  A fragment counts once it lies before the
+ * chunk's "committed", which is release-stored when the fragment is whole
+ * (pairs with the reader's acquire): a half-written one never existed.
+ * Fragments carry the site's index and a sum that begins with the chunk's
+ * serial, so that a reader who was led astray by a flipped bit or by a chunk
+ * that has gone to another site sees it, and what stands in a chunk from its
+ * life before is never taken for a hit.  A first fragment begins a hit anew:
+ * what came before it without an end was written by somebody who was killed.
  *
  * Sequences.  A hit's sequence is its site's last one plus one, plus the hits
  * that are known to be missing before it: so what a reader missed is a

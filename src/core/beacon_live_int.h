@@ -244,13 +244,18 @@ typedef struct {
     uint32_t  previous;
     uint32_t  jump;
     uint32_t  committed;                /* CHUNK: no more goes into it */
+    beacon_live_chunk_t  *seen;         /* in the file */
 } beacon_live_own_chunk_t;
+
+static_assert(sizeof(beacon_live_own_chunk_t) == 64, "found with a shift");
+
+typedef struct beacon_live_own_site_s  beacon_live_own_site_t;
 
 /* A site with hits in the run that is not committed; at its commit, where in
    the file that is. */
 typedef struct {
     uint64_t  last_ms;                  /* time of the newest */
-    uint32_t  site;
+    beacon_live_own_site_t  *own;
     uint32_t  hits;
     uint32_t  visitors;                 /* new ones in its running step, */
     uint32_t  step;                     /*   whose place in steps[] is this */
@@ -260,7 +265,7 @@ typedef struct {
 /* What it counts. */
 typedef struct beacon_live_own_counts_s  beacon_live_own_counts_t;
 
-typedef struct {
+struct beacon_live_own_site_s {
     uint64_t  start;
     uint64_t  last;
     uint64_t  hit_at;                   /* writer's clock, ms */
@@ -281,13 +286,22 @@ typedef struct {
     beacon_live_run_t         *run;     /* NULL: has no hit in it */
     beacon_live_own_counts_t  *counts;
     beacon_live_site_t        *seen;    /* in the file */
-} beacon_live_own_site_t;
+};
 
-/* Who is counted in another step than before is counted less there. */
+/* A hit that is being counted. */
 typedef struct {
-    uint32_t  site;
-    uint32_t  step;                     /* its place in steps[] */
-} beacon_live_left_t;
+    const beacon_live_own_site_t  *own;
+    const beacon_live_put_t       *put;
+    uint64_t                       seq;
+    uint32_t                       chunk;       /* where it will stand, */
+    beacon_live_own_chunk_t       *in;
+    uint32_t                       offset;      /*   its first fragment, */
+    beacon_live_hit_t             *head;        /*   with this: what it says of
+                                                   his visitor is filled in */
+    size_t                         more;        /* behind the line: the visitor,
+                                                   if he is shown by another
+                                                   name */
+} beacon_live_count_t;
 
 #define BEACON_LIVE_NEAR  64
 
@@ -300,12 +314,16 @@ struct beacon_live_writer_s {
     beacon_live_sum_f         sum;
 
     beacon_live_run_t         run[BEACON_LIVE_RUN];
-    beacon_live_left_t        left[BEACON_LIVE_RUN];
+    beacon_live_step_t       *left[BEACON_LIVE_RUN];    /* in the file: who is
+                                           counted in another step than before
+                                           is counted less there */
     uint32_t                  runs;     /* sites in run[] */
     uint32_t                  lefts;
     uint64_t                  hits;     /* of the run */
     uint64_t                  missing;  /* before them */
     uint64_t                  mark;     /* of the last that has one */
+    beacon_live_count_t       count;    /* the hit that is being put, and */
+    beacon_live_sum_t         begin;    /*   with what its sum begins */
 
     beacon_live_table_t       sites;
     beacon_live_table_t       visitors;
@@ -350,13 +368,22 @@ beacon_live_was_going(const beacon_live_writer_t *w, uint32_t site)
 
 #define BEACON_LIVE_OVERFLOW  1         /* its slot */
 
-/* With what the sum of a fragment begins. */
+/* With what the sum of a fragment begins: words of its header, of which this is
+   the first, and its chunk's serial. */
+static inline uint64_t
+beacon_live_sum_word(uint32_t site, size_t bytes, unsigned first,
+    unsigned last)
+{
+    return site | (uint64_t) bytes << 32 | (uint64_t) first << 48
+           | (uint64_t) last << 56;
+}
+
 static inline beacon_live_sum_t
 beacon_live_sum(const beacon_live_fragment_t *fragment, uint64_t serial)
 {
     return (beacon_live_sum_t) { {
-        fragment->site | (uint64_t) fragment->bytes << 32
-        | (uint64_t) fragment->first << 48 | (uint64_t) fragment->last << 56,
+        beacon_live_sum_word(fragment->site, fragment->bytes, fragment->first,
+                             fragment->last),
         fragment->seq, serial, 0
     } };
 }
@@ -366,9 +393,9 @@ beacon_live_sum(const beacon_live_fragment_t *fragment, uint64_t serial)
 int beacon_live_hit_texts(const beacon_live_hit_t *hit, const uint8_t *text,
     beacon_str_t texts[BEACON_SHORT_TEXTS]);
 
-/* Less than this at a chunk's end is left: a hit's head is in one piece. */
-#define BEACON_LIVE_LEAST                                                     \
-    (sizeof(beacon_live_fragment_t) + sizeof(beacon_live_hit_t) + 8)
+/* Less than this at a chunk's end is left: a hit's head is in one piece, and
+   parts cost. */
+#define BEACON_LIVE_LEAST  512
 
 /*
  * One more chunk for a site, in its chain behind its newest.  first: the least
@@ -499,23 +526,6 @@ int beacon_live_has_slot(const beacon_live_t *live,
 
 
 /* ---- aggregates: beacon_live_count.c and others, called from here */
-
-typedef struct {
-    uint32_t                   site;    /* index */
-    uint32_t                   chunk;   /* where it will stand, */
-    uint32_t                   offset;  /*   its first fragment */
-    uint64_t                   seq;
-    size_t                     more;    /* behind the line: the visitor, if he
-                                           is shown by another name */
-    const beacon_live_put_t   *put;
-    beacon_str_t               id;      /* the visitor's, as slots have it */
-
-    /* returned: what the hit's header says of its visitor; all 0: none */
-    uint32_t                   visitor;
-    uint32_t                   before_chunk;
-    uint32_t                   before_offset;
-    uint64_t                   before_seq;
-} beacon_live_count_t;
 
 /* A text of the hit's short form; where there is none, len is 0. */
 static inline beacon_str_t

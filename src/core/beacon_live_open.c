@@ -43,6 +43,12 @@ beacon_live_memory(beacon_live_writer_t *w)
         return BEACON_SYS;
     }
 
+    w->chunk[0].committed = BEACON_LIVE_CHUNK;  /* of who has none */
+
+    for (i = 0; i < is->chunks; i++) {
+        w->chunk[i].seen = beacon_live_chunk_at(&w->live, i);
+    }
+
     for (i = 0; i < is->sites_max; i++) {
         w->site[i].slot = i;
         w->site[i].seen = &w->seen[i];

@@ -64,6 +64,15 @@ beacon_live_person_flags(beacon_str_t flags, uint8_t *buf)
     return (beacon_str_t) { n + 1, buf };
 }
 
+/* Most need not be cut. */
+static inline void
+beacon_live_person_cut(beacon_str_t *part, size_t max)
+{
+    if (__builtin_expect(part->len > max, 0)) {
+        part->len = beacon_line_cut(*part, max);
+    }
+}
+
 /* parts[]: in their order.  Returns where the page is, which is the last. */
 static uint16_t
 beacon_live_person_set(beacon_live_visitor_t *slot, beacon_str_t *parts)
@@ -74,9 +83,8 @@ beacon_live_person_set(beacon_live_visitor_t *slot, beacon_str_t *parts)
     beacon_str_t  *part;
 
     part = parts;
-    part[BEACON_LIVE_PERSON_COUNTRY].len =
-                  beacon_line_cut(part[BEACON_LIVE_PERSON_COUNTRY],
-                                  BEACON_LIVE_PERSON_COUNTRY_MAX);
+    beacon_live_person_cut(&part[BEACON_LIVE_PERSON_COUNTRY],
+                           BEACON_LIVE_PERSON_COUNTRY_MAX);
     part[BEACON_LIVE_PERSON_FLAGS] =
                   beacon_live_person_flags(part[BEACON_LIVE_PERSON_FLAGS],
                                            flags);
@@ -87,15 +95,11 @@ beacon_live_person_set(beacon_live_visitor_t *slot, beacon_str_t *parts)
     room = BEACON_LIVE_VISITOR_TEXT - part[BEACON_LIVE_PERSON_ID].len
            - part[BEACON_LIVE_PERSON_COUNTRY].len
            - part[BEACON_LIVE_PERSON_FLAGS].len;
-    part[BEACON_LIVE_PERSON_REFERRER].len =
-                  beacon_line_cut(part[BEACON_LIVE_PERSON_REFERRER],
-                                  room / 4);
+    beacon_live_person_cut(&part[BEACON_LIVE_PERSON_REFERRER], room / 4);
     room -= part[BEACON_LIVE_PERSON_REFERRER].len;
-    part[BEACON_LIVE_PERSON_ENTRY].len =
-                  beacon_line_cut(part[BEACON_LIVE_PERSON_ENTRY], room / 2);
+    beacon_live_person_cut(&part[BEACON_LIVE_PERSON_ENTRY], room / 2);
     room -= part[BEACON_LIVE_PERSON_ENTRY].len;
-    part[BEACON_LIVE_PERSON_PAGE].len =
-                  beacon_line_cut(part[BEACON_LIVE_PERSON_PAGE], room);
+    beacon_live_person_cut(&part[BEACON_LIVE_PERSON_PAGE], room);
 
     for (at = 0, i = 0; i < BEACON_LIVE_PERSON_PARTS; i++) {
         if (part[i].len) {
@@ -110,12 +114,14 @@ beacon_live_person_set(beacon_live_visitor_t *slot, beacon_str_t *parts)
 }
 
 uint16_t
-beacon_live_person_new(beacon_live_visitor_t *slot,
+beacon_live_person_new(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
     const beacon_live_count_t *count)
 {
     beacon_str_t  parts[BEACON_LIVE_PERSON_PARTS];
 
-    parts[BEACON_LIVE_PERSON_ID] = count->id;
+    parts[BEACON_LIVE_PERSON_ID] =
+                    beacon_live_id(w->live.is.seed, count->put->visitor,
+                                   ((beacon_live_counts_t *) w->counts)->id);
     parts[BEACON_LIVE_PERSON_PAGE] = beacon_live_shown(count->put,
                                                        BEACON_SHORT_PAGE);
     parts[BEACON_LIVE_PERSON_ENTRY] = parts[BEACON_LIVE_PERSON_PAGE];
@@ -165,7 +171,7 @@ beacon_live_person_change(beacon_live_writer_t *w, beacon_live_visitor_t *slot,
     if (!beacon_live_person_parts(&was, parts)
         || parts[BEACON_LIVE_PERSON_ID].len > BEACON_LIVE_ID_MAX)
     {
-        return beacon_live_person_new(slot, count);
+        return beacon_live_person_new(w, slot, count);
     }
 
     page = beacon_live_shown(count->put, BEACON_SHORT_PAGE);

@@ -15,7 +15,13 @@ beacon_live_pool_create(beacon_live_pool_t *pool, uint32_t max,
     pool->slots = slots;
     pool->size = size;
 
-    return pool->own != NULL && pool->links != NULL ? BEACON_OK : BEACON_SYS;
+    if (pool->own == NULL || pool->links == NULL) {
+        return BEACON_SYS;
+    }
+
+    pool->own[0].hash = BEACON_LIVE_NOBODY;
+
+    return BEACON_OK;
 }
 
 void

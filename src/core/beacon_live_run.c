@@ -6,10 +6,13 @@
 #include "beacon_live_counts.h"
 
 /* It was hit now. */
-static void
-beacon_live_site_hit(beacon_live_writer_t *w, uint32_t site)
+static inline void
+beacon_live_site_hit(beacon_live_writer_t *w, beacon_live_own_site_t *own)
 {
-    w->site[site].hit_at = w->clock;
+    uint32_t  site;
+
+    site = own->slot;
+    own->hit_at = w->clock;
 
     if (site != BEACON_LIVE_OVERFLOW
         && site != beacon_live_lru_latest(w->listed))
@@ -20,32 +23,25 @@ beacon_live_site_hit(beacon_live_writer_t *w, uint32_t site)
 }
 
 beacon_live_run_t *
-beacon_live_run_join(beacon_live_writer_t *w, uint32_t site)
+beacon_live_run_join(beacon_live_writer_t *w, beacon_live_own_site_t *own)
 {
     beacon_live_run_t           *run;
     const beacon_live_counts_t  *counts;
 
     counts = w->counts;
 
-    if (counts->wall - counts->sites[site].base != counts->sites[site].step) {
-        beacon_live_count_step(w, site);
+    if (counts->wall - own->counts->base != own->counts->step) {
+        beacon_live_count_step(w, own->slot);
     }
 
     run = &w->run[w->runs++];
-    run->site = site;
+    run->own = own;
     run->hits = 0;
     run->visitors = 0;
-    w->site[site].run = run;
-    beacon_live_site_hit(w, site);
+    own->run = run;
+    beacon_live_site_hit(w, own);
 
     return run;
-}
-
-static inline beacon_live_step_t *
-beacon_live_left_step(const beacon_live_writer_t *w,
-    const beacon_live_left_t *left)
-{
-    return &w->seen[left->site].steps[left->step];
 }
 
 /* Visitors are counted less where they were. */
@@ -57,14 +53,13 @@ beacon_live_run_left(beacon_live_writer_t *w)
     beacon_live_step_t  *step;
 
     for (at = w->saved, i = 0; i < w->lefts; i++) {
-        at = beacon_live_undo_add(at, beacon_live_left_step(w, &w->left[i]),
-                                  sizeof(beacon_live_step_t));
+        at = beacon_live_undo_add(at, w->left[i], sizeof(*step));
     }
 
     beacon_live_undo_saved(w, at);
 
     for (i = 0; i < w->lefts; i++) {
-        step = beacon_live_left_step(w, &w->left[i]);
+        step = w->left[i];
         BEACON_LIVE_SET(step->visitors, step->visitors
                                         - (step->visitors != 0));
     }
@@ -75,7 +70,7 @@ beacon_live_run_left(beacon_live_writer_t *w)
 /* What a site is to be, with its hits and the visitors that they count in its
    running step. */
 static inline void
-beacon_live_run_outcome(beacon_live_writer_t *w, beacon_live_run_t *run,
+beacon_live_run_outcome(const beacon_live_writer_t *w, beacon_live_run_t *run,
     beacon_live_outcome_t *outcome)
 {
     const beacon_live_site_t        *site;
@@ -83,12 +78,12 @@ beacon_live_run_outcome(beacon_live_writer_t *w, beacon_live_run_t *run,
     beacon_live_own_site_t          *own;
     const beacon_live_own_chunk_t   *chunk;
 
-    own = &w->site[run->site];
+    own = run->own;
     own->run = NULL;
     chunk = &w->chunk[own->newest];
-    site = &w->seen[run->site];
+    site = own->seen;
     run->chunk = own->newest;
-    run->step = ((beacon_live_counts_t *) w->counts)->sites[run->site].running;
+    run->step = own->counts->running;
     now = &site->steps[run->step];
 
     outcome->last = own->last;
@@ -97,7 +92,7 @@ beacon_live_run_outcome(beacon_live_writer_t *w, beacon_live_run_t *run,
     outcome->serial = chunk->serial;
     outcome->chunk = run->chunk;
     outcome->committed = chunk->committed;
-    outcome->site = run->site;
+    outcome->site = own->slot;
     outcome->step = run->step;
     outcome->now.hits = now->hits + run->hits;
     outcome->now.visitors = now->visitors + run->visitors;
@@ -120,7 +115,7 @@ beacon_live_put_end(beacon_live_writer_t *w)
 
     for (i = 0; i < sites; i++) {
         beacon_live_run_outcome(w, &w->run[i], &w->undo->outcomes[i]);
-        beacon_live_begin(&w->seen[w->run[i].site].serial);
+        beacon_live_begin(&w->run[i].own->seen->serial);
     }
 
     if (w->lefts) {

@@ -15,6 +15,9 @@
 /* Bytes that all lanes take at once. */
 #define BEACON_LIVE_SUM_BLOCK  32
 
+/* Blocks that are taken without a loop. */
+#define BEACON_LIVE_SUM_ONCE   32
+
 /* Numbers by which words are multiplied, 16 a block: of what stands before the
    text, then of a chunk's text.  All are odd, and no two of them the same; nor
    do they rise by the same from place to place, or what changes by 1, -2, 1
@@ -151,23 +154,29 @@ beacon_live_sum_fold(__m256i sums)
     return ~(uint32_t) crc;
 }
 
-/* The block of so many bytes from here on, copied. */
+/* The block of so many bytes from here on, copied; so many blocks before here,
+   and those behind it. */
 #define beacon_live_sum_take(at)                                              \
     block = beacon_live_load(src + (at));                                     \
     beacon_live_store(dst + (at), block);                                     \
     beacon_live_sum_add(block, at)
 
-#define beacon_live_sum_four(at)                                              \
-    beacon_live_sum_take(at);                                                 \
-    beacon_live_sum_take((at) + 32);                                          \
-    beacon_live_sum_take((at) + 64);                                          \
-    beacon_live_sum_take((at) + 96)
+#define beacon_live_sum_before(n)                                             \
+    case n:                                                                   \
+        beacon_live_sum_take(-(n) * BEACON_LIVE_SUM_BLOCK);                   \
+        __attribute__((fallthrough))
+
+#define beacon_live_sum_four_before(n)                                        \
+    beacon_live_sum_before(n);                                                \
+    beacon_live_sum_before((n) - 1);                                          \
+    beacon_live_sum_before((n) - 2);                                          \
+    beacon_live_sum_before((n) - 3)
 
 static BEACON_TARGET uint32_t
 beacon_live_sum_avx2(const beacon_live_sum_t *begin, const void *head,
     uint8_t *dst, const uint8_t *src, size_t len)
 {
-    size_t          at, whole;
+    size_t          n;
     __m256i         sums, block, last;
     const uint8_t  *by;
 
@@ -191,32 +200,37 @@ beacon_live_sum_avx2(const beacon_live_sum_t *begin, const void *head,
        is loaded before they are written is the same after */
 
     last = beacon_live_load(src + len - BEACON_LIVE_SUM_BLOCK);
-    whole = len & ~(size_t) 255;
-
-    for (at = 0; at < whole; at += 256) {
-        beacon_live_sum_four(at);
-        beacon_live_sum_four(at + 128);
+    for (n = len / BEACON_LIVE_SUM_BLOCK; n > BEACON_LIVE_SUM_ONCE; n--) {
+        beacon_live_sum_take(0);
+        src += BEACON_LIVE_SUM_BLOCK;
+        dst += BEACON_LIVE_SUM_BLOCK;
+        by += BEACON_LIVE_SUM_BLOCK;
     }
 
-    if (len & 128) {
-        beacon_live_sum_four(at);
-        at += 128;
+    /* no loop for what most have: it costs a tenth of the rest */
+
+    src += n * BEACON_LIVE_SUM_BLOCK;
+    dst += n * BEACON_LIVE_SUM_BLOCK;
+    by += n * BEACON_LIVE_SUM_BLOCK;
+
+    switch (n) {
+    beacon_live_sum_four_before(32);
+    beacon_live_sum_four_before(28);
+    beacon_live_sum_four_before(24);
+    beacon_live_sum_four_before(20);
+    beacon_live_sum_four_before(16);
+    beacon_live_sum_four_before(12);
+    beacon_live_sum_four_before(8);
+    beacon_live_sum_four_before(4);
+
+    default:
+        break;
     }
 
-    if (len & 64) {
-        beacon_live_sum_take(at);
-        beacon_live_sum_take(at + 32);
-        at += 64;
-    }
-
-    if (len & 32) {
-        beacon_live_sum_take(at);
-        at += 32;
-    }
-
-    if (len & 31) {
-        beacon_live_store(dst + len - BEACON_LIVE_SUM_BLOCK, last);
-        beacon_live_sum_add(last, at);
+    if (len % BEACON_LIVE_SUM_BLOCK) {
+        beacon_live_store(dst + len % BEACON_LIVE_SUM_BLOCK
+                          - BEACON_LIVE_SUM_BLOCK, last);
+        beacon_live_sum_add(last, 0);
     }
 
     return beacon_live_sum_fold(sums);

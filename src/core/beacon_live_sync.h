@@ -46,17 +46,19 @@ beacon_live_move(void *dst, const void *src, size_t len)
 {
     size_t          i;
     uint8_t        *d = dst;
-    const uint8_t  *s = src;
+    const uint8_t  *s = src, *last;
 
     if (__builtin_constant_p(len)) {
         memcpy(d, s, len);
 
     } else if (len >= 16) {
-        for (i = 0; i < len - 16; i += 16) {
-            memcpy(d + i, s + i, 16);
+        last = s + len - 16;
+
+        for ( /* void */ ; s < last; s += 16, d += 16) {
+            memcpy(d, s, 16);
         }
 
-        memcpy(d + len - 16, s + len - 16, 16);
+        memcpy(d - (s - last), last, 16);
 
     } else if (len >= 8) {
         memcpy(d, s, 8);
@@ -79,18 +81,27 @@ beacon_live_move(void *dst, const void *src, size_t len)
 
 /* ---- seqlocks: one writer, readers who do not wait for him */
 
-/* Before the first change. */
-static inline void
+/* Before the first change.  Returns what the serial is now, which is odd. */
+static inline uint64_t
 beacon_live_begin(_Atomic uint64_t *serial)
 {
-    atomic_store_explicit(serial,
-                          atomic_load_explicit(serial, memory_order_relaxed)
-                          | 1,
-                          memory_order_relaxed);
+    uint64_t  odd;
+
+    odd = atomic_load_explicit(serial, memory_order_relaxed) | 1;
+    atomic_store_explicit(serial, odd, memory_order_relaxed);
 
     /* pairs with the acquire fence in beacon_live_same() */
 
     atomic_thread_fence(memory_order_release);
+
+    return odd;
+}
+
+/* Behind the last change since beacon_live_begin(), which returned this. */
+static inline void
+beacon_live_end_of(_Atomic uint64_t *serial, uint64_t odd)
+{
+    atomic_store_explicit(serial, odd + 1, memory_order_release);
 }
 
 /* Behind the last one.  From an even serial: the next even one all the same. */

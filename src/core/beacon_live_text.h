@@ -47,7 +47,6 @@ beacon_live_salted(const uint64_t seed[2], uint64_t salt)
 static inline uint64_t
 beacon_live_hash_on(uint64_t salted, uint64_t seed, beacon_str_t text)
 {
-    size_t          left;
     uint64_t        hash, first, last;
     const uint8_t  *p, *end;
 
@@ -56,13 +55,13 @@ beacon_live_hash_on(uint64_t salted, uint64_t seed, beacon_str_t text)
     hash = salted << (text.len & 63) | salted >> (-text.len & 63);
 
     if (text.len >= 16) {
-        for (left = text.len; left > 16; left -= 16, p += 16) {
+        for (end -= 16; p < end; p += 16) {
             hash = beacon_fold(beacon_live_word(p) ^ seed,
                                beacon_live_word(p + 8) ^ hash);
         }
 
-        first = beacon_live_word(end - 16);
-        last = beacon_live_word(end - 8);
+        first = beacon_live_word(end);
+        last = beacon_live_word(end + 8);
 
     } else if (text.len >= 8) {
         first = beacon_live_word(p);

@@ -115,7 +115,7 @@ beacon_live_undo_commit(beacon_live_writer_t *w, uint32_t sites,
     for (i = 0; i < sites; i++) {
         run = &w->run[i];
         outcome = &w->undo->outcomes[i];
-        site = &w->seen[run->site];
+        site = run->own->seen;
 
         if (run->chunk) {
             beacon_live_undo_site(site, &site->steps[run->step], outcome);

@@ -25,7 +25,7 @@ beacon_live_missed(beacon_live_writer_t *w, uint32_t site, uint64_t n,
 
     own->last += n;
 
-    w->run[0].site = site;
+    w->run[0].own = own;
     w->run[0].chunk = 0;
 
     outcome = &w->undo->outcomes[0];

@@ -21,9 +21,8 @@
 #define BEACOND_SLIVE_TICK  (1000 * BEACOND_MS)
 
 /* What is rare stays out of the way of what is not. */
-static beacon_str_t beacond_slive_nameless(const beacond_slive_t *slive,
-    const uint8_t *text, const beacon_line_t *line,
-    uint8_t hash[BEACON_VISITOR_HASH]) __attribute__((noinline));
+static beacon_str_t beacond_slive_nameless(beacond_slive_t *slive,
+    const uint8_t *text, const beacon_line_t *line) __attribute__((noinline));
 
 static beacon_rc_t
 beacond_slive_create(beacond_sink_t *sink, const json_t *conf,
@@ -53,6 +52,7 @@ beacond_slive_create(beacond_sink_t *sink, const json_t *conf,
         return BEACON_INVALID;
     }
 
+    slive->shown = beacon_line_shown_fastest();
     beacond_missed_init(&slive->missed);
     beacond_passed_open(sink->conf->dir);
     sink->data = slive;
@@ -238,28 +238,43 @@ beacond_slive_place(beacond_slive_t *slive, beacond_places_note_t *note,
     return i;
 }
 
-/* What goes with this line: the first of its site takes it. */
-static uint32_t
-beacond_slive_carried(const beacond_places_note_t *note,
-    const beacond_batch_t *batch, uint32_t line)
+/* What goes with these lines: the first of its site takes it. */
+static void
+beacond_slive_carried(beacond_places_note_t *note,
+    const beacond_batch_t *batch)
 {
-    uint32_t  i, carried;
+    uint32_t  i, line, carried;
 
-    if (note->ncarry == 0) {
-        return 0;
+    for (line = 0; line < batch->nlines; line++) {
+        carried = beacond_places_carried(note,
+                                         beacond_line_site(batch,
+                                                   &batch->lines[line]));
+
+        for (i = 0; i < line && carried > 0; i++) {
+            if (note->hits[i].carried == carried) {
+                carried = 0;
+            }
+        }
+
+        note->hits[line].carried = carried;
     }
+}
 
-    carried = beacond_places_carried(note,
-                                     beacond_line_site(batch,
-                                                       &batch->lines[line]));
+/* A span ends where its last hit does, or behind that. */
+static void
+beacond_slive_last(beacond_places_note_t *note, const beacond_batch_t *batch,
+    const beacond_span_t *span)
+{
+    uint32_t              i;
+    const beacond_hit_t  *hit;
 
-    for (i = 0; i < line && carried > 0; i++) {
-        if (note->hits[i].carried == carried) {
-            return 0;
+    if (span->hits > 0) {
+        hit = &batch->hits[span->last];
+
+        for (i = hit->lines; i < hit->lines + hit->nlines; i++) {
+            note->hits[i].to = span->to;
         }
     }
-
-    return carried;
 }
 
 /* Notes what the batch is going to do. */
@@ -270,8 +285,7 @@ beacond_slive_note(beacond_sink_t *sink, beacond_live_t *live,
     uint32_t                i, places[BEACOND_BATCH_LANES];
     beacond_slive_t        *slive = sink->data;
     const beacond_hit_t    *hit;
-    const beacond_line_t   *line;
-    const beacond_span_t   *span;
+    const beacond_line_t   *line, *end;
     beacond_place_hit_t    *entry;
     beacond_places_note_t  *note;
 
@@ -283,22 +297,23 @@ beacond_slive_note(beacond_sink_t *sink, beacond_live_t *live,
         places[i] = beacond_slive_place(slive, note, &batch->spans[i]);
     }
 
-    line = batch->lines;
     entry = note->hits;
+    end = batch->lines + batch->nlines;
 
-    for (i = 0; i < batch->nlines; i++, line++, entry++) {
+    for (line = batch->lines; line < end; line++, entry++) {
         hit = &batch->hits[line->hit];
-        span = &batch->spans[hit->span];
         entry->place = places[hit->span];
-        entry->carried = beacond_slive_carried(note, batch, i);
+        entry->carried = 0;
+        entry->to.ordinal = hit->ordinal + 1;
+        entry->to.offset = hit->offset + hit->length;
+    }
 
-        if (line->hit == span->last) {
-            entry->to = span->to;
+    for (i = 0; i < batch->nspans; i++) {
+        beacond_slive_last(note, batch, &batch->spans[i]);
+    }
 
-        } else {
-            entry->to.ordinal = hit->ordinal + 1;
-            entry->to.offset = hit->offset + hit->length;
-        }
+    if (note->ncarry > 0) {
+        beacond_slive_carried(note, batch);
     }
 
     note->nhits = batch->nlines;
@@ -310,57 +325,52 @@ beacond_slive_note(beacond_sink_t *sink, beacond_live_t *live,
 
 /* What a visitor without a name is shown by. */
 static beacon_str_t
-beacond_slive_nameless(const beacond_slive_t *slive, const uint8_t *text,
-    const beacon_line_t *line, uint8_t hash[BEACON_VISITOR_HASH])
+beacond_slive_nameless(beacond_slive_t *slive, const uint8_t *text,
+    const beacon_line_t *line)
 {
     beacon_line_parts_t  parts;
 
     beacon_line_known(text, line, &parts);
-    beacon_line_visitor(&parts, slive->key, hash);
+    beacon_line_visitor(&parts, slive->key, slive->hash);
 
-    return (beacon_str_t) { BEACON_VISITOR_HASH, hash };
+    return (beacon_str_t) { BEACON_VISITOR_HASH, slive->hash };
 }
 
-/* A line of a batch, with what is missing before it; the lock is held. */
-static void
+/* A line of a batch, with what is missing before it; the lock is held.  Its
+   shown form goes where "put" says. */
+static inline void
 beacond_slive_put(beacond_slive_t *slive, beacond_live_t *live,
     const beacond_batch_t *batch, const beacond_line_t *line,
-    uint64_t missing, uint64_t now_ms)
+    beacon_live_put_t *put, beacon_line_shown_t *shown, uint64_t now_ms)
 {
-    uint8_t                hash[BEACON_VISITOR_HASH];
-    beacon_live_put_t      put;
-    beacon_line_text_t    *visitor;
-    beacon_line_shown_t    shown;
+    beacon_line_text_t  visitor;
 
-    put.line.data = batch->arena + line->offset;
-    put.line.len = line->line.len - 1;
-    put.site.data = put.line.data + line->line.site_offset;
-    put.site.len = line->line.site_len;
-    put.time_ms = batch->hits[line->hit].time_ns / 1000000;
+    put->line.data = batch->arena + line->offset;
+    put->line.len = line->line.len - 1;
+    put->site.data = put->line.data + line->line.site_offset;
+    put->site.len = line->line.site_len;
+    put->time_ms = batch->hits[line->hit].time_ns / 1000000;
 
     /* places[] go by marks: each line has one, and the store knows it, or the
        next batch's note would be of another store's */
 
-    if (put.site.len > BEACON_SITE_MAX) {
+    if (__builtin_expect(put->site.len > BEACON_SITE_MAX, 0)) {
         slive->unknown++;
-        (void) beacond_live_gap(live, put.site, 0);
+        (void) beacond_live_gap(live, put->site, 0);
         return;
     }
 
-    put.missing = missing;
-    put.shown = &shown;
+    slive->shown(put->line.data, &line->line, shown);
+    visitor = shown->texts[BEACON_SHORT_VISITOR];
+    put->visitor.data = put->line.data + visitor.offset;
+    put->visitor.len = visitor.len;
 
-    beacon_line_shown(put.line.data, &line->line, &shown);
-    visitor = &shown.texts[BEACON_SHORT_VISITOR];
-    put.visitor.data = put.line.data + visitor->offset;
-    put.visitor.len = visitor->len;
-
-    if (put.visitor.len == 0) {
-        put.visitor = beacond_slive_nameless(slive, put.line.data,
-                                             &line->line, hash);
+    if (put->visitor.len == 0) {
+        put->visitor = beacond_slive_nameless(slive, put->line.data,
+                                              &line->line);
     }
 
-    (void) beacond_live_put_more(live, &put, now_ms);
+    (void) beacond_live_put_more(live, put, now_ms);
 }
 
 static beacon_rc_t
@@ -368,14 +378,17 @@ beacond_slive_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 {
     uint32_t                      carried;
     uint64_t                      now_ms;
+    beacon_live_put_t             put;
     beacond_live_t               *live;
     beacond_slive_t              *slive = sink->data;
     const beacond_line_t         *line, *end;
     const beacond_place_hit_t    *hit;
+    beacon_line_shown_t           shown;
     const beacond_places_note_t  *note;
 
     live = beacond_live_lock();
     beacond_slive_tell(sink, live);
+    put.shown = &shown;
     note = beacond_slive_note(sink, live, batch);
     now_ms = beacond_clock_date() / 1000000;
 
@@ -384,9 +397,8 @@ beacond_slive_batch(beacond_sink_t *sink, beacond_batch_t *batch)
 
     for (end = line + batch->nlines; line < end; line++, hit++) {
         carried = hit->carried;
-        beacond_slive_put(slive, live, batch, line,
-                          carried > 0 ? note->carry[carried - 1].n : 0,
-                          now_ms);
+        put.missing = carried > 0 ? note->carry[carried - 1].n : 0;
+        beacond_slive_put(slive, live, batch, line, &put, &shown, now_ms);
     }
 
     beacond_live_put_end(live);

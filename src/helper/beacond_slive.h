@@ -18,6 +18,9 @@ typedef struct {
     uint64_t               size;
     uint32_t               present;     /* s */
     uint8_t                key[BEACOND_VISITOR_KEY];
+    uint8_t                hash[BEACON_VISITOR_HASH];   /* shown in place of
+                                           the hit's visitor, who has no name */
+    beacon_line_shown_f    shown;
     bool                   open;        /* the store, by us */
     beacon_err_t           why;         /* it is not */
     beacond_places_t       places;

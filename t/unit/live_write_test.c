@@ -452,7 +452,7 @@ comes_again(void)
 static void
 nobody_over(void)
 {
-    int                 full;
+    int                 full, kept;
     uint32_t            i;
     uint64_t            n;
     char                name[2];
@@ -480,6 +480,15 @@ nobody_over(void)
        && follow("a", site.last - 4, NULL, NULL) == 4,
        "a site with one chunk gets another for a hit that is larger than what "
        "is left in it");
+
+    /* 288 bytes are left of its first chunk */
+
+    for (n = 1, kept = 1; n <= 12; n++) {
+        (void) put_mark("late", n, 1000, 0, NOW + 12000, 0);
+        kept &= (uint64_t) follow("late", 0, NULL, NULL) == n;
+    }
+
+    ok(kept, "and keeps the one when the hit begins in the other");
 }
 
 static void
