@@ -73,4 +73,25 @@ rig.push(3000, sites=SITES, visitors=50)
 rig.push(3000, sites=SITES)
 rig.judge('hits without a visitor')
 
+# ---- a parked hit that is too large to be sent holds up none behind it
+
+rig = KafkaRig(kafka, create=False, properties={'message.max.bytes': '2000'})
+rig.push(1000, size=700)
+rig.start()
+ok(wait_until(lambda: rig.sink('kafka').get('parked_hits', 0) >= 1000, 60),
+   'hits of a topic that is missing are parked')
+rig.push(1, size=3000)
+rig.push(100, size=700)
+ok(wait_until(lambda: rig.sink('kafka').get('parked_hits', 0) >= 1101, 30),
+   'one among them is larger than message.max.bytes')
+kafka.create(rig.topic, partitions=2)
+ok(wait_until(lambda: rig.sink('kafka')['parked_hits'] == 0, 60),
+   'all of them go when the topic is there')
+sink = rig.told('dead_letters', lambda n: n == 1, name='kafka')
+is_(sink, 1, 'that one is a dead letter')
+is_(rig.sink('kafka')['done'], 1100, 'the others are delivered')
+rig.balance('and the books agree')
+rig.stop()
+rig.remove()
+
 done_testing()

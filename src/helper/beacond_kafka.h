@@ -39,7 +39,7 @@
  * A topic is FINE; or FAILING: its hits are held, and one is sent each second
  * to see; after 30 s, or when the window is nearly full of them, PARKED: they
  * go to its file, whose frames are sent again from the first one on, until none
- * is left.  Order within a topic is kept through all of this.
+ * is left.  Order within a partition is kept through all of this.
  *
  * Files, all 0640, in the spool's directory (without a spool: the ring's, where
  * they may take 16 MiB):
@@ -133,7 +133,7 @@ struct beacond_kafka_msg_s {
     size_t                  size;
 
     _Alignas(64)
-    beacond_message_t       message;    /* SENT, HELD: it stands in data */
+    beacond_message_t       message;    /* until ENDED: it stands in data */
     uint64_t                seq;        /* the order they came in */
     uint64_t                place;      /* of its frame or line in a file */
 
@@ -431,8 +431,8 @@ extern const beacond_producer_ops_t  beacond_kafka_producer_ops;
 
 /* beacond_kafka_lanes.c */
 
-/* The first line of a hit of a batch, once it is sent: its place is to be in a
-   checkpoint. */
+/* The first line of a hit of a batch, before it is sent: its place is to be in
+   a checkpoint. */
 void beacond_kafka_enlist(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg);
 
 /* Puts into pieces[] what a checkpoint is to cover; force: all that has ended.

@@ -1,5 +1,6 @@
 /* Parked topics' files: what is sent from them, and what became of it. */
 
+#include "beacond_kafka_dead.h"
 #include "beacond_kafka_parked.h"
 
 #include <errno.h>
@@ -75,6 +76,19 @@ beacond_parked_send_one(beacond_kafka_t *kafka, beacond_kafka_topic_t *topic,
     rc = beacond_kafka_keep(msg, &message) == BEACON_OK
          ? beacond_producer_send(producer, handle, &msg->message, msg, &reason)
          : BEACON_FULL;
+
+    /* too large for what is configured now: nobody has offered it before */
+
+    if (rc == BEACON_INVALID
+        && beacond_kafka_dead_put(kafka, topic, &msg->message, reason)
+           == BEACON_OK)
+    {
+        beacond_parked_sent(kafka, msg);
+        kafka->out--;
+        topic->out--;
+        beacond_kafka_parked_report(kafka, msg, BEACOND_PARKED);
+        return true;
+    }
 
     if (rc != BEACON_OK) {
         beacond_kafka_msg_put(kafka, msg);

@@ -316,7 +316,7 @@ beacond_kafka_wait(beacond_kafka_t *kafka)
         beacond_kafka_trouble(kafka);
         beacond_kafka_checkpoint(kafka, false);
         room = (kafka->out < out || kafka->held < held)
-               && beacond_kafka_room(kafka);
+               && (kafka->nsent < kafka->nready || beacond_kafka_room(kafka));
 
         if (kafka->out == 0) {
             break;

@@ -1,7 +1,7 @@
 /*
  * Places that are free, given out from the lowest number on, as jemalloc does:
  * those that are wanted together stand together, however mixed they come back,
- * and no more of them are ever used than are out at once.  Two levels of a
+ * and hardly more of them are ever used than are out at once.  Two levels of a
  * bitmap: a bit for each place, a bit for each word of them.
  */
 
