@@ -250,7 +250,8 @@ beacon_live_chunk_jump(beacon_live_writer_t *w, uint32_t chunk)
 }
 
 static void
-beacon_live_chunk_link(beacon_live_writer_t *w, uint32_t site, uint32_t chunk)
+beacon_live_chunk_link(beacon_live_writer_t *w, uint32_t site, uint32_t chunk,
+    int lead)
 {
     beacon_live_site_t       *s;
     beacon_live_own_site_t   *own;
@@ -260,8 +261,11 @@ beacon_live_chunk_link(beacon_live_writer_t *w, uint32_t site, uint32_t chunk)
 
     if (own->newest) {
         w->chunk[own->newest].next = chunk;
-        BEACON_LIVE_PUBLISH(beacon_live_chunk_at(&w->live, own->newest)->next,
-                            chunk);
+
+        if (lead) {
+            beacon_live_chunk_lead(w, own->newest);
+        }
+
     } else {
         own->oldest = chunk;
         BEACON_LIVE_PUBLISH(s->first, beacon_live_first(w, site));
@@ -279,7 +283,7 @@ beacon_live_chunk_link(beacon_live_writer_t *w, uint32_t site, uint32_t chunk)
 
 uint32_t
 beacon_live_chunk_add(beacon_live_writer_t *w, uint32_t site, uint64_t first,
-    uint64_t keep, uint32_t least)
+    uint64_t keep, uint32_t least, int lead)
 {
     uint32_t                  chunk;
     beacon_live_chunk_t      *c;
@@ -320,7 +324,7 @@ beacon_live_chunk_add(beacon_live_writer_t *w, uint32_t site, uint64_t first,
     beacon_live_chunk_close(w, chunk);
     BEACON_LIVE_POINT("live.chunk_moved");
 
-    beacon_live_chunk_link(w, site, chunk);
+    beacon_live_chunk_link(w, site, chunk, lead);
     BEACON_LIVE_POINT("live.chunk_linked");
 
     return chunk;

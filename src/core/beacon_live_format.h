@@ -279,7 +279,8 @@ typedef struct {
     uint64_t          index;            /* in the site's chain, from 1 */
     uint64_t          first;            /* hits that begin before it have
                                            lower sequences, others not */
-    _Atomic uint32_t  next;             /* newer; 0: none */
+    _Atomic uint32_t  next;             /* newer; 0: none, or more is still to
+                                           go into this one */
     uint32_t          previous;         /* older; may be gone */
     uint32_t          jump;             /* further back: the chain is walked
                                            in O(log n) steps (Myers, 1983: "An

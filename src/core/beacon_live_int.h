@@ -400,10 +400,19 @@ int beacon_live_hit_texts(const beacon_live_hit_t *hit, const uint8_t *text,
 /*
  * One more chunk for a site, in its chain behind its newest.  first: the least
  * sequence that a hit that begins in it can have.  keep: the site gives none
- * with this index or a higher one for it.  0: there is none to be had.
+ * with this index or a higher one for it.  lead: readers get to it from there.
+ * 0: there is none to be had.
  */
 uint32_t beacon_live_chunk_add(beacon_live_writer_t *w, uint32_t site,
-    uint64_t first, uint64_t keep, uint32_t least);
+    uint64_t first, uint64_t keep, uint32_t least, int lead);
+
+/* From this chunk readers get to the next: nothing more goes into it, or they
+   would pass that by. */
+static inline void
+beacon_live_chunk_lead(const beacon_live_writer_t *w, uint32_t chunk)
+{
+    BEACON_LIVE_PUBLISH(w->chunk[chunk].seen->next, w->chunk[chunk].next);
+}
 
 /* The oldest sequence of a site that may be stored, or its last + 1. */
 uint64_t beacon_live_first(const beacon_live_writer_t *w, uint32_t site);

@@ -72,7 +72,7 @@ beacon_live_make_room(beacon_live_writer_t *w, beacon_live_count_t *count,
     while (have < left) {
         chunk = beacon_live_chunk_add(w, own->slot,
                                       count->seq + (count->chunk != 0), keep,
-                                      least);
+                                      least, count->chunk == 0);
 
         if (chunk == 0 && count->chunk == 0 && keep <= own->index) {
             keep = own->index + 1;
@@ -80,6 +80,10 @@ beacon_live_make_room(beacon_live_writer_t *w, beacon_live_count_t *count,
         }
 
         if (chunk == 0) {
+            for (chunk = count->chunk; chunk; chunk = w->chunk[chunk].next) {
+                beacon_live_chunk_lead(w, chunk);
+            }
+
             return 0;
         }
 
@@ -271,6 +275,7 @@ beacon_live_parts_write(beacon_live_writer_t *w,
 
         w->chunk[hit.chunk].committed = hit.offset;
         BEACON_LIVE_PUBLISH(w->chunk[hit.chunk].seen->committed, hit.offset);
+        beacon_live_chunk_lead(w, hit.chunk);
         BEACON_LIVE_POINT("live.fragment");
 
         hit.chunk = w->chunk[hit.chunk].next;

@@ -112,9 +112,27 @@ run_reader(void *data)
 /* Whoever asks while the writer stands somewhere in a hit, or was killed. */
 
 static struct {
-    unsigned  asked;
-    unsigned  ahead;
+    unsigned            asked;
+    unsigned            ahead;
+    unsigned            followed;       /* by one who goes on where he was */
+    beacon_live_scan_t  scan;
 } amid;
+
+static void
+amid_follow(const beacon_live_info_t *site)
+{
+    size_t                need;
+    beacon_live_record_t  record;
+
+    if (amid.scan.live == NULL) {
+        beacon_live_scan_begin(&amid.scan, &reader, site, site->last, live_buf,
+                               sizeof(live_buf));
+    }
+
+    while (beacon_live_scan(&amid.scan, &record, &need) == BEACON_OK) {
+        amid.followed++;
+    }
+}
 
 static void
 amid_ask(const char *point)
@@ -143,6 +161,7 @@ amid_ask(const char *point)
 
     amid.asked++;
     amid.ahead += seq != last || scan.since != last || scan.missed != 0;
+    amid_follow(&site);
 }
 
 static void
@@ -150,21 +169,26 @@ test_amid(int runs)
 {
     uint64_t  n;
 
-    amid.asked = 0;
+    memset(&amid, 0, sizeof(amid));
     put_runs = runs;
     beacon_live_point = amid_ask;
 
-    for (n = 1; n <= 60; n++) {
-        (void) put_mark("amid", n, n % 7 ? 300 : 9000, 0, NOW, 0);
+    for (n = 1; n <= 200; n++) {
+        (void) put_mark("amid", n, n % 7 ? 700 : n % 5 * 9000, 0, NOW, 0);
     }
 
     beacon_live_point = NULL;
     put_runs = 0;
     beacon_live_put_end(writer);
+    amid_ask("");
 
-    ok(amid.asked > 60 && amid.ahead == 0,
+    ok(amid.asked > 200 && amid.ahead == 0,
        "who asks amid a %s gets those before, and no cursor ahead of them",
        runs ? "run" : "hit");
+
+    ok(amid.followed > 150 && amid.scan.missed == 0,
+       "who follows has each, also one that begins in one chunk and ends in "
+       "others");
 }
 
 int
