@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BEACOND_CLOSE  (4000 * BEACOND_MS)
+
 static void
 beacond_engine_wake(void *data)
 {
@@ -274,6 +276,7 @@ beacond_engine_stop(beacond_engine_t *engine, int ms)
     }
 
     engine->stopping = ms >= 0;
+    engine->closing = engine->closing && ms >= 0;
 
     for (i = 0; i < engine->nsinks; i++) {
         pthread_cond_signal(&engine->sinks[i]->cond);
@@ -328,6 +331,37 @@ beacond_engine_drained(beacond_engine_t *engine, uint64_t *left)
     }
 
     return !owned && n == 0;
+}
+
+bool
+beacond_engine_close(beacond_engine_t *engine, bool closing)
+{
+    bool               begins, awaited = false;
+    uint32_t           i;
+    uint64_t           now = beacond_clock_ns();
+    beacond_sinker_t  *sinker;
+
+    pthread_mutex_lock(&engine->mutex);
+    begins = closing && !engine->closing;
+    engine->closing = closing;
+    engine->closing_ns = begins ? now : engine->closing_ns;
+
+    for (i = 0; i < engine->nsinks; i++) {
+        sinker = engine->sinks[i];
+
+        if (begins) {
+            sinker->awaited = sinker->sink.ops->awaits != NULL
+                              && sinker->mode != BEACOND_STARTING;
+            pthread_cond_signal(&sinker->cond);
+        }
+
+        awaited |= sinker->awaited;
+    }
+
+    awaited &= closing && now - engine->closing_ns < BEACOND_CLOSE;
+    pthread_mutex_unlock(&engine->mutex);
+
+    return !awaited;
 }
 
 bool

@@ -1,5 +1,5 @@
 /*
- * The engine: readers, batches, sinks, spool and the keeper, behind eight
+ * The engine: readers, batches, sinks, spool and the keeper, behind nine
  * calls.  main() calls them from one thread; it needs no turn of its own: all
  * that goes on happens in the engine's threads.
  *
@@ -59,6 +59,14 @@ void beacond_engine_stop(beacond_engine_t *engine, int ms);
  * resumes is not waited for: the ring keeps what it lacks for its successor.
  */
 int beacond_engine_drained(beacond_engine_t *engine, uint64_t *left);
+
+/*
+ * After drained() was 1: sinks are given no more, and what they have on its way
+ * ends.  true: it has, or is not worth waiting for, which it is for four
+ * seconds at most.  May be called again.  closing false: goes on, something
+ * came.
+ */
+bool beacond_engine_close(beacond_engine_t *engine, bool closing);
 
 /* May the spool be left?  It has no hits and no files of sinks, all of which
    have loaded; or there is none. */

@@ -235,6 +235,10 @@ struct beacond_kafka_s {
     bool                     alone_ending;
     uint64_t                 alone_ns;  /* used last */
     uint64_t                 retry_ns;
+    uint64_t                 closing_ns;        /* a stop's end began; 0: none
+                                           does */
+    uint64_t                 hope_ns;   /* until then, for answers */
+    bool                     back;      /* what was queued is taken back */
     uint64_t                 now;
     uint32_t                 part;      /* lines of the batch in hand that are
                                            messages already */

@@ -174,6 +174,8 @@ struct beacond_sink_engine_s {
     bool                running;
     bool                ended;          /* its thread has, or is about to */
     bool                quit;
+    bool                closing;        /* is given nothing; its thread's */
+    bool                awaited;        /* something is on its way, by now */
     bool                reopen;
     bool                known;          /* the last helper had it */
     bool                made;           /* by ops->create; its thread's, once
@@ -290,6 +292,9 @@ struct beacond_engine_s {
     bool                 halting;       /* makes no threads; admin's */
     bool                 stopping;
     uint64_t             stop_ns;
+    bool                 closing;       /* all is safe: what sinks have on its
+                                           way may end */
+    uint64_t             closing_ns;    /* since when */
 
     beacond_spool_t     *spool;         /* NULL: none */
     pthread_t            spooler;

@@ -288,6 +288,12 @@ beacond_sink_ending(beacond_sink_t *sink)
 }
 
 bool
+beacond_sink_closing(const beacond_sink_t *sink)
+{
+    return ((const beacond_sinker_t *) sink->engine)->closing;
+}
+
+bool
 beacond_sink_stopping(beacond_sink_t *sink)
 {
     bool               stopping;

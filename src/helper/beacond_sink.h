@@ -137,6 +137,14 @@ struct beacond_sink_ops_s {
      */
     int         (*flush)(beacond_sink_t *sink, bool force);
 
+    /*
+     * At a stop, when ring or spool has what the sink lacks: it is given no
+     * batch more, and flush is called until this says that nothing is on its
+     * way whose end is worth waiting for, or the stop's time is up.  After each
+     * such flush.  A stop may be taken back.  NULL op: never.
+     */
+    bool        (*awaits)(beacond_sink_t *sink);
+
     void        (*reopen)(beacond_sink_t *sink);        /* USR1; may be NULL */
 
     /* Adds members for beacon_status, from the sink's thread; may be NULL. */
@@ -243,6 +251,10 @@ bool beacond_sink_ending(beacond_sink_t *sink);
 
 /* Is the helper to stop?  Nothing comes that would be worth waiting for. */
 bool beacond_sink_stopping(beacond_sink_t *sink);
+
+/* Is it as at ops->awaits?  Within an op: the same from one end to the
+   other. */
+bool beacond_sink_closing(const beacond_sink_t *sink);
 
 /*
  * <ring>/<name>.gone, by which somebody says that what is missing of a sink's

@@ -17,6 +17,7 @@
 #define BEACOND_KAFKA_TOPICS  64
 #define BEACOND_KAFKA_FLUSH   (400 * BEACOND_MS)        /* before the end */
 #define BEACOND_KAFKA_BACK    (100 * BEACOND_MS)        /* taken back */
+#define BEACOND_KAFKA_HOPE    (4000 * BEACOND_MS)       /* for an answer */
 #define BEACOND_KAFKA_WAIT    (50 * BEACOND_MS)         /* for room */
 #define BEACOND_KAFKA_BUSY    5         /* ms, until the next flush */
 #define BEACOND_KAFKA_CALM    50
@@ -344,13 +345,37 @@ beacond_sink_kafka_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     return BEACON_OK;
 }
 
-/* What is on its way may still arrive; what is not, by then, is taken back, so
-   that nothing sets out that could arrive unheard of. */
+/* The end begins, or has: what is on its way may still arrive; what is not,
+   by then, is taken back, so that nothing sets out that could arrive unheard
+   of. */
+static void
+beacond_kafka_close(beacond_kafka_t *kafka)
+{
+    if (kafka->closing_ns == 0) {
+        kafka->closing_ns = kafka->now;
+        kafka->hope_ns = 0;
+        kafka->back = false;
+    }
+
+    if (kafka->back || kafka->now - kafka->closing_ns < BEACOND_KAFKA_BACK) {
+        return;
+    }
+
+    kafka->back = true;
+
+    if (kafka->producer != NULL) {
+        beacond_producer_purge(kafka->producer, false);
+    }
+
+    if (kafka->alone != NULL) {
+        beacond_producer_purge(kafka->alone, false);
+    }
+}
+
 static void
 beacond_kafka_last(beacond_kafka_t *kafka)
 {
     uint64_t  until = kafka->now + BEACOND_KAFKA_FLUSH;
-    uint64_t  back = kafka->now + BEACOND_KAFKA_BACK;
 
     while (kafka->out > 0 && kafka->now < until) {
         if (kafka->producer != NULL) {
@@ -359,12 +384,51 @@ beacond_kafka_last(beacond_kafka_t *kafka)
 
         beacond_kafka_poll(kafka, kafka->producer != NULL ? 0 : 10);
         kafka->now = beacond_clock_ns();
+        beacond_kafka_close(kafka);
+    }
 
-        if (kafka->now >= back && kafka->producer != NULL) {
-            beacond_producer_purge(kafka->producer, false);
-            back = UINT64_MAX;
+    if (kafka->out > 0) {
+        beacond_log(BEACOND_WARN, "sink \"%s\": %u messages are on their way "
+                    "without an answer: if they arrive, they are doubled",
+                    kafka->sink->name, kafka->out);
+    }
+}
+
+/* A cluster that has answered nothing for long, though there was something to
+   answer, will not now. */
+static uint64_t
+beacond_kafka_hope(const beacond_kafka_t *kafka)
+{
+    uint64_t              since = kafka->now;
+    beacond_kafka_msg_t  *msg;
+
+    for (msg = kafka->oldest; msg != NULL; msg = msg->newer) {
+        if (msg->state == BEACOND_MSG_SENT && msg->sent_ns < since) {
+            since = msg->sent_ns;
         }
     }
+
+    since = since < kafka->ok_ns ? kafka->ok_ns : since;
+
+    return since + BEACOND_KAFKA_HOPE;
+}
+
+static bool
+beacond_sink_kafka_awaits(beacond_sink_t *sink)
+{
+    beacond_kafka_t  *kafka = sink->data;
+
+    if (kafka->out == 0
+        || kafka->now - kafka->closing_ns < BEACOND_KAFKA_BACK * 2)
+    {
+        return kafka->out > 0;          /* first, what is taken back comes */
+    }
+
+    if (kafka->now >= kafka->hope_ns) {
+        kafka->hope_ns = beacond_kafka_hope(kafka);
+    }
+
+    return kafka->now < kafka->hope_ns;
 }
 
 static int
@@ -385,8 +449,15 @@ beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
     }
 
     beacond_kafka_poll(kafka, 0);
-    beacond_kafka_trouble(kafka);
-    beacond_kafka_dead_turn(kafka);
+
+    if (beacond_sink_closing(sink)) {
+        beacond_kafka_close(kafka);
+
+    } else {
+        kafka->closing_ns = 0;
+        beacond_kafka_trouble(kafka);
+        beacond_kafka_dead_turn(kafka);
+    }
 
     if (force && beacond_sink_ending(sink)) {
         beacond_kafka_last(kafka);
@@ -419,6 +490,7 @@ const beacond_sink_ops_t  beacond_sink_kafka = {
     .load = beacond_sink_kafka_load,
     .batch = beacond_sink_kafka_batch,
     .flush = beacond_sink_kafka_flush,
+    .awaits = beacond_sink_kafka_awaits,
     .status = beacond_sink_kafka_status,
     .retry_ms = BEACOND_KAFKA_BUSY
 };

@@ -313,19 +313,31 @@ beacond_sinker_ends(const beacond_sinker_t *sinker, const beacond_hand_t *hand)
            : sinker->mode != BEACOND_ALIVE || sinker->queued == 0;
 }
 
+/* At a stop: is what it has on its way still waited for? */
+static void
+beacond_sinker_await(beacond_sinker_t *sinker)
+{
+    bool  awaited = sinker->sink.ops->awaits(&sinker->sink);
+
+    pthread_mutex_lock(&sinker->engine->mutex);
+    sinker->awaited = awaited;
+    pthread_mutex_unlock(&sinker->engine->mutex);
+}
+
 /* Waits until there is something to do; false: quit. */
 static bool
 beacond_sinker_wait(beacond_sinker_t *sinker, beacond_hand_t *hand)
 {
-    bool               quit, busy = false;
+    bool               quit, closing, busy = false;
     uint64_t           now, until;
     beacond_engine_t  *engine = sinker->engine;
 
     pthread_mutex_lock(&engine->mutex);
 
     hand->pressed = false;
+    closing = engine->closing && sinker->sink.ops->awaits != NULL;
 
-    if (hand->batch == NULL && !beacond_sinker_ends(sinker, hand)) {
+    if (hand->batch == NULL && !closing && !beacond_sinker_ends(sinker, hand)) {
         hand->batch = beacond_sinker_next(sinker, hand, &busy);
         hand->retry_ns = 0;
     }
@@ -333,7 +345,7 @@ beacond_sinker_wait(beacond_sinker_t *sinker, beacond_hand_t *hand)
     now = beacond_clock_ns();
     until = hand->flush_ns;
 
-    if (hand->retry_ns != 0 && hand->retry_ns < until) {
+    if (hand->retry_ns != 0 && hand->retry_ns < until && !closing) {
         until = hand->retry_ns;
     }
 
@@ -345,7 +357,7 @@ beacond_sinker_wait(beacond_sinker_t *sinker, beacond_hand_t *hand)
         until = now + BEACOND_FLUSH_SOON;
     }
 
-    busy |= hand->batch != NULL && hand->retry_ns == 0;
+    busy |= hand->batch != NULL && hand->retry_ns == 0 && !closing;
 
     if (!busy && !sinker->quit && !sinker->reopen && now < until) {
         beacond_cond_wait(&sinker->cond, &engine->mutex, until - now);
@@ -355,6 +367,7 @@ beacond_sinker_wait(beacond_sinker_t *sinker, beacond_hand_t *hand)
     hand->reopen = sinker->reopen;
     sinker->reopen = false;
     hand->stopping = engine->stopping || engine->tight;
+    sinker->closing = engine->closing && sinker->sink.ops->awaits != NULL;
     pthread_mutex_unlock(&engine->mutex);
 
     return !quit;
@@ -366,7 +379,7 @@ beacond_sinker_turn(beacond_sinker_t *sinker, beacond_hand_t *hand)
 {
     uint64_t  now = beacond_clock_ns();
 
-    if (hand->batch == NULL
+    if (hand->batch == NULL || sinker->closing
         || (hand->retry_ns != 0 && now < hand->retry_ns))
     {
         return false;
@@ -412,6 +425,10 @@ beacond_sinker_go(beacond_sinker_t *sinker)
 
             if (force && hand.flush_ns > now + BEACOND_FLUSH_SOON) {
                 hand.flush_ns = now + BEACOND_FLUSH_SOON;
+            }
+
+            if (sinker->closing) {
+                beacond_sinker_await(sinker);
             }
         }
 

@@ -450,12 +450,20 @@ beacond_leaving(beacond_t *b, int64_t now_ms)
             return;
         }
 
+        if (!beacond_engine_close(b->engine, true)
+            && (b->state == BEACOND_LINGERING || now_ms < b->deadline_ms))
+        {
+            return;
+        }
+
         BEACOND_POINT("drained");
         beacond_log(BEACOND_NOTICE, "drained");
         beacond_control_tell(&b->control, "DRAINED");
         b->leave = true;
         return;
     }
+
+    (void) beacond_engine_close(b->engine, false);
 
     if (b->state == BEACOND_LINGERING && beacond_gone(b, now_ms)) {
         beacond_log(BEACOND_ERROR, "the ring's directory is gone, and with it "

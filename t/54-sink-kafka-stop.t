@@ -1,0 +1,128 @@
+#!/usr/bin/python3
+"""A stop waits for what is on its way to Kafka, as long as it may take, though
+the spool has it all; what it has not sent yet is the next helper's."""
+
+import os
+import signal
+import socket
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                'lib'))
+from beacon_test import *                       # noqa: E402
+from beacon_kafka import Cluster                # noqa: E402
+from beacon_kafka_fault import KafkaRig         # noqa: E402
+
+seed()
+kafka = Cluster().start()
+proxy = kafka.proxies[0]
+LEFT = 'without an answer'
+
+
+def helper(**properties):
+    """It has delivered something, so that its connections are there."""
+    rig = KafkaRig(kafka, brokers=kafka.proxied, properties={
+        name.replace('_', '.'): value for name, value in properties.items()})
+    rig.start()
+    rig.push(1000, rate=20000)
+    ok(rig.wait(name='kafka'), 'hits flow')
+    return rig
+
+
+def stopped(rig, hits):
+    """The helper is stopped, with hits on their way over a slow network;
+    false: its time, which is short where others have the processors, was up
+    before the answer came."""
+    proxy.delay = 0.6
+    rig.push(hits)
+    is_(rig.stop(signal.SIGQUIT), 0, 'the helper ends well')
+    proxy.heal()
+    told = rig.error_text().count(LEFT)
+    rig.start()
+    if not ok(rig.wait(name='kafka', seconds=60), 'the next one has the rest'):
+        diag(rig.books())
+        rig.show_errors()
+    return told == 0
+
+
+def judged(what, hits, **properties):
+    """Once the time was enough, that nothing is doubled."""
+    for _ in range(5):
+        rig = helper(**properties)
+        if stopped(rig, hits):
+            break
+        diag('its time was up')
+        rig.end(what)
+    numbers, doubles, disorder = rig.arrived()
+    is_((len(numbers), doubles, disorder), (rig.next, 0, 0),
+        '%s: each arrives once, in order' % what)
+    rig.check('%s: the log has each hit once' % what)
+    rig.end(what)
+
+
+judged('what is on the wire', 50)
+judged('what waits in the queue behind it', 500, batch_num_messages='20')
+
+# ---- the broker does not answer at all
+
+rig = helper()
+proxy.blackhole = True
+rig.push(200)
+is_(rig.stop(signal.SIGQUIT), 0, 'a broker that stands still: a stop ends')
+proxy.reset()
+proxy.heal()
+rig.start()
+rig.judge('a broker that stood still', more=1)
+
+# ---- or is not there
+
+rig = helper()
+proxy.refuse = True
+proxy.reset()
+rig.push(200)
+is_(rig.stop(signal.SIGQUIT), 0, 'a broker that is away: a stop ends')
+proxy.heal()
+rig.start()
+rig.judge('a broker that was away', more=1)
+
+# ---- a stop that is taken back while it waits
+
+
+def adopted(rig):
+    """A manager tells it to stop, another takes it; false: it was late."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as manager:
+        manager.settimeout(20 * slow())
+        manager.connect(os.path.join(rig.ring, 'beacond.sock'))
+        generation = int(manager.recv(4096).split()[2])
+        manager.send(b'STOP 30000 %d' % generation)
+        rig.says('a sink lags: spooling', 'a stop spools')
+        time.sleep(0.5)                 # what is not sent is taken back
+        try:
+            manager.send(b'ADOPT %d' % (generation + 1))
+            return b'ADOPTED' in manager.recv(4096)
+        except OSError:
+            return False
+
+
+for _ in range(5):
+    rig = helper(batch_num_messages='20')
+    proxy.blackhole = True
+    rig.push(500)
+    taken = adopted(rig)
+    proxy.heal()
+    if taken:
+        break
+    rig.ended()
+    rig.remove()
+ok(taken, 'it is taken back')
+if not ok(rig.wait(name='kafka', seconds=60), 'and hits flow again'):
+    diag(rig.books())
+    rig.show_errors()
+numbers, doubles, disorder = rig.arrived()
+is_((len(numbers), doubles, disorder), (rig.next, 0, 0),
+    'each arrives once, in order')
+rig.push(1000)
+rig.judge('a stop that is taken back')
+
+done_testing()
