@@ -70,6 +70,7 @@ rig = helper()
 proxy.blackhole = True
 rig.push(200)
 is_(rig.stop(signal.SIGQUIT), 0, 'a broker that stands still: a stop ends')
+ok(rig.error_text().count(LEFT) < 2, 'its last wait is one')
 proxy.reset()
 proxy.heal()
 rig.start()

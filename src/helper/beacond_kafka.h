@@ -239,6 +239,7 @@ struct beacond_kafka_s {
                                            does */
     uint64_t                 hope_ns;   /* until then, for answers */
     bool                     back;      /* what was queued is taken back */
+    bool                     waited;    /* at the very end */
     uint64_t                 now;
     uint32_t                 part;      /* lines of the batch in hand that are
                                            messages already */

@@ -246,7 +246,8 @@ void beacond_sink_settle(beacond_sink_t *sink,
 /* Has another durable sink got this hit?  Only then may one be lost. */
 bool beacond_sink_spared(beacond_sink_t *sink, const beacond_piece_t *piece);
 
-/* Is this flush the last before destroy()? */
+/* Is the sink told to end?  This flush, or the next one, is the last before
+   destroy(). */
 bool beacond_sink_ending(beacond_sink_t *sink);
 
 /* Is the helper to stop?  Nothing comes that would be worth waiting for. */

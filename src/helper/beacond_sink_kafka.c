@@ -434,6 +434,7 @@ beacond_sink_kafka_awaits(beacond_sink_t *sink)
 static int
 beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
 {
+    bool              ending = force && beacond_sink_ending(sink);
     beacond_kafka_t  *kafka = sink->data;
 
     kafka->now = beacond_clock_ns();
@@ -450,7 +451,7 @@ beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
 
     beacond_kafka_poll(kafka, 0);
 
-    if (beacond_sink_closing(sink)) {
+    if (ending || beacond_sink_closing(sink)) {
         beacond_kafka_close(kafka);
 
     } else {
@@ -459,7 +460,8 @@ beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
         beacond_kafka_dead_turn(kafka);
     }
 
-    if (force && beacond_sink_ending(sink)) {
+    if (ending && !kafka->waited) {     /* there may be two such flushes */
+        kafka->waited = true;
         beacond_kafka_last(kafka);
     }
 
