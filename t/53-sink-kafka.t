@@ -53,7 +53,7 @@ def milliseconds(text):
 for topic in ('hits', 'by-key', 'java'):
     kafka.create(topic, partitions=PARTITIONS)
 SITES = ['a', 'b', 'c', 'd', 'e']
-for site in ['a', 'b', 'c', 'd', 'e', '_overflow']:
+for site in SITES + ['load', '_overflow']:
     kafka.create('t.%s.%s' % (site, YEAR))
 
 env = environment(
