@@ -1,7 +1,12 @@
 #!/usr/bin/python3
 """Stopping: QUIT and TERM drain, whoever is killed; as PID 1 nginx waits for
-the helper; without a master process; as a plain user."""
+the helper; without a master process; as a plain user.
 
+Where there is a spool, a stop is over when that has what a log has not taken
+within 100 ms: so there is none where all must be in the log at once, whatever
+else the processors do."""
+
+import collections
 import os
 import pwd
 import shutil
@@ -31,7 +36,18 @@ def logged(env):
 
 
 def all_logged(env, name, number=HITS, times=1):
-    is_(logged(env), sorted(list(range(number)) * times), name)
+    """One test; who fails says how many, and what else is known."""
+    seen = collections.Counter(logged(env))
+    if not ok(seen == {n: times for n in range(number)}, name):
+        diag('  missing: %s\n  too many: %s' % tuple(
+            _short([n for n in range(max([number, *seen]) + 1)
+                    if good(seen[n], times if n < number else 0)])
+            for good in (int.__lt__, int.__gt__)))
+        env.show_error_log()
+
+
+def _short(numbers):
+    return '%d, %s' % (len(numbers), numbers[:10])
 
 
 def kill_all_but_helper(env):
@@ -51,7 +67,10 @@ for signum, name in ((signal.SIGQUIT, 'QUIT'), (signal.SIGTERM, 'TERM')):
     env.start()
     ok(burst(env), 'hits are taken')
     ok(env.stop(signum), '%s ends nginx and its helper' % name)
-    all_logged(env, 'every hit was logged before')
+    if env.error_lines('a sink lags: spooling'):
+        skip('the log had no time: the next start is to find it all')
+    else:
+        all_logged(env, 'every hit was logged before')
     ok(env.error_lines('beacond: drained'), 'the helper had drained')
     ok(not os.path.exists(os.path.join(env.ring, 'beacond.sock')),
        'its socket is gone')
@@ -75,9 +94,33 @@ for signum, name in ((signal.SIGQUIT, 'QUIT'), (signal.SIGTERM, 'TERM')):
     env.finish()
 
 
+# ---- a log that gets no processor for long, where there is a spool
+
+for signum, name in ((signal.SIGQUIT, 'QUIT'), (signal.SIGTERM, 'TERM')):
+    env = Env(level='notice')
+    env.start()
+    helper = env.helper_pid()
+    thread = wait_until(lambda h=helper: proc.thread(h, 'log'))
+    if proc.hold(thread):
+        ok(burst(env), 'the log stands still, hits are taken')
+        env.kill(signum)
+        ok(env.wait_error('beacond: drained'),
+           '%s: the helper drains all the same' % name)
+        is_(logged(env), [], 'though nothing is logged')
+        proc.let(thread)
+        ok(proc.wait_gone(helper) and env.stop(), 'and ends')
+        env.start()
+        ok(wait_until(lambda e=env: len(logged(e)) == HITS),
+           'the next start finds all in the spool')
+        all_logged(env, 'each hit once')
+    else:
+        skip('no thread may be held here', 6)
+    env.finish()
+
+
 # ---- everything killed at once: the helper alone is left, drains, and goes
 
-env = Env(level='notice')
+env = Env(level='notice', spool=None)
 env.allow('exited on signal 9')
 env.start()
 burst(env)
@@ -109,7 +152,7 @@ env.finish()
 
 # ---- a worker that still has a connection: the helper waits for it
 
-env = Env(level='notice', shutdown='60s', server='''
+env = Env(level='notice', shutdown='60s', spool=None, server='''
         location = /slow {
             limit_rate 300;
             alias %%ROOT%%/slow;
@@ -140,7 +183,7 @@ env.finish()
 
 if os.geteuid() == 0:
     for signum, name in ((signal.SIGQUIT, 'QUIT'), (signal.SIGTERM, 'TERM')):
-        env = Env(level='notice', daemon='off')
+        env = Env(level='notice', daemon='off', spool=None)
         space = env.spawn(['unshare', '--pid', '--fork', '--mount-proc',
                            *env.command()])
         ok(wait_until(lambda e=env: e.hello() is not None),
@@ -158,7 +201,7 @@ if os.geteuid() == 0:
         all_logged(env, 'every hit was logged before the namespace went')
         env.finish()
 
-    env = Env(level='notice', daemon='off')
+    env = Env(level='notice', daemon='off', spool=None)
     env.allow('exited on signal 9')
     space = env.spawn(['unshare', '--pid', '--fork', '--mount-proc',
                        *env.command()])
@@ -187,7 +230,7 @@ else:
 
 # ---- without a master process
 
-env = Env(level='notice', main='master_process off;')
+env = Env(level='notice', main='master_process off;', spool=None)
 done = env.spawn(env.command())
 ok(wait_until(lambda: env.hello() is not None),
    'master_process off: the helper is started')
@@ -218,7 +261,7 @@ env.finish()
 
 if os.geteuid() == 0:
     user = pwd.getpwnam('www-data')
-    env = Env(level='notice', daemon='off', user='')
+    env = Env(level='notice', daemon='off', user='', spool=None)
     for path in (env.root, env.shm, env.error_log):
         os.chown(path, user.pw_uid, user.pw_gid)
     plain = env.spawn(env.command(), user=user.pw_uid, group=user.pw_gid,

@@ -7,10 +7,16 @@ import signal
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WALL = 0x40000000                       # waitpid(2): threads, too
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p,
+                        ctypes.c_void_p]
+libc.ptrace.restype = ctypes.c_long
 
 
 def become_reaper():
-    libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), 'prctl(PR_SET_CHILD_SUBREAPER)')
 
@@ -131,6 +137,33 @@ def wait_gone(pid, seconds=10):
             return False
         time.sleep(0.01)
     return True
+
+
+def thread(pid, name):
+    """The thread of a process that bears this name, None if there is none."""
+    try:
+        for tid in os.listdir('/proc/%d/task' % pid):
+            with open('/proc/%d/task/%s/comm' % (pid, tid), 'rb') as file:
+                if file.read().strip() == name.encode():
+                    return int(tid)
+    except OSError:
+        pass
+    return None
+
+
+def hold(tid):
+    """One thread stands still from here on, up to let(), as if others had all
+    processors; False where that is not allowed."""
+    if libc.ptrace(PTRACE_SEIZE, tid, None, None) != 0:
+        return False
+    libc.ptrace(PTRACE_INTERRUPT, tid, None, None)
+    os.waitpid(tid, WALL)
+    return True
+
+
+def let(tid):
+    """It goes on."""
+    libc.ptrace(PTRACE_DETACH, tid, None, None)
 
 
 def kill_all(victims):
