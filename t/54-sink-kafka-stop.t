@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
 from beacon_kafka import Cluster                # noqa: E402
-from beacon_kafka_fault import KafkaRig         # noqa: E402
+from beacon_kafka_fault import KafkaRig, settles        # noqa: E402
 
 seed()
 kafka = Cluster().start()
@@ -86,6 +86,83 @@ is_(rig.stop(signal.SIGQUIT), 0, 'a broker that is away: a stop ends')
 proxy.heal()
 rig.start()
 rig.judge('a broker that was away', more=1)
+
+# ---- what is delivered while the helper stops, whatever else is not
+
+
+def odd(window, partitions=0, **properties):
+    """With a topic of so many partitions, which may be none."""
+    rig = KafkaRig(kafka, brokers=kafka.proxied, create=False, properties={
+        name.replace('_', '.'): value for name, value in properties.items()})
+    rig.sinks[1]['window'] = window
+    if partitions:
+        kafka.create(rig.topic, partitions)
+    rig.start()
+    return rig
+
+
+def halfway(rig, delay, hits=0):
+    """A stop over a slow network, and the next helper; true: all answers came
+    in time."""
+    proxy.delay = delay
+    if hits:
+        rig.push(hits, size=100)
+    else:
+        wait_until(lambda: rig.sink('kafka').get('in_flight'), 10, 0.02)
+    is_(rig.stop(signal.SIGQUIT), 0, 'the helper ends well')
+    proxy.heal()
+    told = rig.error_text().count(LEFT)
+    rig.start()
+    return told == 0
+
+
+def many():
+    """Of some partitions all is delivered, of others nothing: there are more
+    holes than a checkpoint has, as a rule."""
+    rig = odd(10000, 12)
+    rig.push(1000, rate=20000)
+    ok(rig.wait(name='kafka'), 'hits flow')
+    return rig, halfway(rig, 0.25, 9000)
+
+
+def parked():
+    rig = odd(2000, batch_num_messages='20')
+    rig.push(3000, size=100)
+    ok(wait_until(lambda: rig.sink('kafka').get('parked_hits', 0) > 2000, 60),
+       'hits are parked')
+    kafka.create(rig.topic, partitions=6)
+    ok(wait_until(lambda: kafka.count(rig.topic) > 0, 60, 0.02),
+       'and on their way')
+    return rig, halfway(rig, 0.3)
+
+
+def dead():
+    rig = odd(400, 2, compression_codec='none')
+    kafka.ask('config', topic=rig.topic, name='max.message.bytes',
+              value='3000')
+    rig.push(300, size=100)
+    rig.push(10, size=4000)
+    ok(settles(rig, dead_letters=10), 'dead letters')
+    kafka.ask('config', topic=rig.topic, name='max.message.bytes',
+              value='100000')
+    open(os.path.join(rig.spool, 'kafka.dead.retry'), 'w').close()
+    return rig, halfway(rig, 0.5)
+
+
+for make, what in ((many, 'partitions that are late'),
+                   (parked, 'parked hits'), (dead, 'dead letters')):
+    for _ in range(5):
+        rig, good = make()
+        if not ok(settles(rig, done=rig.next, pending=0, lost=0),
+                  '%s: the next one has the rest' % what):
+            rig.show_errors()
+        if good:
+            break
+        diag('its time was up')
+        rig.end(what)
+    numbers, doubles, _ = rig.arrived()
+    is_((len(numbers), doubles), (rig.next, 0), '%s: each arrives once' % what)
+    rig.end(what)
 
 # ---- a stop that is taken back while it waits
 

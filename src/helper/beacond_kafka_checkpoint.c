@@ -181,7 +181,7 @@ beacond_kafka_conclude(beacond_kafka_t *kafka, bool force)
 {
     bool                   fewer, delivered;
     beacon_rc_t            rc;
-    beacond_settled_t      settled = { kafka->pieces, 0, 0, 0 };
+    beacond_settled_t      settled = { kafka->pieces, 0, 0, 0, kafka->waited };
     beacond_checkpoint_t   engine;
 
     beacond_kafka_meet(kafka);

@@ -45,6 +45,9 @@ beacon_rc_t beacond_kafka_dead_put(beacond_kafka_t *kafka,
 beacon_rc_t beacond_kafka_dead_load(beacond_kafka_t *kafka, uint64_t end,
     bool strict);
 void beacond_kafka_dead_turn(beacond_kafka_t *kafka);
+
+/* At a stop: none is sent, but what was delivered is marked. */
+void beacond_kafka_dead_close(beacond_kafka_t *kafka);
 void beacond_kafka_dead_report(beacond_kafka_t *kafka,
     beacond_kafka_msg_t *msg, bool delivered);
 

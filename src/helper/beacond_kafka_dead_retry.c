@@ -214,6 +214,12 @@ beacond_dead_mark(beacond_kafka_t *kafka)
 }
 
 void
+beacond_kafka_dead_close(beacond_kafka_t *kafka)
+{
+    (void) beacond_dead_mark(kafka);
+}
+
+void
 beacond_kafka_dead_report(beacond_kafka_t *kafka, beacond_kafka_msg_t *msg,
     bool delivered)
 {

@@ -93,6 +93,9 @@ void beacond_kafka_parked_report(beacond_kafka_t *kafka,
 void beacond_kafka_parked_settle(beacond_kafka_t *kafka);
 void beacond_kafka_parked_told(beacond_kafka_t *kafka);
 
+/* At the end: what is delivered behind one that is not, too. */
+void beacond_kafka_parked_close(beacond_kafka_t *kafka);
+
 /* At load: topics whose file a checkpoint names, up to end.  strict: what is
    beyond was not acknowledged and is cut off.  AGAIN: one may be there, but
    cannot be opened now; or it is missing, though some of it waits. */

@@ -373,3 +373,32 @@ beacond_kafka_parked_told(beacond_kafka_t *kafka)
         }
     }
 }
+
+void
+beacond_kafka_parked_close(beacond_kafka_t *kafka)
+{
+    bool                    behind;
+    beacond_kafka_msg_t    *msg;
+    beacond_kafka_topic_t  *topic;
+
+    beacond_kafka_parked_settle(kafka);
+
+    for (topic = kafka->topics; topic != NULL; topic = topic->next) {
+        behind = false;
+
+        for (msg = topic->sent_head; msg != NULL; msg = msg->behind) {
+            behind |= msg->state == BEACOND_MSG_ENDED && !msg->piece.told;
+        }
+
+        if (!behind || !beacond_parked_mark(kafka, topic)) {
+            continue;
+        }
+
+        for (msg = topic->sent_head; msg != NULL; msg = msg->behind) {
+            if (msg->state == BEACOND_MSG_ENDED && !msg->piece.told) {
+                msg->piece.told = true;
+                beacond_parked_count(kafka, msg);
+            }
+        }
+    }
+}

@@ -230,6 +230,8 @@ typedef struct {
     size_t                   npieces;
     uint64_t                 unparked_done;     /* tell() lessens these to */
     uint64_t                 unparked_lost;     /*   what the books know of */
+    bool                     last;      /* as long as it takes: no other comes
+                                           to tell of the rest */
 } beacond_settled_t;
 
 /*

@@ -24,6 +24,7 @@ typedef struct {
     uint64_t          done;
     uint64_t          lost;
     uint64_t          parked;
+    bool              last;
 } beacond_sketch_t;
 
 /* Neighbouring pieces, by what became of their hits. */
@@ -126,7 +127,7 @@ beacond_sketch_room(beacond_sinker_t *sinker, const beacond_sketch_t *sketch,
 {
     const beacond_ranges_t  *ranges = &sketch->stands[p->lane];
 
-    return ranges->n < BEACOND_AHEAD_MAX
+    return sketch->last || ranges->n < BEACOND_AHEAD_MAX
            || p->from.ordinal == ranges->prefix.ordinal
            || beacond_sinker_stand(sinker, p->epoch, p->number, p->lane)
               == NULL;          /* nobody will ask for it again */
@@ -212,7 +213,7 @@ beacond_sketch_trim(beacond_sketch_t *sketch, uint32_t i)
     beacond_ranges_t  *ranges = &sketch->stands[i];
     beacond_ranges_t   rest;
 
-    if (ranges->n <= BEACOND_AHEAD_MAX) {
+    if (sketch->last || ranges->n <= BEACOND_AHEAD_MAX) {
         return;
     }
 
@@ -319,6 +320,7 @@ beacond_sketch_make(beacond_sinker_t *sinker, const beacond_acked_t *acked,
     sketch->done = sinker->done;
     sketch->lost = sinker->lost;
     sketch->parked = sinker->parked;
+    sketch->last = settled != NULL && settled->last;
     memcpy(sketch->flags, sinker->flags, sizeof(sketch->flags));
 
     for (i = 0; i < n && rc == BEACON_OK; i++) {

@@ -103,7 +103,7 @@ beacon_pieces_flush(beacond_sink_t *sink, bool force)
 {
     size_t                 i, kept = 0;
     beacond_piece_t       *list[BEACON_HITS], *p;
-    beacond_settled_t      settled = { list, 0, 0, 0 };
+    beacond_settled_t      settled = { list, 0, 0, 0, false };
     beacon_test_what_e     what, (*decide)(uint64_t ordinal);
     beacond_checkpoint_t   checkpoint;
 
