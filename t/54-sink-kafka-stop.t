@@ -76,6 +76,24 @@ proxy.heal()
 rig.start()
 rig.judge('a broker that stood still', more=1)
 
+# ---- three of them: their last waits are one
+
+rig = KafkaRig(kafka, brokers=kafka.proxied)
+for name in ('kafka2', 'kafka3'):
+    kafka.create(rig.topic + name)
+    rig.sinks.insert(0, dict(rig.sinks[-1], name=name,
+                             topic=rig.topic + name))
+rig.start()
+rig.push(1000, rate=20000)
+ok(all(rig.wait(name=sink['name']) for sink in rig.sinks), 'hits flow')
+proxy.blackhole = True
+rig.push(100, rate=500)
+is_(rig.stop(signal.SIGQUIT), 0, 'three that stand still: a stop ends')
+unlike(rig.error_text(), 'does not end', 'and waits for them together')
+proxy.reset()
+proxy.heal()
+rig.remove()
+
 # ---- or is not there
 
 rig = helper()

@@ -182,6 +182,17 @@ beacond_engine_halt(beacond_engine_t *engine)
         beacond_readers_stop(engine);
     }
 
+    /* their last waits are one after the other else */
+
+    pthread_mutex_lock(&engine->mutex);
+
+    for (i = 0; i < engine->nsinks; i++) {
+        engine->sinks[i]->quit = true;
+        pthread_cond_signal(&engine->sinks[i]->cond);
+    }
+
+    pthread_mutex_unlock(&engine->mutex);
+
     for (i = 0; i < engine->nsinks; i++) {
         beacond_sinker_stop(engine->sinks[i], 0);
     }
