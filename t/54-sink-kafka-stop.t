@@ -2,6 +2,7 @@
 """A stop waits for what is on its way to Kafka, as long as it may take, though
 the spool has it all; what it has not sent yet is the next helper's."""
 
+import json
 import os
 import signal
 import socket
@@ -119,7 +120,7 @@ def odd(window, partitions=0, **properties):
     return rig
 
 
-def halfway(rig, delay, hits=0):
+def halfway(rig, delay, hits=0, then=0):
     """A stop over a slow network, and the next helper; true: all answers came
     in time."""
     proxy.delay = delay
@@ -128,10 +129,16 @@ def halfway(rig, delay, hits=0):
     else:
         wait_until(lambda: rig.sink('kafka').get('in_flight'), 10, 0.02)
     is_(rig.stop(signal.SIGQUIT), 0, 'the helper ends well')
-    proxy.heal()
+    proxy.delay = then
     told = rig.error_text().count(LEFT)
     rig.start()
     return told == 0
+
+
+def done(rig):
+    with open(os.path.join(rig.ring, 'kafka.checkpoint'),
+              encoding='utf-8') as file:
+        return json.load(file)['engine']['done']
 
 
 def many():
@@ -140,7 +147,15 @@ def many():
     rig = odd(10000, 12)
     rig.push(1000, rate=20000)
     ok(rig.wait(name='kafka'), 'hits flow')
-    return rig, halfway(rig, 0.25, 9000)
+    good = halfway(rig, 0.25, 9000, 0.1)
+    seen = []
+    while not seen or seen[-1] < rig.next and len(seen) < 2000:
+        seen.append(done(rig))
+        time.sleep(0.01)
+    proxy.heal()
+    if not ok(seen == sorted(seen), 'the next one takes nothing back of it'):
+        diag(seen)
+    return rig, good
 
 
 def parked():

@@ -24,6 +24,7 @@ typedef struct {
     uint64_t          done;
     uint64_t          lost;
     uint64_t          parked;
+    bool              pieces;   /* which room bounds, not trimming */
     bool              last;
 } beacond_sketch_t;
 
@@ -205,7 +206,9 @@ beacond_sketch_settled(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
 }
 
 /* What is done ahead of a prefix and does not fit will be asked for again by
-   the next helper: it counts there. */
+   the next helper: it counts there.  Of what is acknowledged by pieces, no more
+   is taken in once there are so many: but the last helper may have left more,
+   which stay. */
 static void
 beacond_sketch_trim(beacond_sketch_t *sketch, uint32_t i)
 {
@@ -213,7 +216,7 @@ beacond_sketch_trim(beacond_sketch_t *sketch, uint32_t i)
     beacond_ranges_t  *ranges = &sketch->stands[i];
     beacond_ranges_t   rest;
 
-    if (sketch->last || ranges->n <= BEACOND_AHEAD_MAX) {
+    if (sketch->pieces || ranges->n <= BEACOND_AHEAD_MAX) {
         return;
     }
 
@@ -320,6 +323,7 @@ beacond_sketch_make(beacond_sinker_t *sinker, const beacond_acked_t *acked,
     sketch->done = sinker->done;
     sketch->lost = sinker->lost;
     sketch->parked = sinker->parked;
+    sketch->pieces = settled != NULL;
     sketch->last = settled != NULL && settled->last;
     memcpy(sketch->flags, sinker->flags, sizeof(sketch->flags));
 

@@ -453,7 +453,10 @@ beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
 
     if (ending || beacond_sink_closing(sink)) {
         beacond_kafka_close(kafka);
-        beacond_kafka_dead_close(kafka);
+
+        if (!ending) {
+            beacond_kafka_dead_close(kafka);
+        }
 
     } else {
         kafka->closing_ns = 0;
@@ -464,6 +467,7 @@ beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
     if (ending && !kafka->waited) {     /* there may be two such flushes */
         kafka->waited = true;
         beacond_kafka_last(kafka);
+        beacond_kafka_checkpoint(kafka, force);     /* marks may take long */
         beacond_kafka_dead_close(kafka);
         beacond_kafka_parked_close(kafka);
     }
