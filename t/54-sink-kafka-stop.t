@@ -65,6 +65,37 @@ def judged(what, hits, **properties):
 judged('what is on the wire', 50)
 judged('what waits in the queue behind it', 500, batch_num_messages='20')
 
+# ---- what has arrived, on a connection that broke before the answer came
+
+
+def broken():
+    rig = helper()
+    proxy.delay = 1
+    rig.push(300)
+    ok(wait_until(lambda: kafka.count(rig.topic) == rig.next, 20, 0.02),
+       'hits have arrived, the answer is on its way')
+    rig.helper.send_signal(signal.SIGQUIT)
+    proxy.refuse = True
+    proxy.reset()
+    time.sleep(0.3)                     # until it is connected again
+    proxy.heal()
+    is_(rig.ended(), 0, 'the helper ends well')
+    rig.start()
+    ok(rig.wait(name='kafka', seconds=60), 'the next one has the rest')
+    return rig
+
+
+for tries in range(5):                  # where that takes longer, it is late
+    rig = broken()
+    numbers, doubles, disorder = rig.arrived()
+    if not doubles or tries == 4:
+        break
+    diag('%d doubles' % doubles)
+    rig.end('a connection that broke')
+is_((len(numbers), doubles, disorder), (rig.next, 0, 0),
+    'a connection that broke: each arrives once, in order')
+rig.end('a connection that broke')
+
 # ---- the broker does not answer at all
 
 rig = helper()

@@ -237,8 +237,10 @@ struct beacond_kafka_s {
     uint64_t                 retry_ns;
     uint64_t                 closing_ns;        /* a stop's end began; 0: none
                                            does */
+    bool                     there;     /* by then, a broker was */
     uint64_t                 hope_ns;   /* until then, for answers */
-    bool                     back;      /* what was queued is taken back */
+    uint64_t                 back_ns;   /* what was queued is taken back */
+    uint64_t                 trouble_ns;        /* a connection's, last */
     bool                     waited;    /* at the very end */
     uint64_t                 now;
     uint32_t                 part;      /* lines of the batch in hand that are

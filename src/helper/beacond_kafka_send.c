@@ -278,6 +278,7 @@ beacond_kafka_producer_trouble(void *data, const char *reason)
 {
     beacond_kafka_t  *kafka = data;
 
+    kafka->trouble_ns = kafka->now;
     beacond_kafka_error(kafka, &kafka->trouble_limit, "%s", reason);
 }
 

@@ -17,6 +17,7 @@
 #define BEACOND_KAFKA_TOPICS  64
 #define BEACOND_KAFKA_FLUSH   (400 * BEACOND_MS)        /* before the end */
 #define BEACOND_KAFKA_BACK    (100 * BEACOND_MS)        /* taken back */
+#define BEACOND_KAFKA_AGAIN   (3000 * BEACOND_MS)       /* sent again */
 #define BEACOND_KAFKA_HOPE    (4000 * BEACOND_MS)       /* for an answer */
 #define BEACOND_KAFKA_WAIT    (50 * BEACOND_MS)         /* for room */
 #define BEACOND_KAFKA_BUSY    5         /* ms, until the next flush */
@@ -345,23 +346,42 @@ beacond_sink_kafka_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     return BEACON_OK;
 }
 
+/*
+ * May what is not on its way be taken back?  What was out on a connection that
+ * broke is then among it, though it may have arrived: where there is time,
+ * librdkafka gets some to send it again.  It does not tell of each, though: of
+ * two within 30 s only once.
+ */
+static bool
+beacond_kafka_takes_back(const beacond_kafka_t *kafka, bool ending)
+{
+    if (kafka->now - kafka->closing_ns < BEACOND_KAFKA_BACK) {
+        return false;
+    }
+
+    return ending || !kafka->there || kafka->trouble_ns == 0
+           || kafka->now - kafka->trouble_ns >= BEACOND_KAFKA_AGAIN;
+}
+
 /* The end begins, or has: what is on its way may still arrive; what is not,
    by then, is taken back, so that nothing sets out that could arrive unheard
    of. */
 static void
-beacond_kafka_close(beacond_kafka_t *kafka)
+beacond_kafka_close(beacond_kafka_t *kafka, bool ending)
 {
     if (kafka->closing_ns == 0) {
         kafka->closing_ns = kafka->now;
         kafka->hope_ns = 0;
-        kafka->back = false;
+        kafka->back_ns = 0;
+        kafka->there = kafka->nup > 0
+                       || kafka->now - kafka->ok_ns < BEACOND_KAFKA_HOPE;
     }
 
-    if (kafka->back || kafka->now - kafka->closing_ns < BEACOND_KAFKA_BACK) {
+    if (kafka->back_ns != 0 || !beacond_kafka_takes_back(kafka, ending)) {
         return;
     }
 
-    kafka->back = true;
+    kafka->back_ns = kafka->now;
 
     if (kafka->producer != NULL) {
         beacond_producer_purge(kafka->producer, false);
@@ -384,7 +404,7 @@ beacond_kafka_last(beacond_kafka_t *kafka)
 
         beacond_kafka_poll(kafka, kafka->producer != NULL ? 0 : 10);
         kafka->now = beacond_clock_ns();
-        beacond_kafka_close(kafka);
+        beacond_kafka_close(kafka, true);
     }
 
     if (kafka->out > 0) {
@@ -418,8 +438,8 @@ beacond_sink_kafka_awaits(beacond_sink_t *sink)
 {
     beacond_kafka_t  *kafka = sink->data;
 
-    if (kafka->out == 0
-        || kafka->now - kafka->closing_ns < BEACOND_KAFKA_BACK * 2)
+    if (kafka->out == 0 || kafka->back_ns == 0
+        || kafka->now - kafka->back_ns < BEACOND_KAFKA_BACK)
     {
         return kafka->out > 0;          /* first, what is taken back comes */
     }
@@ -452,7 +472,7 @@ beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
     beacond_kafka_poll(kafka, 0);
 
     if (ending || beacond_sink_closing(sink)) {
-        beacond_kafka_close(kafka);
+        beacond_kafka_close(kafka, ending);
 
         if (!ending) {
             beacond_kafka_dead_close(kafka);
