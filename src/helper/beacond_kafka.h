@@ -497,6 +497,9 @@ void beacond_kafka_gone_told(beacond_kafka_t *kafka);
 /* Writes a checkpoint and acknowledges, if there is reason to. */
 void beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force);
 
+/* Without the copy in the spool's directory. */
+void beacond_kafka_settle(beacond_kafka_t *kafka, bool force);
+
 /* Of the checkpoint in that directory: BEACOND_DISK_PATH bytes. */
 void beacond_kafka_path(const beacond_kafka_t *kafka, const char *dir,
     char *path);

@@ -236,12 +236,17 @@ beacond_kafka_conclude(beacond_kafka_t *kafka, bool force)
 }
 
 void
-beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
+beacond_kafka_settle(beacond_kafka_t *kafka, bool force)
 {
     if (beacond_kafka_due(kafka, force)) {
         beacond_kafka_conclude(kafka, force);
     }
+}
 
+void
+beacond_kafka_checkpoint(beacond_kafka_t *kafka, bool force)
+{
+    beacond_kafka_settle(kafka, force);
     beacond_kafka_keep_copy(kafka);
 }
 

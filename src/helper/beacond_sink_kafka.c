@@ -334,6 +334,7 @@ beacond_sink_kafka_batch(beacond_sink_t *sink, beacond_batch_t *batch)
     beacond_kafka_t  *kafka = sink->data;
 
     kafka->now = beacond_clock_ns();
+    kafka->closing_ns = 0;
 
     while (beacond_kafka_batch(kafka, batch) != BEACON_OK) {
         if (!beacond_kafka_wait(kafka)) {
@@ -487,7 +488,7 @@ beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
     if (ending && !kafka->waited) {     /* there may be two such flushes */
         kafka->waited = true;
         beacond_kafka_last(kafka);
-        beacond_kafka_checkpoint(kafka, force);     /* marks may take long */
+        beacond_kafka_settle(kafka, force);     /* marks may take long */
         beacond_kafka_dead_close(kafka);
         beacond_kafka_parked_close(kafka);
     }
