@@ -24,8 +24,6 @@ typedef struct {
     uint64_t          done;
     uint64_t          lost;
     uint64_t          parked;
-    bool              pieces;   /* which room bounds, not trimming */
-    bool              last;
 } beacond_sketch_t;
 
 /* Neighbouring pieces, by what became of their hits. */
@@ -128,7 +126,7 @@ beacond_sketch_room(beacond_sinker_t *sinker, const beacond_sketch_t *sketch,
 {
     const beacond_ranges_t  *ranges = &sketch->stands[p->lane];
 
-    return sketch->last || ranges->n < BEACOND_AHEAD_MAX
+    return ranges->n < BEACOND_AHEAD_MAX
            || p->from.ordinal == ranges->prefix.ordinal
            || beacond_sinker_stand(sinker, p->epoch, p->number, p->lane)
               == NULL;          /* nobody will ask for it again */
@@ -175,7 +173,8 @@ beacond_sketch_settled(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
 
         if (!beacond_run_extend(run, p)) {
             beacond_sketch_close(sinker, sketch, run);
-            run->told = beacond_sketch_room(sinker, sketch, p);
+            run->told = settled->last
+                        || beacond_sketch_room(sinker, sketch, p);
             beacond_run_begin(run, p);
         }
 
@@ -216,7 +215,7 @@ beacond_sketch_trim(beacond_sketch_t *sketch, uint32_t i)
     beacond_ranges_t  *ranges = &sketch->stands[i];
     beacond_ranges_t   rest;
 
-    if (sketch->pieces || ranges->n <= BEACOND_AHEAD_MAX) {
+    if (ranges->n <= BEACOND_AHEAD_MAX) {
         return;
     }
 
@@ -260,10 +259,6 @@ beacond_sketch_print(beacond_sinker_t *sinker, beacond_sketch_t *sketch,
     const char             *comma = "";
     beacond_engine_t       *engine = sinker->engine;
     const beacon_cursor_t  *c;
-
-    for (i = 0; i < engine->nlanes; i++) {
-        beacond_sketch_trim(sketch, i);
-    }
 
     fprintf(out, "{\"v\":1,\"before\":%llu,\"done\":%llu,\"lost\":%llu,"
             "\"parked\":%llu,\"flags\":{",
@@ -323,8 +318,6 @@ beacond_sketch_make(beacond_sinker_t *sinker, const beacond_acked_t *acked,
     sketch->done = sinker->done;
     sketch->lost = sinker->lost;
     sketch->parked = sinker->parked;
-    sketch->pieces = settled != NULL;
-    sketch->last = settled != NULL && settled->last;
     memcpy(sketch->flags, sinker->flags, sizeof(sketch->flags));
 
     for (i = 0; i < n && rc == BEACON_OK; i++) {
@@ -338,6 +331,10 @@ beacond_sketch_make(beacond_sinker_t *sinker, const beacond_acked_t *acked,
 
     if (settled != NULL && rc == BEACON_OK) {
         beacond_sketch_settled(sinker, sketch, settled);
+    }
+
+    for (i = 0; i < n && settled == NULL; i++) {
+        beacond_sketch_trim(sketch, i);
     }
 
     beacond_sketch_print(sinker, sketch, out);

@@ -452,10 +452,25 @@ beacond_sink_kafka_awaits(beacond_sink_t *sink)
     return kafka->now < kafka->hope_ns;
 }
 
+static void
+beacond_kafka_end_all(beacond_kafka_t *kafka)
+{
+    beacond_kafka_close(kafka, true);
+
+    if (kafka->waited) {
+        return;                         /* there may be two such flushes */
+    }
+
+    kafka->waited = true;
+    beacond_kafka_last(kafka);
+    beacond_kafka_settle(kafka, true);  /* marks may take long */
+    beacond_kafka_dead_close(kafka);
+    beacond_kafka_parked_close(kafka);
+}
+
 static int
 beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
 {
-    bool              ending = force && beacond_sink_ending(sink);
     beacond_kafka_t  *kafka = sink->data;
 
     kafka->now = beacond_clock_ns();
@@ -472,25 +487,17 @@ beacond_sink_kafka_flush(beacond_sink_t *sink, bool force)
 
     beacond_kafka_poll(kafka, 0);
 
-    if (ending || beacond_sink_closing(sink)) {
-        beacond_kafka_close(kafka, ending);
+    if (force && beacond_sink_ending(sink)) {
+        beacond_kafka_end_all(kafka);
 
-        if (!ending) {
-            beacond_kafka_dead_close(kafka);
-        }
+    } else if (beacond_sink_closing(sink)) {
+        beacond_kafka_close(kafka, false);
+        beacond_kafka_dead_close(kafka);
 
     } else {
         kafka->closing_ns = 0;
         beacond_kafka_trouble(kafka);
         beacond_kafka_dead_turn(kafka);
-    }
-
-    if (ending && !kafka->waited) {     /* there may be two such flushes */
-        kafka->waited = true;
-        beacond_kafka_last(kafka);
-        beacond_kafka_settle(kafka, force);     /* marks may take long */
-        beacond_kafka_dead_close(kafka);
-        beacond_kafka_parked_close(kafka);
     }
 
     beacond_kafka_checkpoint(kafka, force);
