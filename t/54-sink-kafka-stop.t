@@ -2,7 +2,6 @@
 """A stop waits for what is on its way to Kafka, as long as it may take, though
 the spool has it all; what it has not sent yet is the next helper's."""
 
-import json
 import os
 import signal
 import socket
@@ -13,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 'lib'))
 from beacon_test import *                       # noqa: E402
 from beacon_kafka import Cluster                # noqa: E402
-from beacon_kafka_fault import KafkaRig, settles        # noqa: E402
+from beacon_kafka_fault import KafkaRig, checkpoint, settles    # noqa: E402
 
 seed()
 kafka = Cluster().start()
@@ -22,13 +21,22 @@ LEFT = 'without an answer'
 CUT = 'does not end'
 
 
-def helper(**properties):
-    """It has delivered something, so that its connections are there."""
-    rig = KafkaRig(kafka, brokers=kafka.proxied, properties={
+def rig_of(create=True, **properties):
+    return KafkaRig(kafka, brokers=kafka.proxied, create=create, properties={
         name.replace('_', '.'): value for name, value in properties.items()})
-    rig.start()
+
+
+def flows(rig):
+    """It delivers something, so that its connections are there."""
     rig.push(1000, rate=20000)
-    ok(rig.wait(name='kafka'), 'hits flow')
+    ok(all(rig.wait(name=sink['name']) for sink in rig.sinks
+           if sink['type'] == 'kafka'), 'hits flow')
+
+
+def helper(**properties):
+    rig = rig_of(**properties)
+    rig.start()
+    flows(rig)
     return rig
 
 
@@ -39,20 +47,27 @@ def in_kafka(rig):
         return 0
 
 
-def stopped(rig, hits):
-    """The helper is stopped, with hits on their way over a slow network;
+def succeeded(rig, delay=0):
+    """The helper is stopped, and there is a next one, with such a network;
     false: its time, which is short where others have the processors, was up
     before the answer came."""
-    proxy.delay = 0.6
-    rig.push(hits)
     is_(rig.stop(signal.SIGQUIT), 0, 'the helper ends well')
-    proxy.heal()
+    proxy.delay = delay
     late = LEFT in rig.error_text() or CUT in rig.error_text()
     rig.start()
+    return not late
+
+
+def stopped(rig, hits):
+    """A stop with hits on their way over a slow network, and the next helper;
+    as succeeded()."""
+    proxy.delay = 0.6
+    rig.push(hits)
+    good = succeeded(rig)
     if not ok(rig.wait(name='kafka', seconds=60), 'the next one has the rest'):
         diag(rig.books())
         rig.show_errors()
-    return not late
+    return good
 
 
 def judged(what, hits, **properties):
@@ -120,14 +135,14 @@ rig.judge('a broker that stood still', more=1)
 
 
 def three():
-    rig = KafkaRig(kafka, brokers=kafka.proxied)
+    rig = rig_of()
     for name in ('kafka2', 'kafka3'):
         kafka.create(rig.topic + name)
         rig.sinks.insert(0, dict(rig.sinks[-1], name=name,
                                  topic=rig.topic + name))
     rig.start()
-    rig.push(1000, rate=20000)
-    ok(all(rig.wait(name=sink['name']) for sink in rig.sinks), 'hits flow')
+    flows(rig)
+    ok(rig.wait(), 'into the log, too')
     proxy.blackhole = True
     rig.push(100, rate=500)
     is_(rig.stop(signal.SIGQUIT), 0, 'three that stand still: a stop ends')
@@ -160,8 +175,7 @@ rig.judge('a broker that was away', more=1)
 
 def odd(window, partitions=0, **properties):
     """With a topic of so many partitions, which may be none."""
-    rig = KafkaRig(kafka, brokers=kafka.proxied, create=False, properties={
-        name.replace('_', '.'): value for name, value in properties.items()})
+    rig = rig_of(create=False, **properties)
     rig.sinks[1]['window'] = window
     if partitions:
         kafka.create(rig.topic, partitions)
@@ -170,36 +184,24 @@ def odd(window, partitions=0, **properties):
 
 
 def halfway(rig, delay, hits=0, then=0):
-    """A stop over a slow network, and the next helper; true: all answers came
-    in time."""
+    """As stopped(), but what is on its way may be what was parked, or dead."""
     proxy.delay = delay
     if hits:
         rig.push(hits, size=100)
     else:
         wait_until(lambda: rig.sink('kafka').get('in_flight'), 10, 0.02)
-    is_(rig.stop(signal.SIGQUIT), 0, 'the helper ends well')
-    proxy.delay = then
-    late = LEFT in rig.error_text() or CUT in rig.error_text()
-    rig.start()
-    return not late
-
-
-def done(rig):
-    with open(os.path.join(rig.ring, 'kafka.checkpoint'),
-              encoding='utf-8') as file:
-        return json.load(file)['engine']['done']
+    return succeeded(rig, then)
 
 
 def many():
     """Of some partitions all is delivered, of others nothing: there are more
     holes than a checkpoint has, as a rule."""
     rig = odd(10000, 12)
-    rig.push(1000, rate=20000)
-    ok(rig.wait(name='kafka'), 'hits flow')
+    flows(rig)
     good = halfway(rig, 0.25, 9000, 0.1)
     seen = []
     while not seen or seen[-1] < rig.next and len(seen) < 2000:
-        seen.append(done(rig))
+        seen.append(checkpoint(rig)['engine']['done'])
         time.sleep(0.01)
     proxy.heal()
     if not ok(seen == sorted(seen), 'the next one takes nothing back of it'):

@@ -53,12 +53,16 @@ def check_kafka(kafka, env, loads, *topics, duplicates=0, other=False,
     return report
 
 
+def checkpoint(rig):
+    with open(os.path.join(rig.ring, 'kafka.checkpoint'),
+              encoding='utf-8') as file:
+        return json.load(file)
+
+
 def waiting(rig):
     """How many parked hits and dead letters the checkpoint has."""
     try:
-        with open(os.path.join(rig.ring, 'kafka.checkpoint'),
-                  encoding='utf-8') as file:
-            return json.load(file)['waiting']
+        return checkpoint(rig)['waiting']
     except (OSError, ValueError, KeyError):
         return None
 
